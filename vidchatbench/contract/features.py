@@ -1,0 +1,77 @@
+"""Features: what an extractor makes of a clip, and how a metric asks for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidchatbench.contract.samples import Role
+
+Param = str | int | float | bool | None
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """The output of one extractor on one clip (or pair of clips).
+
+    Attributes:
+        arrays: Named numpy arrays; shapes and units are stated in the extractor's docstring.
+        meta: Small JSON values that go with them.
+    """
+
+    arrays: Mapping[str, Array]
+    meta: Mapping[str, Param] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.arrays[name]
+
+
+@dataclass(frozen=True)
+class ExtractorSpec:
+    """An extractor and the parameters it is to run with; hashable, picklable, the same in every process.
+
+    Attributes:
+        id: ``family/name`` of the extractor.
+        params: The parameters as sorted pairs; build the spec with :meth:`of`.
+    """
+
+    id: str
+    params: tuple[tuple[str, Param], ...] = ()
+
+    @classmethod
+    def of(cls, extractor_id: str, **params: Param) -> ExtractorSpec:
+        """Builds a spec from keyword parameters."""
+        return cls(extractor_id, tuple(sorted(params.items())))
+
+    def __str__(self) -> str:
+        return f"{self.id}{json.dumps(dict(self.params), sort_keys=True) if self.params else ''}"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A feature that a metric asks for.
+
+    Attributes:
+        name: The name under which the metric receives the feature.
+        extractor: Which extractor, with which parameters.
+        roles: One role, or two for an extractor of a pair of clips (order matters).
+    """
+
+    name: str
+    extractor: ExtractorSpec
+    roles: tuple[Role, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.roles) not in {1, 2}:
+            raise ValueError(f"need {self.name!r}: an extractor reads one clip or a pair, not {len(self.roles)}")
+
+
+def as_array(values: object, dtype: str) -> Array:
+    """Returns ``values`` as a C-contiguous array of ``dtype``, the form in which features are stored."""
+    return np.ascontiguousarray(np.asarray(values, dtype=dtype))
