@@ -16,6 +16,7 @@ from vidchatbench.contract.extractors import (
     PairExtractor,
     PairSession,
     Timeline,
+    TimelineSession,
 )
 from vidchatbench.contract.features import Array, ExtractorSpec, Feature, Need, Param, as_array
 from vidchatbench.contract.metrics import Metric
@@ -55,6 +56,7 @@ __all__ = [
     "Suite",
     "SuiteEntry",
     "Timeline",
+    "TimelineSession",
     "WeightSpec",
     "as_array",
     "load_card",

@@ -3,5 +3,12 @@
 from __future__ import annotations
 
 from vidchatbench.api import Plugin
+from vidchatbench_metrics import faces, identity, video_quality, voice
+from vidchatbench_metrics.suites import SUITES
 
-plugin = Plugin()
+plugin = Plugin(
+    metrics={**video_quality.METRICS, **identity.METRICS, **voice.METRICS},
+    extractors={**faces.EXTRACTORS, **video_quality.EXTRACTORS, **identity.EXTRACTORS, **voice.EXTRACTORS},
+    weights=(*faces.WEIGHTS, *identity.WEIGHTS, *voice.WEIGHTS),
+    suites=SUITES,
+)

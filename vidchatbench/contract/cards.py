@@ -75,8 +75,8 @@ class MetricCard(BaseModel):
     dimension: Dimension
     direction: Literal["higher", "lower"]
     unit: str
-    minimum: float | None
-    maximum: float | None
+    minimum: float | None = None
+    maximum: float | None = None
     worst: float
     ideal: float | None = None
     roles: tuple[Role, ...]

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from numpy.typing import NDArray
 import numpy as np
+from numpy.typing import NDArray
 
-from vidchatbench.contract.features import ExtractorSpec, Feature, Param
+from vidchatbench.contract.features import ExtractorSpec, Feature, Param, number
 
 SAMPLE_RATE = 16_000
 """Every audio extractor receives mono sound at this rate, in Hz."""
@@ -133,6 +133,14 @@ class Extractor(ABC):
             raise ValueError(f"extractor {self.id!r} has no parameter {', '.join(unknown)}")
         self.params: Mapping[str, Param] = {**self.defaults, **params}
 
+    def number(self, name: str) -> float:
+        """Returns a numeric parameter.
+
+        Raises:
+            TypeError: If it is not a number.
+        """
+        return number(self.params, name)
+
     @property
     def spec(self) -> ExtractorSpec:
         """The complete specification, defaults included."""
@@ -178,6 +186,22 @@ class FrameSession(Session):
     @abstractmethod
     def push(self, frame: Frame) -> None:
         """Takes the next frame."""
+
+
+class TimelineSession(FrameSession):
+    """A frame session whose feature others read while the clip is being decoded; it is a :class:`Timeline`."""
+
+    @abstractmethod
+    def horizon(self) -> float:
+        """Time in seconds up to which :meth:`at` gives its final answer."""
+
+    @abstractmethod
+    def at(self, time: float) -> object:
+        """What the feature says of the given time; only called for times up to the horizon."""
+
+    @abstractmethod
+    def result(self) -> Feature:
+        """The finished feature; only called after :meth:`finish`."""
 
 
 class FrameExtractor(Extractor):

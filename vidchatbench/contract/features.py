@@ -28,6 +28,14 @@ class Feature:
     arrays: Mapping[str, Array]
     meta: Mapping[str, Param] = field(default_factory=dict)
 
+    def number(self, name: str) -> float:
+        """Returns a numeric meta value.
+
+        Raises:
+            TypeError: If it is not a number.
+        """
+        return number(self.meta, name)
+
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
 
@@ -70,6 +78,18 @@ class Need:
     def __post_init__(self) -> None:
         if len(self.roles) not in {1, 2}:
             raise ValueError(f"need {self.name!r}: an extractor reads one clip or a pair, not {len(self.roles)}")
+
+
+def number(values: Mapping[str, Param], name: str) -> float:
+    """Returns a number out of parameters or of a feature's meta values.
+
+    Raises:
+        TypeError: If the value is not a number.
+    """
+    value = values[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name!r} must be a number, not {value!r}")
+    return float(value)
 
 
 def as_array(values: object, dtype: str) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from vidchatbench.contract.cards import MetricCard
-from vidchatbench.contract.features import Feature, Need, Param
+from vidchatbench.contract.features import Feature, Need, Param, number
 from vidchatbench.contract.samples import Sample
 from vidchatbench.contract.scores import Score
 
@@ -35,6 +35,14 @@ class Metric(ABC):
             )
         self.params: Mapping[str, Param] = {**self.defaults, **params}
         self.card: MetricCard = self.make_card()
+
+    def number(self, name: str) -> float:
+        """Returns a numeric parameter.
+
+        Raises:
+            TypeError: If it is not a number.
+        """
+        return number(self.params, name)
 
     def make_card(self) -> MetricCard:
         """Returns the card for :attr:`params`."""

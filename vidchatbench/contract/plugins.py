@@ -38,7 +38,7 @@ class WeightSpec(_Frozen):
         name: Short name, unique in the table.
         file_name: Name under which the cache keeps it.
         sha256: Hash of the content; a file with another hash is never used.
-        size: Size in bytes.
+        size: Size in bytes; ``None`` where unknown.
         urls: Where it can be downloaded, in order of preference.
         package: A package that carries the file, tried before any download.
         license: Licence in words.
@@ -49,7 +49,7 @@ class WeightSpec(_Frozen):
     name: str = Field(pattern=r"^[a-z0-9_.-]+$")
     file_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(gt=0)
+    size: int | None = Field(gt=0)
     urls: tuple[str, ...] = ()
     package: PackageFile | None = None
     license: str

@@ -1,0 +1,59 @@
+"""A face recognition network in ONNX, of the interface that insightface's models have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NETWORKS = {"w600k_r50": "arcface_w600k_r50", "mobilefacenet": "arcface_mobilefacenet"}
+"""Short names of the networks in the weights table."""
+
+
+def weight_of(network: str) -> str:
+    """Returns the weights table's name of a network: a short name, or ``sha256:<64 hex digits>`` for any other."""
+    return NETWORKS.get(network, network)
+
+
+class FaceNetwork:
+    """Embeds aligned faces.
+
+    The interface: float32 input of shape (n, 3, 112, 112), RGB, ``(x - 127.5) / 127.5``; output of shape (n, d).
+
+    Args:
+        path: The ONNX file.
+        device: Torch device string; a GPU is used where onnxruntime was built for it.
+    """
+
+    def __init__(self, path: Path, device: str) -> None:
+        import onnxruntime  # noqa: PLC0415 - heavy
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        wanted = ["CPUExecutionProvider"]
+        if device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            wanted.insert(0, "CUDAExecutionProvider")
+        self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=wanted)
+        self._input = self._session.get_inputs()[0].name
+
+    def embed(self, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Embeds faces one at a time, so that no number depends on which faces came together.
+
+        Args:
+            faces: uint8 RGB, each of shape (112, 112, 3).
+
+        Returns:
+            float32 of shape (n, d), each row of length 1.
+        """
+        rows = [self._embed(face) for face in faces]
+        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
+
+    def _embed(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
+        values = (face.astype(np.float32) - 127.5) / 127.5
+        batch = np.ascontiguousarray(values.transpose(2, 0, 1)[None])
+        vector = np.asarray(self._session.run(None, {self._input: batch})[0][0], dtype=np.float64)
+        return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)

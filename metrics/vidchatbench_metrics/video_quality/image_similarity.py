@@ -1,0 +1,100 @@
+"""PSNR and SSIM of two pictures, with the constants of their definitions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+PEAK = 255.0
+PSNR_CAP = 100.0
+"""What identical pictures score, in dB; their PSNR is infinite."""
+
+WINDOW = 11
+SIGMA = 1.5
+C1 = (0.01 * PEAK) ** 2
+C2 = (0.03 * PEAK) ** 2
+
+
+def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Peak signal-to-noise ratio of two pictures: ``10 log10(255^2 / MSE)`` over all pixels and channels.
+
+    Args:
+        first: uint8 RGB of shape (height, width, 3).
+        second: The same shape.
+
+    Returns:
+        Decibels in 0..100, capped at 100 for identical pictures.
+    """
+    difference = first.astype(np.int16) - second
+    # Squares of uint8 differences fit int32, and summing integers is exact.
+    mse = float(np.mean(np.square(difference, dtype=np.int32), dtype=np.float64))
+    if mse == 0:
+        return PSNR_CAP
+    return min(PSNR_CAP, 10 * math.log10(PEAK**2 / mse))
+
+
+class WangSsim:
+    """Structural similarity with the settings of Wang et al. 2004, per RGB channel.
+
+    Gaussian window of 11 x 11 with sigma 1.5, K = (0.01, 0.03), L = 255, population covariance, only positions where
+    the window lies inside the picture, mean over positions and channels. Equal to scikit-image's
+    ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)``.
+
+    Args:
+        device: Torch device string.
+    """
+
+    def __init__(self, device: str) -> None:
+        import torch  # noqa: PLC0415 - heavy
+
+        self._torch = torch
+        self._device = torch.device(device)
+        offsets = np.arange(WINDOW) - WINDOW // 2
+        weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
+        taps = torch.tensor(weights / weights.sum(), dtype=torch.float32, device=self._device)
+        # Four statistics of three channels go through one depthwise convolution.
+        self._down = taps.view(1, 1, WINDOW, 1).repeat(12, 1, 1, 1)
+        self._across = taps.view(1, 1, 1, WINDOW).repeat(12, 1, 1, 1)
+
+    def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+        """Returns the mean SSIM of two pictures.
+
+        Args:
+            first: uint8 RGB of shape (height, width, 3), both sides at least 11.
+            second: The same shape.
+
+        Returns:
+            A value in -1..1.
+        """
+        torch = self._torch
+        if np.array_equal(first, second):
+            return 1.0
+        with torch.inference_mode():
+            # Centred on the middle of the range, so that squares lose fewer bits in float32.
+            x, y = (self._tensor(picture) for picture in (first, second))
+            moments = self._blur(torch.cat([x, y, x * x + y * y, x * y], dim=1))
+            mean_x, mean_y, squares, product = moments.double().split(3, dim=1)
+            covariance = product - mean_x * mean_y
+            variances = squares - mean_x**2 - mean_y**2
+            mean_x, mean_y = mean_x + PEAK / 2, mean_y + PEAK / 2
+            top = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
+            bottom = (mean_x**2 + mean_y**2 + C1) * (variances + C2)
+            return float((top / bottom).mean())
+
+    def _tensor(self, picture: NDArray[np.uint8]) -> torch.Tensor:
+        torch = self._torch
+        # A picture is stored with its channels last, which is also how the convolution is fastest.
+        values = torch.from_numpy(np.ascontiguousarray(picture).copy()).to(self._device)
+        return values.permute(2, 0, 1)[None].to(torch.float32) - PEAK / 2
+
+    def _blur(self, maps: torch.Tensor) -> torch.Tensor:
+        torch = self._torch
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        convolve = torch.nn.functional.conv2d
+        return convolve(convolve(maps, self._down, groups=12), self._across, groups=12)

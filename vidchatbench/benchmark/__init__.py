@@ -1,0 +1,1 @@
+"""The benchmark: its manifest, read and checked as a whole before anything is scored."""

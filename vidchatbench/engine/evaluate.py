@@ -1,0 +1,347 @@
+"""One run from outputs to results: check, plan, extract, score, aggregate, write."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from vidchatbench import paths
+from vidchatbench._version import __version__
+from vidchatbench.availability import Lack, find_lack
+from vidchatbench.benchmark.load import Benchmark, load_benchmark
+from vidchatbench.contract.features import Feature
+from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.samples import Role
+from vidchatbench.contract.scores import Score, Status
+from vidchatbench.engine.executors import Executor, InProcessExecutor, ProcessExecutor, RayExecutor
+from vidchatbench.engine.isolation import Blame, Failure, attempt
+from vidchatbench.engine.jobs import JobResult
+from vidchatbench.engine.journal import Journal
+from vidchatbench.engine.plan import Cell, Plan, Planner
+from vidchatbench.engine.progress import Progress, SilentProgress
+from vidchatbench.engine.settings import RunConfig
+from vidchatbench.engine.worker import WorkerSettings, peak_memory
+from vidchatbench.errors import UsageError
+from vidchatbench.features.store import FeatureStore
+from vidchatbench.media.profile import decode_profile
+from vidchatbench.plugins import Catalogue, load_catalogue
+from vidchatbench.results.aggregate import Record, aggregate
+from vidchatbench.results.files import write_run
+from vidchatbench.results.schema import (
+    BenchmarkRef,
+    Environment,
+    MetricResult,
+    Policy,
+    Results,
+    RunInfo,
+    SuiteRef,
+    UnavailableMetric,
+)
+from vidchatbench.submission.check import CheckedSubmission, check_submission
+from vidchatbench.weights.resolver import WeightResolver
+
+_RECORDED_PACKAGES = ("av", "facenet-pytorch", "numpy", "onnxruntime", "pillow", "torch", "torchvision")
+
+
+@dataclass
+class _Extraction:
+    """What extracting brought, over all jobs."""
+
+    inline: dict[str, Feature] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    passes: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    extracted: int = 0
+    peak_memory: int = 0
+    store_error: str | None = None
+
+    def take(self, result: JobResult) -> None:
+        self.inline.update(result.inline)
+        self.failures.update(result.failures)
+        for path, count in result.passes.items():
+            self.passes[path] = self.passes.get(path, 0) + count
+        for name, seconds in result.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.extracted += len(result.stored) + len(result.inline)
+        self.peak_memory = max(self.peak_memory, result.peak_memory)
+
+
+class Run:
+    """The state of one evaluation.
+
+    Args:
+        benchmark: The benchmark.
+        submission: The checked submission.
+        out: The run folder.
+        config: How to run.
+        progress: Who hears of it.
+    """
+
+    def __init__(
+        self, benchmark: Benchmark, submission: CheckedSubmission, out: Path, config: RunConfig, progress: Progress
+    ) -> None:
+        self._benchmark = benchmark
+        self._submission = submission
+        self._out = out
+        self._config = config
+        self._progress = progress
+        self._catalogue = load_catalogue()
+        self._resolver = WeightResolver(self._catalogue.weights)
+        self._store = FeatureStore(config.store or paths.feature_root())
+        self._seconds: dict[str, float] = {}
+
+    def execute(self, suite: SuiteRef, metrics: Sequence[Metric]) -> Results:
+        """Runs the metrics and writes the run folder."""
+        started = datetime.now(timezone.utc)
+        journal = Journal(self._out)
+        lacks = {metric: find_lack(metric, self._catalogue, self._resolver) for metric in metrics}
+        runnable = [metric for metric in metrics if lacks[metric] is None]
+        clock = time.perf_counter()
+        plan = Planner(self._benchmark, self._submission, self._catalogue, self._store).build(runnable)
+        self._seconds["plan"] = time.perf_counter() - clock
+        journal.write("planned", jobs=len(plan.jobs), features=len(plan.wanted), metrics=[m.card.id for m in runnable])
+        extraction = self._extract(plan, journal)
+        records = self._score(plan, extraction)
+        by_metric = {id(metric): [r for r in records if r.metric is metric] for metric in runnable}
+        numbers = tuple(
+            aggregate(metric, by_metric[id(metric)], self._catalogue.weights, seed=self._config.seed)
+            for metric in runnable
+        )
+        missing = tuple(_unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
+        results = Results(
+            benchmark=self._benchmark_ref(),
+            vidchatbench_version=__version__,
+            suite=suite,
+            system=self._submission.system,
+            metrics=numbers,
+            unavailable=missing,
+            environment=self._environment(),
+            run=self._run_info(started, plan, extraction),
+            complete=not missing and all(_is_complete(number) for number in numbers),
+        )
+        write_run(self._out, results, records, self._media_lines(plan))
+        journal.write("finished", complete=results.complete)
+        return results
+
+    def _extract(self, plan: Plan, journal: Journal) -> _Extraction:
+        extraction = _Extraction()
+        if not plan.jobs:
+            return extraction
+        clock = time.perf_counter()
+        total = sum(job.seconds for job in plan.jobs)
+        done = 0.0
+        self._progress.begin("extracting", total, "s of media")
+
+        def advance(inside: float) -> None:
+            self._progress.advance(done + inside)
+
+        for job, result in self._executor(len(plan.jobs)).run(plan.jobs, advance):
+            extraction.take(result)
+            done += job.seconds
+            self._progress.advance(done)
+            self._report(result, extraction)
+            failed = {key: failure.reason for key, failure in result.failures.items()}
+            journal.write("extracted", passes=result.passes, stored=len(result.stored), failed=failed)
+        self._progress.end()
+        self._seconds["extract"] = time.perf_counter() - clock
+        return extraction
+
+    def _report(self, result: JobResult, extraction: _Extraction) -> None:
+        if result.store_error is not None and extraction.store_error is None:
+            extraction.store_error = result.store_error
+            self._progress.note(
+                f"the feature store cannot be written ({result.store_error}); this run goes on, but the next one will "
+                f"have to extract again. Free some space or set {paths.CACHE_VARIABLE} to a writable folder."
+            )
+        for reason in sorted({f.reason for f in result.failures.values() if f.blame is Blame.OURS}):
+            self._progress.note(f"error on our side, the metrics concerned are incomplete: {reason}")
+
+    def _executor(self, jobs: int) -> Executor:
+        store = (self._config.store or paths.feature_root()).absolute()
+        settings = WorkerSettings(store, self._config.device, self._config.batch_size)
+        if self._config.engine == "ray":
+            return RayExecutor(settings, self._config.workers)
+        workers = min(self._config.effective_workers(), jobs)
+        return InProcessExecutor(settings) if workers == 1 else ProcessExecutor(settings, workers)
+
+    def _score(self, plan: Plan, extraction: _Extraction) -> list[Record]:
+        clock = time.perf_counter()
+        loaded: dict[str, Feature | Failure] = {**extraction.inline, **extraction.failures}
+        records = [Record.of(cell.sample, cell.metric, self._score_cell(cell, loaded)) for cell in plan.cells]
+        self._seconds["score"] = time.perf_counter() - clock
+        return records
+
+    def _score_cell(self, cell: Cell, loaded: dict[str, Feature | Failure]) -> Score:
+        if cell.settled is not None:
+            return cell.settled
+        features: dict[str, Feature] = {}
+        for name, key in cell.keys.items():
+            if key not in loaded:
+                stored = self._store.load(key)
+                loaded[key] = stored or Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
+            found = loaded[key]
+            if isinstance(found, Failure):
+                return self._blame(found, cell)
+            features[name] = found
+        score = attempt(lambda: cell.metric.score(cell.sample, features))
+        if isinstance(score, Failure):
+            return Score(Status.ERROR, None, f"{cell.metric.card.id}: {score.reason}")
+        return _within_range(cell.metric, score)
+
+    def _blame(self, failure: Failure, cell: Cell) -> Score:
+        output = self._submission.outputs[cell.sample.id]
+        is_candidate = output.info is not None and failure.media == output.info.sha256
+        if failure.blame is Blame.MEDIA and is_candidate and output.path is not None:
+            return Score.invalid(f"{output.path.name}: {failure.reason}")
+        return Score(Status.ERROR, None, failure.reason)
+
+    def _benchmark_ref(self) -> BenchmarkRef:
+        header = self._benchmark.header
+        return BenchmarkRef(
+            name=header.name,
+            version=header.version,
+            manifest_sha256=header.manifest_sha256,
+            n_samples=len(self._benchmark),
+        )
+
+    def _environment(self) -> Environment:
+        return Environment(
+            python=platform.python_version(),
+            platform=f"{platform.system()} {platform.machine()}",
+            device=self._config.device,
+            packages=_package_versions(),
+            plugins=dict(self._catalogue.packages),
+            decode_profile=decode_profile(),
+        )
+
+    def _run_info(self, started: datetime, plan: Plan, extraction: _Extraction) -> RunInfo:
+        stages = {name: round(seconds, 3) for name, seconds in self._seconds.items()}
+        stages |= {f"extract {name}": round(seconds, 3) for name, seconds in sorted(extraction.seconds.items())}
+        candidates = {
+            clip.sha256: clip.info.video.duration or 0.0
+            for (_, role), clip in plan.roles.items()
+            if role is Role.CANDIDATE and clip.info.video is not None
+        }
+        return RunInfo(
+            started=started,
+            finished=datetime.now(timezone.utc),
+            seed=self._config.seed,
+            policy=Policy(),
+            workers=self._config.effective_workers(),
+            batch_size=self._config.batch_size,
+            engine=self._config.engine,
+            seconds=stages,
+            media_seconds=round(sum(candidates.values()), 3),
+            features_reused=max(0, len(plan.wanted) - len(extraction.failures) - extraction.extracted),
+            features_extracted=extraction.extracted,
+            decode_passes={Path(path).name: count for path, count in sorted(extraction.passes.items())},
+            peak_memory_bytes=max(extraction.peak_memory, peak_memory()),
+        )
+
+    def _media_lines(self, plan: Plan) -> list[dict[str, object]]:
+        lines: list[dict[str, object]] = []
+        for sample in self._benchmark:
+            output = self._submission.outputs[sample.id]
+            if output.path is not None and output.info is None:
+                line = {"sample_id": sample.id, "role": "candidate", "file": output.path.name, "problem": output.reason}
+                lines.append(dict(line))
+            for role in Role:
+                clip = plan.roles.get((sample.id, role))
+                if clip is not None:
+                    name = output.path.name if role is Role.CANDIDATE and output.path else Path(clip.path).name
+                    content = clip.info.model_dump(mode="json")
+                    lines.append({"sample_id": sample.id, "role": role.value, "file": name, **content})
+        return lines
+
+
+def evaluate(
+    outputs: str | Path,
+    *,
+    benchmark: str | Path = "test_500",
+    suite: str = "lite",
+    metrics: Sequence[str] | None = None,
+    out: str | Path = "run",
+    config: RunConfig | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Scores a system's outputs on a benchmark and writes a run folder.
+
+    Args:
+        outputs: Folder with one ``<sample id>.mp4`` per sample.
+        benchmark: Folder or known name of the benchmark.
+        suite: Named list of metrics.
+        metrics: Metric ids to run instead of the suite's whole list; a metric of the suite keeps its parameters there.
+        out: The run folder to write.
+        config: Device, workers and the like.
+        progress: Who hears of the progress; nobody by default.
+
+    Returns:
+        The results, as written to ``results.json``.
+
+    Raises:
+        UsageError: If a name is unknown, or the folder holds no output of the benchmark.
+        InputError: If the benchmark has problems; all of them are listed.
+        OSError: If the run folder cannot be written.
+    """
+    config = config or RunConfig()
+    config.check_device()
+    catalogue = load_catalogue()
+    chosen_suite, chosen = choose_metrics(catalogue, suite, metrics)
+    loaded = load_benchmark(benchmark)
+    loaded.verify_media()
+    submission = check_submission(Path(outputs), loaded)
+    return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(chosen_suite, chosen)
+
+
+def choose_metrics(
+    catalogue: Catalogue, suite_name: str, metric_ids: Sequence[str] | None
+) -> tuple[SuiteRef, list[Metric]]:
+    """Returns the metrics to run and the name under which the results list them.
+
+    Raises:
+        UsageError: If the suite or a metric is unknown, or a metric is named twice.
+    """
+    suite = catalogue.suite(suite_name)
+    configured: Mapping[str, Mapping[str, object]] = {entry.metric: entry.params for entry in suite.metrics}
+    if metric_ids is None:
+        chosen = [catalogue.metric(entry.metric, **entry.params) for entry in suite.metrics]
+        return SuiteRef(name=suite.name, version=suite.version), chosen
+    if len(set(metric_ids)) != len(metric_ids):
+        raise UsageError("a metric is named twice")
+    chosen = [catalogue.metric(name, **configured.get(name, {})) for name in metric_ids]  # type: ignore[arg-type]
+    return SuiteRef(name="custom", version=0), chosen
+
+
+def _within_range(metric: Metric, score: Score) -> Score:
+    card = metric.card
+    if score.value is None:
+        return score
+    if (card.minimum is not None and score.value < card.minimum) or (
+        card.maximum is not None and score.value > card.maximum
+    ):
+        reason = f"{card.id} gave {score.value!r}, outside its range [{card.minimum}, {card.maximum}]"
+        return Score(Status.ERROR, None, reason)
+    return score
+
+
+def _is_complete(number: MetricResult) -> bool:
+    return number.n_error == 0
+
+
+def _unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:
+    return UnavailableMetric(id=metric.card.id, protocol=metric.card.protocol, reason=lack.reason, fix=lack.fix)
+
+
+def _package_versions() -> dict[str, str]:
+    found = {}
+    for name in _RECORDED_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,55 @@
+"""The second isolation boundary: one extractor on one clip, one metric on one sample.
+
+Whatever goes wrong inside is turned into a :class:`Failure` that says whose fault it is; the run goes on.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeVar
+
+from vidchatbench.errors import MediaError
+
+T = TypeVar("T")
+
+
+class Blame(str, Enum):
+    """Whose fault a failure is: the clip's, or ours."""
+
+    MEDIA = "media"
+    OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something could not be computed.
+
+    Attributes:
+        blame: Whose fault it is.
+        reason: One sentence for people.
+        media: sha256 of the clip to blame, where one is.
+        trace: Traceback, for our own faults.
+    """
+
+    blame: Blame
+    reason: str
+    media: str | None = None
+    trace: str | None = None
+
+
+def attempt(action: Callable[[], T], *, media: str | None = None) -> T | Failure:
+    """Runs ``action``; an exception becomes a :class:`Failure`.
+
+    Args:
+        action: What to run.
+        media: sha256 of the clip at work, recorded where the clip is to blame.
+    """
+    try:
+        return action()
+    except MediaError as error:
+        return Failure(Blame.MEDIA, error.reason, media)
+    except Exception as error:  # noqa: BLE001 - a fault in one sample of one metric must not take the others with it
+        return Failure(Blame.OURS, f"{type(error).__name__}: {error}", media, traceback.format_exc())

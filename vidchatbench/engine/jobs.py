@@ -1,0 +1,143 @@
+"""Jobs: which clips are decoded together, and what is extracted from them. Plain data, picklable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vidchatbench.contract.features import ExtractorSpec, Feature
+from vidchatbench.engine.isolation import Failure
+from vidchatbench.media.probe import MediaInfo
+
+MOST_CLIPS_IN_STEP = 8
+"""Most clips that one job decodes side by side; each holds a decoder of some tens of megabytes."""
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """A clip to read: where it is, and what probing found."""
+
+    path: str
+    info: MediaInfo
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the clip's content."""
+        return self.info.sha256
+
+
+@dataclass(frozen=True)
+class Task:
+    """One feature to extract.
+
+    Attributes:
+        key: Key in the feature store.
+        spec: Extractor and parameters.
+        media: sha256 of the clip, or of the two clips of a pair.
+        upstream: Key of each feature of the same clip that the extractor reads, by local name.
+        stored: True where the feature is in the store already and is only read by others of the job.
+    """
+
+    key: str
+    spec: ExtractorSpec
+    media: tuple[str, ...]
+    upstream: Mapping[str, str] = field(default_factory=dict)
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """Clips that are decoded in one pass, in step, and the features to extract from them.
+
+    Tasks are in an order in which every task comes after those it reads.
+    """
+
+    clips: tuple[ClipSource, ...]
+    tasks: tuple[Task, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of media to read, as announced; the unit of progress."""
+        total = 0.0
+        for clip in self.clips:
+            streams = (clip.info.video, clip.info.audio)
+            total += max((s.duration or 0.0 for s in streams if s is not None), default=0.0)
+        return max(total, 0.1)
+
+
+@dataclass
+class JobResult:
+    """What a job brought.
+
+    Attributes:
+        stored: Keys that are in the store now.
+        inline: Features that could not be stored, handed over instead.
+        failures: Keys that could not be extracted.
+        passes: Decoding passes per file.
+        store_error: Why the store could not be written, if so.
+        seconds: Seconds spent per extractor id, and under ``decode`` the rest of the pass.
+        peak_memory: Largest resident set of the process so far, in bytes; 0 where the platform does not tell.
+    """
+
+    stored: list[str] = field(default_factory=list)
+    inline: dict[str, Feature] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    passes: dict[str, int] = field(default_factory=dict)
+    store_error: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory: int = 0
+
+
+def group_into_jobs(tasks: Sequence[Task], clips: Mapping[str, ClipSource]) -> list[Job]:
+    """Groups tasks so that, as far as possible, every clip is decoded in exactly one job.
+
+    Clips that are compared with each other must be decoded in step, so they share a job; a chain of comparisons
+    longer than :data:`MOST_CLIPS_IN_STEP` is cut, and the clip at the cut is decoded once more.
+
+    Args:
+        tasks: All tasks, in dependency order; tasks that are ``stored`` may be repeated in several jobs.
+        clips: The clip behind each sha256.
+    """
+    groups = _Groups(clips)
+    for task in tasks:
+        if len(task.media) == 2:  # noqa: PLR2004 - a pair
+            groups.join(*task.media)
+    members: dict[int, list[Task]] = {}
+    for task in tasks:
+        members.setdefault(groups.place(task.media), []).append(task)
+    return [_job(group, clips) for _, group in sorted(members.items())]
+
+
+def _job(tasks: list[Task], clips: Mapping[str, ClipSource]) -> Job:
+    hashes = dict.fromkeys(sha for task in tasks for sha in task.media)
+    return Job(tuple(clips[sha] for sha in hashes), tuple(tasks))
+
+
+class _Groups:
+    """Union of clips into groups of bounded size; a clip's first group is its home."""
+
+    def __init__(self, media: Iterable[str]) -> None:
+        self._home: dict[str, int] = {}
+        self._members: list[set[str]] = []
+        self._pairs: dict[tuple[str, ...], int] = {}
+        for sha in media:
+            self._home[sha] = len(self._members)
+            self._members.append({sha})
+
+    def join(self, first: str, second: str) -> None:
+        one, two = self._home[first], self._home[second]
+        if one == two:
+            self._pairs[first, second] = one
+        elif len(self._members[one] | self._members[two]) <= MOST_CLIPS_IN_STEP:
+            for sha in self._members[two]:
+                self._home[sha] = one
+            self._members[one] |= self._members[two]
+            self._members[two] = set()
+            self._pairs = {pair: one if group == two else group for pair, group in self._pairs.items()}
+            self._pairs[first, second] = one
+        else:
+            self._pairs[first, second] = len(self._members)
+            self._members.append({first, second})
+
+    def place(self, media: tuple[str, ...]) -> int:
+        return self._pairs[media] if len(media) > 1 else self._home[media[0]]

@@ -1,0 +1,50 @@
+"""The run journal: one JSON line per event, appended as it happens, so that a killed run tells how far it came."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from uuid import uuid4
+
+JOURNAL_FILE = "journal.jsonl"
+
+
+class Journal:
+    """Appends events to ``journal.jsonl`` in the run folder.
+
+    Args:
+        folder: The run folder; made if it is not there.
+
+    Raises:
+        OSError: If the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / JOURNAL_FILE
+        self._run = uuid4().hex[:12]
+
+    def write(self, event: str, **content: object) -> None:
+        """Appends one event.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        line = {"time": datetime.now(timezone.utc).isoformat(), "run": self._run, "event": event, **content}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_journal(folder: Path) -> list[dict[str, object]]:
+    """Returns the events of a run folder, oldest first; a line torn by a kill is passed over."""
+    path = folder / JOURNAL_FILE
+    events: list[dict[str, object]] = []
+    if not path.is_file():
+        return events
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return events

@@ -1,0 +1,192 @@
+"""The plan: which feature every metric needs for every sample, and which of them are not in the store yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vidchatbench.benchmark.load import Benchmark
+from vidchatbench.contract.extractors import AudioExtractor, Extractor
+from vidchatbench.contract.features import ExtractorSpec, Need
+from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.samples import Role, Sample
+from vidchatbench.contract.scores import Score, Status
+from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs
+from vidchatbench.errors import InputError, MediaError
+from vidchatbench.features.keys import describe_extractor, feature_key
+from vidchatbench.features.store import FeatureStore
+from vidchatbench.media.probe import MediaInfo, probe
+from vidchatbench.plugins import Catalogue
+from vidchatbench.submission.check import CheckedSubmission
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric on one sample: either settled already, or the keys of the features it waits for.
+
+    Attributes:
+        metric: The metric.
+        sample: The sample.
+        settled: The score, where it follows from what is missing.
+        keys: Key of each feature by the name of the need.
+    """
+
+    metric: Metric
+    sample: Sample
+    settled: Score | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        cells: Metrics times samples, in the order of the suite and of the manifest.
+        clips: Every clip by sha256.
+        roles: The clip of each sample and role.
+        candidates: sha256 of all candidates; a broken one of these is the submission's fault.
+        jobs: What is missing, as jobs.
+        wanted: Keys of all features that cells ask for.
+    """
+
+    cells: list[Cell]
+    clips: dict[str, ClipSource]
+    roles: dict[tuple[str, Role], ClipSource]
+    jobs: list[Job]
+    wanted: set[str]
+
+
+class Planner:
+    """Builds the plan of a run.
+
+    Args:
+        benchmark: The benchmark.
+        submission: The checked submission.
+        catalogue: Where extractors come from.
+        store: What is there already.
+    """
+
+    def __init__(
+        self, benchmark: Benchmark, submission: CheckedSubmission, catalogue: Catalogue, store: FeatureStore
+    ) -> None:
+        self._benchmark = benchmark
+        self._submission = submission
+        self._catalogue = catalogue
+        self._store = store
+        self._probed: dict[Path, MediaInfo] = {}
+        self._clips: dict[str, ClipSource] = {}
+        self._roles: dict[tuple[str, Role], ClipSource] = {}
+        self._tasks: dict[str, Task] = {}
+        self._extractors: dict[ExtractorSpec, tuple[Extractor, dict[str, object]]] = {}
+
+    def build(self, metrics: Sequence[Metric]) -> Plan:
+        """Returns the plan for the given metrics.
+
+        Raises:
+            InputError: If a clip of the benchmark cannot be read; all such clips are listed.
+        """
+        roles = {role for metric in metrics for need in metric.needs() for role in need.roles}
+        self._gather_clips(roles)
+        cells = [self._cell(metric, sample) for metric in metrics for sample in self._benchmark]
+        wanted = {key for cell in cells for key in cell.keys.values()}
+        return Plan(cells, self._clips, self._roles, self._missing_jobs(), wanted)
+
+    def _gather_clips(self, roles: set[Role]) -> None:
+        problems = []
+        for sample in self._benchmark:
+            output = self._submission.outputs[sample.id]
+            if output.path is not None and output.info is not None:
+                self._admit(sample.id, Role.CANDIDATE, output.path, output.info)
+            for role, relative in benchmark_media(sample).items():
+                if role not in roles:
+                    continue
+                path = self._benchmark.media(relative)
+                try:
+                    self._admit(sample.id, role, path, self._probe(path))
+                except MediaError as error:
+                    problems.append(f"{relative}: {error.reason}")
+        if problems:
+            raise InputError(str(self._benchmark.root), sorted(set(problems)), "The benchmark itself is damaged.")
+
+    def _probe(self, path: Path) -> MediaInfo:
+        if path not in self._probed:
+            self._probed[path] = probe(path)
+        return self._probed[path]
+
+    def _admit(self, sample_id: str, role: Role, path: Path, info: MediaInfo) -> None:
+        # Files of equal content are one clip: it is read once, under the first path it was met.
+        clip = self._clips.setdefault(info.sha256, ClipSource(str(path), info))
+        self._roles[sample_id, role] = clip
+
+    def _cell(self, metric: Metric, sample: Sample) -> Cell:
+        settled = self._settle(metric, sample)
+        if settled is not None:
+            return Cell(metric, sample, settled)
+        keys = {}
+        for need in metric.needs():
+            lack = self._lack_of_stream(need, sample)
+            if lack is not None:
+                return Cell(metric, sample, lack)
+            media = tuple(self._roles[sample.id, role].sha256 for role in need.roles)
+            keys[need.name] = self._task(need.extractor, media).key
+        return Cell(metric, sample, None, keys)
+
+    def _settle(self, metric: Metric, sample: Sample) -> Score | None:
+        if sample.task not in metric.card.tasks:
+            return Score.not_applicable(f"the metric does not apply to task {sample.task!r}")
+        offered = benchmark_media(sample)
+        for role in metric.card.roles:
+            if role is not Role.CANDIDATE and role not in offered:
+                return Score.not_applicable(f"the sample has no {role.value.replace('_', ' ')}")
+        output = self._submission.outputs[sample.id]
+        if Role.CANDIDATE in metric.card.roles:
+            if output.path is None:
+                return Score(Status.OUTPUT_MISSING, None, "there is no output for this sample")
+            if output.info is None:
+                return Score.invalid(f"{output.path.name}: {output.reason}")
+        return None
+
+    def _lack_of_stream(self, need: Need, sample: Sample) -> Score | None:
+        extractor, _ = self._extractor(need.extractor)
+        is_sound = isinstance(extractor, AudioExtractor)
+        for role in need.roles:
+            clip = self._roles[sample.id, role]
+            if (clip.info.audio if is_sound else clip.info.video) is not None:
+                continue
+            reason = f"{Path(clip.path).name}: there is no {'sound' if is_sound else 'picture'} stream"
+            return Score.invalid(reason) if role is Role.CANDIDATE else Score.not_applicable(f"{role.value}: {reason}")
+        return None
+
+    def _task(self, spec: ExtractorSpec, media: tuple[str, ...]) -> Task:
+        extractor, description = self._extractor(spec)
+        key = feature_key(description, media)
+        if key not in self._tasks:
+            upstream = {name: self._task(required, media).key for name, required in extractor.requires.items()}
+            # Inserted after what it reads from, so that the order of insertion is an order of work.
+            self._tasks[key] = Task(key, extractor.spec, media, upstream, stored=key in self._store)
+        return self._tasks[key]
+
+    def _extractor(self, spec: ExtractorSpec) -> tuple[Extractor, dict[str, object]]:
+        if spec not in self._extractors:
+            extractor = self._catalogue.extractor(spec)
+            self._extractors[spec] = (extractor, describe_extractor(extractor, self._catalogue))
+        return self._extractors[spec]
+
+    def _missing_jobs(self) -> list[Job]:
+        missing = [task for task in self._tasks.values() if not task.stored]
+        read_by_missing = {key for task in missing for key in task.upstream.values()}
+        needed = [task for task in self._tasks.values() if not task.stored or task.key in read_by_missing]
+        return group_into_jobs(needed, self._clips)
+
+
+def benchmark_media(sample: Sample) -> dict[Role, str]:
+    """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
+    offered = {Role.INITIATOR: sample.initiator.media}
+    if sample.responder is not None:
+        offered[Role.REFERENCE] = sample.responder.media
+    image = sample.reference_image or offered.get(Role.REFERENCE)
+    if image is not None:
+        offered[Role.REFERENCE_IMAGE] = image
+    return offered

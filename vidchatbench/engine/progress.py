@@ -1,0 +1,37 @@
+"""What the engine tells of its progress; how that looks is the caller's business."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives the progress of a run."""
+
+    def begin(self, stage: str, total: float, unit: str) -> None:
+        """A stage begins; ``total`` is its size in ``unit``."""
+
+    def advance(self, done: float) -> None:
+        """So much of the stage is done, in its unit, counted from its start."""
+
+    def note(self, message: str) -> None:
+        """Something that people should read now."""
+
+    def end(self) -> None:
+        """The stage is over."""
+
+
+class SilentProgress:
+    """Says nothing."""
+
+    def begin(self, stage: str, total: float, unit: str) -> None:
+        """See :class:`Progress`."""
+
+    def advance(self, done: float) -> None:
+        """See :class:`Progress`."""
+
+    def note(self, message: str) -> None:
+        """See :class:`Progress`."""
+
+    def end(self) -> None:
+        """See :class:`Progress`."""

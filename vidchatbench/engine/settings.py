@@ -1,0 +1,72 @@
+"""How a run is carried out; nothing in here but the seed may change a number."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vidchatbench.errors import UnavailableError, UsageError
+
+_DEVICE = re.compile(r"^(cpu|cuda(:\d+)?)$")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Settings of a run.
+
+    Attributes:
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        workers: Worker processes; by default one per core on the CPU and one per GPU process otherwise.
+        batch_size: Most frames to put through a model at once.
+        engine: ``"local"`` processes or a ``"ray"`` cluster.
+        seed: Seed of the intervals.
+        store: Folder of the feature store; by default in the cache.
+    """
+
+    device: str = "cpu"
+    workers: int | None = None
+    batch_size: int = 16
+    engine: Literal["local", "ray"] = "local"
+    seed: int = 0
+    store: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not _DEVICE.match(self.device):
+            raise UsageError(f"there is no device {self.device!r}; use cpu, cuda or cuda:N")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"workers must be at least 1, not {self.workers}")
+        if self.batch_size < 1:
+            raise UsageError(f"the batch size must be at least 1, not {self.batch_size}")
+        if self.engine not in {"local", "ray"}:
+            raise UsageError(f"there is no engine {self.engine!r}; use local or ray")
+
+    def effective_workers(self) -> int:
+        """Returns the number of worker processes."""
+        if self.workers is not None:
+            return self.workers
+        if self.device != "cpu":
+            return 1
+        return _usable_cores()
+
+    def check_device(self) -> None:
+        """Makes sure that the device is there.
+
+        Raises:
+            UnavailableError: If CUDA was asked for and torch finds none, or not that many devices.
+        """
+        if self.device == "cpu":
+            return
+        import torch  # noqa: PLC0415 - loaded only where a GPU was asked for
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = int(self.device.partition(":")[2] or 0)
+        if index >= count:
+            raise UnavailableError(f"device {self.device!r} is not on this computer ({count} GPUs found)", "--device cpu")
+
+
+def _usable_cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else (os.cpu_count() or 1)

@@ -1,0 +1,90 @@
+"""The content-addressed store: one safetensors file and one JSON sidecar a feature, written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from vidchatbench.contract.features import Feature
+
+_META = "meta"
+
+
+class FeatureStore:
+    """Features by key, below one folder; safe to share between processes.
+
+    A file appears under its final name only when it is complete, so a process killed at any moment leaves either a
+    whole feature or none. Only successes are stored. Nothing here is ever unpickled.
+
+    Args:
+        root: The folder; made when the first feature is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._path(key).is_file()
+
+    def load(self, key: str) -> Feature | None:
+        """Returns a feature, or ``None`` if it is not stored or its file is damaged (it is then removed)."""
+        path = self._path(key)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            arrays = load(content)
+            meta = json.loads(_header_metadata(content)[_META])
+        except (SafetensorError, KeyError, ValueError):
+            path.unlink(missing_ok=True)
+            return None
+        return Feature(arrays, meta)
+
+    def save(self, key: str, feature: Feature, provenance: Mapping[str, object]) -> None:
+        """Writes a feature.
+
+        The sidecar, for people, goes first; the feature itself becomes visible last.
+
+        Raises:
+            OSError: If the folder cannot be written or the disk is full; no partial file is left.
+        """
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        meta = json.dumps(dict(feature.meta), sort_keys=True, allow_nan=False)
+        sidecar = json.dumps({"key": key, "meta": dict(feature.meta), **provenance}, indent=1, sort_keys=True)
+        write_atomically(path.with_suffix(".json"), sidecar.encode())
+        write_atomically(path, save(dict(feature.arrays), metadata={_META: meta}))
+
+    def _path(self, key: str) -> Path:
+        return self.root / key[:2] / key[2:4] / f"{key}.safetensors"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file so that its name shows either the old content or the new, never a part.
+
+    Raises:
+        OSError: If it cannot be written; the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _header_metadata(content: bytes) -> dict[str, str]:
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    return dict(header["__metadata__"])

@@ -1,0 +1,1 @@
+"""Media: probing, decoding in one pass, the policies for rotation, colour, rates and sound. PyAV and nothing else."""

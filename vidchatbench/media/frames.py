@@ -1,0 +1,159 @@
+"""Decoded pictures: pixels converted on demand, each form once, shared by all extractors of the pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+
+class Picture:
+    """One decoded picture, upright.
+
+    Args:
+        source: The decoder's frame, or uint8 RGB pixels of shape (height, width, 3).
+        rotation: Degrees, counter-clockwise, by which the stored picture has to be turned to stand upright.
+    """
+
+    def __init__(self, source: av.VideoFrame | Pixels, rotation: int = 0) -> None:
+        self._source = source
+        self._rotation = rotation
+        self._rgb: Pixels | None = None
+        self._covers: dict[tuple[int, int], Pixels] = {}
+        self._fits: dict[int, tuple[Pixels, float]] = {}
+
+    def rgb(self) -> Pixels:
+        """The upright picture, uint8 RGB of shape (height, width, 3)."""
+        if self._rgb is None:
+            if isinstance(self._source, av.VideoFrame):
+                pixels = self._source.to_ndarray(format="rgb24")
+            else:
+                pixels = self._source
+            if self._rotation:
+                pixels = np.ascontiguousarray(np.rot90(pixels, self._rotation // 90))
+            self._rgb = _frozen(pixels)
+        return self._rgb
+
+    def cover(self, height: int, width: int) -> Pixels:
+        """The picture scaled to cover ``height`` x ``width`` and centre-cropped (Pillow BICUBIC, antialiased)."""
+        if (height, width) not in self._covers:
+            self._covers[height, width] = _frozen(cover(self.rgb(), height, width))
+        return self._covers[height, width]
+
+    def fit(self, longest: int) -> tuple[Pixels, float]:
+        """The picture scaled down (Pillow BILINEAR, antialiased) so that no side exceeds ``longest``."""
+        if longest not in self._fits:
+            pixels = self.rgb()
+            scale = min(1.0, longest / max(pixels.shape[:2]))
+            if scale < 1.0:
+                size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+                pixels = _frozen(np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)))
+            self._fits[longest] = (pixels, scale)
+        return self._fits[longest]
+
+
+class GridFrame:
+    """A picture at one point of an extractor's time grid; implements :class:`vidchatbench.api.Frame`."""
+
+    __slots__ = ("_picture", "exact_time", "index")
+
+    def __init__(self, picture: Picture, index: int, exact_time: Fraction) -> None:
+        self._picture = picture
+        self.index = index
+        self.exact_time = exact_time
+
+    @property
+    def time(self) -> float:
+        """Time of the grid point in seconds."""
+        return float(self.exact_time)
+
+    def rgb(self) -> Pixels:
+        """See :meth:`Picture.rgb`."""
+        return self._picture.rgb()
+
+    def cover(self, height: int, width: int) -> Pixels:
+        """See :meth:`Picture.cover`."""
+        return self._picture.cover(height, width)
+
+    def fit(self, longest: int) -> tuple[Pixels, float]:
+        """See :meth:`Picture.fit`."""
+        return self._picture.fit(longest)
+
+
+def cover(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Scales a picture to cover a rectangle and crops the centre.
+
+    The source region of the rectangle's aspect ratio around the centre is resampled in one step with Pillow's
+    BICUBIC, whose support grows with the scale when shrinking (antialiased).
+
+    Args:
+        pixels: uint8 RGB of shape (h, w, 3).
+        height: Height of the result.
+        width: Width of the result.
+
+    Returns:
+        uint8 RGB of shape (height, width, 3).
+    """
+    source_height, source_width = pixels.shape[:2]
+    if (source_height, source_width) == (height, width):
+        return pixels
+    scale = max(height / source_height, width / source_width)
+    region_width, region_height = width / scale, height / scale
+    left, top = (source_width - region_width) / 2, (source_height - region_height) / 2
+    box = (left, top, min(left + region_width, source_width), min(top + region_height, source_height))
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image)
+
+
+class GridSampler:
+    """Assigns decoded pictures to the points of a time grid, by timestamp.
+
+    Grid point ``k`` stands for time ``k / fps``. It gets the picture nearest in time, the earlier one of two equally
+    near; points at or after the end of the clip do not exist. Times are exact fractions, so that no rounding decides
+    which picture is used.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._step = 1 / Fraction(fps).limit_denominator(100_000)
+        self._next = 0
+        self._held: tuple[Picture, Fraction] | None = None
+
+    def push(self, picture: Picture, time: Fraction) -> list[GridFrame]:
+        """Takes the next picture; returns the grid frames that are settled by it."""
+        frames: list[GridFrame] = []
+        if self._held is not None:
+            held, held_time = self._held
+            if time <= held_time:
+                return frames  # a repeated or reordered timestamp adds no grid point; the first picture stands
+            middle = (held_time + time) / 2
+            frames = self._take(held, lambda at: at <= middle)
+        self._held = (picture, time)
+        return frames
+
+    def close(self, end: Fraction) -> list[GridFrame]:
+        """Ends the clip at ``end`` seconds; returns the remaining grid frames."""
+        if self._held is None:
+            return []
+        held, held_time = self._held
+        self._held = None
+        return self._take(held, lambda at: at < end or at <= held_time)
+
+    def _take(self, picture: Picture, belongs: Callable[[Fraction], bool]) -> list[GridFrame]:
+        frames = []
+        while belongs(at := self._next * self._step):
+            frames.append(GridFrame(picture, self._next, at))
+            self._next += 1
+        return frames
+
+
+def _frozen(pixels: Pixels) -> Pixels:
+    # Extractors share these arrays; one that wrote into them would change the numbers of the others.
+    view = pixels.view()
+    view.flags.writeable = False
+    return view

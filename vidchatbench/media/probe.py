@@ -1,0 +1,219 @@
+"""Probing: what a media file is and what is wrong with it, before any model runs.
+
+Only headers and the first picture are read, so that probing 500 clips takes seconds. A fault further in (a clip cut
+off, a broken packet) shows when the clip is decoded and is reported then.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict
+
+from vidchatbench.errors import MediaError
+from vidchatbench.media.hashing import hash_file
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+NORMAL_FPS = (10.0, 61.0)
+LONGEST_NORMAL_SECONDS = 120.0
+_UNSPECIFIED_COLOR = 2
+_COLOR_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VideoInfo(_Frozen):
+    """The picture stream; width and height are those of the upright picture."""
+
+    codec: str
+    width: int
+    height: int
+    rotation: int
+    pixel_format: str
+    color_space: str
+    fps: float | None
+    frames: int | None
+    duration: float | None
+
+
+class AudioInfo(_Frozen):
+    """The sound stream."""
+
+    codec: str
+    sample_rate: int
+    channels: int
+    duration: float | None
+
+
+class MediaInfo(_Frozen):
+    """What probing found; one line of ``media.jsonl`` is made of it.
+
+    Attributes:
+        sha256: Hash of the file's content.
+        bytes: Size of the file.
+        container: Names of the container format, as FFmpeg gives them.
+        video: The first real picture stream, if any.
+        audio: The first sound stream, if any.
+        is_image: True for a still image.
+        warnings: What is unusual, and which policy was applied.
+    """
+
+    sha256: str
+    bytes: int
+    container: str
+    video: VideoInfo | None
+    audio: AudioInfo | None
+    is_image: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def probe(path: Path) -> MediaInfo:
+    """Reads the headers and the first picture of a media file.
+
+    Raises:
+        MediaError: If the file is missing, empty, not media, or announces a picture stream that has no picture.
+    """
+    if not path.is_file():
+        raise MediaError(str(path), "there is no such file")
+    size = path.stat().st_size
+    if size == 0:
+        raise MediaError(str(path), "the file is empty (0 bytes)")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _probe_image(path, size)
+    try:
+        with av.open(str(path)) as container:
+            video, video_warnings = _probe_video(container, path)
+            audio = _probe_audio(container)
+            name = container.format.name
+    except av.FFmpegError as error:
+        raise MediaError(str(path), describe_ffmpeg_error(error)) from error
+    if video is None and audio is None:
+        raise MediaError(str(path), "neither a picture nor a sound stream was found; is this a media file?")
+    return MediaInfo(
+        sha256=hash_file(path),
+        bytes=size,
+        container=name,
+        video=video,
+        audio=audio,
+        warnings=(*video_warnings, *_audio_warnings(audio)),
+    )
+
+
+def describe_ffmpeg_error(error: av.FFmpegError) -> str:
+    """Puts FFmpeg's message into words that a submitter can act on."""
+    text = error.strerror or str(error)
+    if "moov atom not found" in str(getattr(error, "log", "") or "") or "Invalid data" in text:
+        return f"not readable as media: {text} (truncated, still being written, or not a media file)"
+    return f"not readable as media: {text}"
+
+
+def picture_stream(container: InputContainer) -> VideoStream | None:
+    """Returns the first picture stream that is not cover art."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    return None
+
+
+def _probe_image(path: Path, size: int) -> MediaInfo:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            width, height = image.size
+            mode, kind = image.mode, str(image.format).lower()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise MediaError(str(path), f"not readable as an image: {error}") from error
+    video = VideoInfo(
+        codec=kind,
+        width=width,
+        height=height,
+        rotation=0,
+        pixel_format=mode,
+        color_space="rgb",
+        fps=None,
+        frames=1,
+        duration=0.0,
+    )
+    return MediaInfo(sha256=hash_file(path), bytes=size, container=kind, video=video, audio=None, is_image=True)
+
+
+def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | None, tuple[str, ...]]:
+    stream = picture_stream(container)
+    if stream is None:
+        return None, ()
+    try:
+        first = next(iter(container.decode(stream)), None)
+    except av.FFmpegError as error:
+        raise MediaError(str(path), f"the first picture cannot be decoded: {error.strerror or error}") from error
+    if first is None:
+        raise MediaError(str(path), "the picture stream holds no frame")
+    rotation = int(first.rotation) % 360
+    turned = rotation in {90, 270}
+    fps = float(stream.average_rate) if stream.average_rate else None
+    video = VideoInfo(
+        codec=stream.codec_context.name,
+        width=first.height if turned else first.width,
+        height=first.width if turned else first.height,
+        rotation=rotation,
+        pixel_format=first.format.name,
+        color_space=_COLOR_NAMES.get(int(first.colorspace), str(int(first.colorspace))),
+        fps=fps,
+        frames=stream.frames or None,
+        duration=_seconds(stream.duration, stream.time_base) or _seconds(container.duration, 1 / av.time_base),
+    )
+    return video, _video_warnings(video, stream, first)
+
+
+def _video_warnings(video: VideoInfo, stream: VideoStream, first: av.VideoFrame) -> tuple[str, ...]:
+    found = []
+    if int(first.colorspace) == _UNSPECIFIED_COLOR and not first.format.is_rgb:
+        found.append("colour space is untagged; decoded as BT.601 like every common decoder does")
+    if video.rotation:
+        found.append(f"rotation metadata of {video.rotation} degrees was applied")
+    if video.fps is not None and not NORMAL_FPS[0] <= video.fps <= NORMAL_FPS[1]:
+        found.append(f"unusual frame rate of {video.fps:g} per second; resampled by timestamp")
+    base, average = stream.base_rate, stream.average_rate
+    if base and average and not math.isclose(float(base), float(average), rel_tol=0.02):
+        found.append(f"variable frame rate ({float(average):.3g} on average); resampled by timestamp")
+    if stream.sample_aspect_ratio not in {None, 0, 1}:
+        found.append(f"pixels are not square ({stream.sample_aspect_ratio}); their shape is ignored")
+    if video.duration is not None and video.duration > LONGEST_NORMAL_SECONDS:
+        found.append(f"unusually long: {video.duration:.1f} s")
+    return tuple(found)
+
+
+def _probe_audio(container: InputContainer) -> AudioInfo | None:
+    if not container.streams.audio:
+        return None
+    stream = container.streams.audio[0]
+    return AudioInfo(
+        codec=stream.codec_context.name,
+        sample_rate=stream.sample_rate or 0,
+        channels=stream.channels,
+        duration=_seconds(stream.duration, stream.time_base),
+    )
+
+
+def _audio_warnings(audio: AudioInfo | None) -> tuple[str, ...]:
+    if audio is None:
+        return ()
+    found = []
+    if audio.sample_rate < 16_000:
+        found.append(f"sound has only {audio.sample_rate} Hz; resampled to 16 kHz")
+    if audio.channels > 1:
+        found.append(f"sound has {audio.channels} channels; mixed down to one")
+    return tuple(found)
+
+
+def _seconds(ticks: int | None, base: Any) -> float | None:
+    return float(ticks * base) if ticks is not None and base else None

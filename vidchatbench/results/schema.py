@@ -1,0 +1,179 @@
+"""``results.json``: the public, versioned description of what a run found."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.contract.cards import Dimension
+from vidchatbench.contract.features import Param
+from vidchatbench.contract.samples import Sha256
+from vidchatbench.errors import InputError
+from vidchatbench.submission.system import SystemDescription
+
+SCHEMA_VERSION = 1
+RESULTS_FILE = "results.json"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BenchmarkRef(_Frozen):
+    """Which samples the numbers rest on."""
+
+    name: str
+    version: str
+    manifest_sha256: Sha256
+    n_samples: int
+
+
+class SuiteRef(_Frozen):
+    """Which list of metrics was run; version 0 is a list given by hand."""
+
+    name: str
+    version: int
+
+
+class WeightUse(_Frozen):
+    """A weights file that took part."""
+
+    name: str
+    sha256: Sha256
+    license: str
+
+
+class Anchors(_Frozen):
+    """What the metric gives for known systems; filled where anchors have been computed."""
+
+    oracle: Finite | None = None
+    nulls: dict[str, Finite] = Field(default_factory=dict)
+
+
+class MetricResult(_Frozen):
+    """One metric over the benchmark.
+
+    ``n_expected`` is the number of samples of the benchmark and the sum of the other four counts. ``n_failed`` counts
+    the submission's faults, which are charged the card's worst value and are part of ``value``.
+    """
+
+    id: str
+    version: int
+    title: str
+    protocol: str
+    dimension: Dimension
+    direction: Literal["higher", "lower"]
+    unit: str
+    value: Finite | None
+    ci95: tuple[Finite, Finite] | None
+    n_expected: int
+    n_ok: int
+    n_failed: int
+    n_not_applicable: int
+    n_error: int
+    coverage: Annotated[float, Field(ge=0, le=1)] | None
+    anchors: Anchors
+    params: dict[str, Param]
+    weights: tuple[WeightUse, ...]
+
+
+class UnavailableMetric(_Frozen):
+    """A metric that was asked for and could not be run here."""
+
+    id: str
+    protocol: str
+    reason: str
+    fix: str
+
+
+class Environment(_Frozen):
+    """What the numbers were computed with."""
+
+    python: str
+    platform: str
+    device: str
+    packages: dict[str, str]
+    plugins: dict[str, str]
+    decode_profile: str
+
+
+class Policy(_Frozen):
+    """How failures were treated; stated with the numbers because it changes them."""
+
+    output_missing: Literal["worst"] = "worst"
+    output_invalid: Literal["worst"] = "worst"
+    error: Literal["incomplete"] = "incomplete"
+
+
+class RunInfo(_Frozen):
+    """When and how the run went; nothing here changes a number except the seed."""
+
+    started: datetime
+    finished: datetime
+    seed: int
+    policy: Policy
+    workers: int
+    batch_size: int
+    engine: Literal["local", "ray"]
+    seconds: dict[str, Finite]
+    media_seconds: Finite
+    features_reused: int
+    features_extracted: int
+    decode_passes: dict[str, int]
+    peak_memory_bytes: int
+
+
+class Results(_Frozen):
+    """Everything a run found, as ``results.json`` holds it."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    benchmark: BenchmarkRef
+    vidchatbench_version: str
+    suite: SuiteRef
+    system: SystemDescription
+    metrics: tuple[MetricResult, ...]
+    unavailable: tuple[UnavailableMetric, ...]
+    environment: Environment
+    run: RunInfo
+    complete: bool
+
+    def metric(self, metric_id: str) -> MetricResult:
+        """Returns one metric's result.
+
+        Raises:
+            KeyError: If the run has no such metric.
+        """
+        for found in self.metrics:
+            if found.id == metric_id:
+                return found
+        raise KeyError(f"the run has no metric {metric_id!r}; it has {', '.join(m.id for m in self.metrics)}")
+
+    def to_json(self) -> str:
+        """Returns the text of ``results.json``; NaN and Infinity cannot occur in it."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load_results(where: str | Path) -> Results:
+    """Reads the results of a run.
+
+    Args:
+        where: A run folder, or its ``results.json``.
+
+    Raises:
+        InputError: If there is no such file or it is not a valid results file.
+    """
+    path = Path(where)
+    path = path / RESULTS_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(str(path), ["there is no such file"], "Give the folder that `vidchatbench evaluate` wrote.")
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(str(path), describe_validation(error)) from error

@@ -1,0 +1,170 @@
+"""Finding outputs and checking them before any model runs; every problem is listed, none stops the listing."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from vidchatbench.benchmark.load import Benchmark
+from vidchatbench.contract.samples import Sample
+from vidchatbench.errors import InputError, MediaError, UsageError
+from vidchatbench.media.probe import MediaInfo, probe
+from vidchatbench.submission.system import SystemDescription, read_notes, read_system
+
+CONTAINERS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+SHORTEST = 1.0
+LENGTH_RATIO = (0.5, 2.0)
+
+
+class Severity(str, Enum):
+    """``error``: metrics will charge the worst value. ``warning``: scored, but worth a look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of the pre-flight check.
+
+    Attributes:
+        severity: Whether it costs the submission a score.
+        code: Machine-readable kind, such as ``missing`` or ``no_audio``.
+        sample: The sample concerned, if it is one.
+        file: The file concerned, relative to the outputs.
+        message: What is wrong, in words.
+    """
+
+    severity: Severity
+    code: str
+    sample: str | None
+    file: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """The output found for one sample.
+
+    Attributes:
+        path: The file; ``None`` if there is none.
+        info: What probing found; ``None`` if the file cannot be used at all.
+        reason: Why it cannot be used.
+    """
+
+    path: Path | None
+    info: MediaInfo | None
+    reason: str | None = None
+
+
+@dataclass
+class CheckedSubmission:
+    """A submission after the pre-flight check.
+
+    Attributes:
+        root: The outputs folder.
+        system: What the submission says of itself.
+        outputs: One entry per sample of the benchmark.
+        problems: Every finding.
+    """
+
+    root: Path
+    system: SystemDescription
+    outputs: dict[str, Output] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[Problem]:
+        """Findings that cost the submission a score."""
+        return [problem for problem in self.problems if problem.severity is Severity.ERROR]
+
+
+def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
+    """Finds the output of every sample and probes it.
+
+    Args:
+        outputs: Folder with one ``<id>.mp4`` (or another container) per sample.
+        benchmark: The benchmark it answers.
+
+    Raises:
+        UsageError: If the folder does not exist or holds no output of this benchmark.
+        InputError: If ``system.yaml`` is not valid.
+    """
+    if not outputs.is_dir():
+        raise UsageError(f"{outputs} is not a folder; give the folder with one <sample id>.mp4 per sample")
+    checked = CheckedSubmission(outputs, read_system(outputs))
+    files = _files_by_stem(outputs)
+    for sample in benchmark:
+        checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), checked)
+    if all(output.path is None for output in checked.outputs.values()):
+        example = benchmark.samples[0].id
+        raise UsageError(f"{outputs} holds no output of benchmark {benchmark.header.name!r}; expected {example}.mp4 ...")
+    for strangers in files.values():
+        for path in strangers:
+            message = "no sample of the benchmark has this id; the file is ignored"
+            checked.problems.append(Problem(Severity.WARNING, "unknown_sample", None, path.name, message))
+    return checked
+
+
+def _files_by_stem(outputs: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(outputs.iterdir()):
+        if path.is_file() and path.suffix.lower() in CONTAINERS:
+            # Some file systems hand back decomposed letters; ids are in normal form C.
+            found[unicodedata.normalize("NFC", path.stem)].append(path)
+    return found
+
+
+def _find(sample: Sample, files: list[Path], checked: CheckedSubmission) -> Output:
+    def note(severity: Severity, code: str, file: str | None, message: str) -> None:
+        checked.problems.append(Problem(severity, code, sample.id, file, message))
+
+    if not files:
+        note(Severity.ERROR, "missing", None, f"no output; expected {sample.id}.mp4 in {checked.root}")
+        return Output(None, None)
+    if len(files) > 1:
+        reason = f"several outputs for one sample: {', '.join(path.name for path in files)}; keep one"
+        note(Severity.ERROR, "ambiguous", files[0].name, reason)
+        return Output(files[0], None, reason)
+    path = files[0]
+    _check_notes(sample, checked)
+    try:
+        info = probe(path)
+    except MediaError as error:
+        note(Severity.ERROR, "unreadable", path.name, error.reason)
+        return Output(path, None, error.reason)
+    for severity, code, message in _findings(info):
+        note(severity, code, path.name, message)
+    return Output(path, info)
+
+
+def _check_notes(sample: Sample, checked: CheckedSubmission) -> None:
+    path = checked.root / f"{sample.id}.json"
+    if not path.is_file():
+        return
+    try:
+        read_notes(path)
+    except InputError as error:
+        message = "; ".join(error.problems)
+        checked.problems.append(Problem(Severity.WARNING, "bad_notes", sample.id, path.name, message))
+
+
+def _findings(info: MediaInfo) -> Iterator[tuple[Severity, str, str]]:
+    if info.video is None:
+        yield Severity.ERROR, "no_video", "there is no picture stream"
+    elif info.video.duration is not None and info.video.duration < SHORTEST:
+        yield Severity.ERROR, "too_short", f"only {info.video.duration:.2f} s of picture; at least {SHORTEST:g} s is needed"
+    if info.audio is None:
+        yield Severity.ERROR, "no_audio", "there is no sound stream"
+    for warning in info.warnings:
+        yield Severity.WARNING, "unusual", warning
+    if info.video is not None and info.audio is not None:
+        picture, sound = info.video.duration, info.audio.duration
+        if picture and sound and not LENGTH_RATIO[0] <= picture / sound <= LENGTH_RATIO[1]:
+            yield Severity.WARNING, "lengths_differ", f"{picture:.2f} s of picture against {sound:.2f} s of sound"
+
+

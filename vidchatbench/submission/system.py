@@ -1,0 +1,73 @@
+"""``system.yaml`` and ``<id>.json``: what a submission says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.errors import InputError
+
+SYSTEM_FILE = "system.yaml"
+
+
+class SystemDescription(BaseModel):
+    """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=100)
+    revision: str | None = None
+    organisation: str | None = None
+    authors: tuple[str, ...] = ()
+    paper: str | None = None
+    code: str | None = None
+    weights: str | None = None
+    open_weights: bool | None = None
+    parameters: str | int | None = None
+    hardware: str | None = None
+    generation_settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    training_data: str | None = None
+    training_overlap: str | None = None
+    license: str | None = None
+
+
+class OutputNotes(BaseModel):
+    """``<id>.json``: what the system declares of one reply."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transcript: str | None = None
+    latency_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+def read_system(outputs: Path) -> SystemDescription:
+    """Reads ``system.yaml``; without one, the system is named after the folder.
+
+    Raises:
+        InputError: If the file is not valid.
+    """
+    path = outputs / SYSTEM_FILE
+    if not path.is_file():
+        return SystemDescription(name=outputs.resolve().name[:100] or "unnamed")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return SystemDescription.model_validate(content)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(str(path), [f"not readable as YAML: {error}"]) from error
+    except ValidationError as error:
+        raise InputError(str(path), describe_validation(error)) from error
+
+
+def read_notes(path: Path) -> OutputNotes:
+    """Reads ``<id>.json``.
+
+    Raises:
+        InputError: If the file is not valid.
+    """
+    try:
+        return OutputNotes.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(str(path), describe_validation(error)) from error

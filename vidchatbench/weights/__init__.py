@@ -1,0 +1,1 @@
+"""Weights: found by content, verified always, downloaded only when asked for."""

