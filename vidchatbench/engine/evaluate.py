@@ -22,7 +22,7 @@ from vidchatbench.engine.executors import Executor, InProcessExecutor, ProcessEx
 from vidchatbench.engine.isolation import Blame, Failure, attempt
 from vidchatbench.engine.jobs import JobResult
 from vidchatbench.engine.journal import Journal
-from vidchatbench.engine.plan import Cell, Plan, Planner
+from vidchatbench.engine.plan import Cell, Plan, Planner, benchmark_media
 from vidchatbench.engine.progress import Progress, SilentProgress
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import WorkerSettings, peak_memory
@@ -239,9 +239,16 @@ class Run:
             media_seconds=round(sum(candidates.values()), 3),
             features_reused=max(0, len(plan.wanted) - len(extraction.failures) - extraction.extracted),
             features_extracted=extraction.extracted,
-            decode_passes={Path(path).name: count for path, count in sorted(extraction.passes.items())},
+            decode_passes={self._label(path): count for path, count in sorted(extraction.passes.items())},
             peak_memory_bytes=max(extraction.peak_memory, peak_memory()),
         )
+
+    def _label(self, path: str) -> str:
+        # Results are published: they name files within the two folders, never where those lie on somebody's disk.
+        for prefix, root in (("outputs", self._submission.root), (self._benchmark.header.name, self._benchmark.root)):
+            if Path(path).is_relative_to(root):
+                return f"{prefix}/{Path(path).relative_to(root).as_posix()}"
+        return Path(path).name
 
     def _media_lines(self, plan: Plan) -> list[dict[str, object]]:
         lines: list[dict[str, object]] = []
@@ -253,7 +260,8 @@ class Run:
             for role in Role:
                 clip = plan.roles.get((sample.id, role))
                 if clip is not None:
-                    name = output.path.name if role is Role.CANDIDATE and output.path else Path(clip.path).name
+                    # Files of equal content share a clip, so the name comes from the role, not from the clip.
+                    name = output.path.name if role is Role.CANDIDATE and output.path else benchmark_media(sample)[role]
                     content = clip.info.model_dump(mode="json")
                     lines.append({"sample_id": sample.id, "role": role.value, "file": name, **content})
         return lines

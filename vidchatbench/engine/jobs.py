@@ -114,12 +114,17 @@ def _job(tasks: list[Task], clips: Mapping[str, ClipSource]) -> Job:
 
 
 class _Groups:
-    """Union of clips into groups of bounded size; a clip's first group is its home."""
+    """Union of clips into groups of bounded size.
+
+    A clip has one home, where what is extracted from it alone is extracted. Where a group is full, a further clip to
+    compare with gets a new group together with a replica of the clip that it is compared with.
+    """
 
     def __init__(self, media: Iterable[str]) -> None:
         self._home: dict[str, int] = {}
         self._members: list[set[str]] = []
         self._pairs: dict[tuple[str, ...], int] = {}
+        self._replicas: dict[str, list[int]] = {}
         for sha in media:
             self._home[sha] = len(self._members)
             self._members.append({sha})
@@ -136,8 +141,20 @@ class _Groups:
             self._pairs = {pair: one if group == two else group for pair, group in self._pairs.items()}
             self._pairs[first, second] = one
         else:
-            self._pairs[first, second] = len(self._members)
-            self._members.append({first, second})
+            self._pairs[first, second] = self._overflow(first, second)
+
+    def _overflow(self, first: str, second: str) -> int:
+        crowded, newcomer = (first, second) if len(self._members[self._home[second]]) == 1 else (second, first)
+        group = next((g for g in self._replicas.get(crowded, []) if len(self._members[g]) < MOST_CLIPS_IN_STEP), None)
+        if group is None:
+            group = len(self._members)
+            self._members.append({crowded})
+            self._replicas.setdefault(crowded, []).append(group)
+        self._members[group].add(newcomer)
+        if len(self._members[self._home[newcomer]]) == 1:  # alone so far, it moves in for good and is read once
+            self._members[self._home[newcomer]] = set()
+            self._home[newcomer] = group
+        return group
 
     def place(self, media: tuple[str, ...]) -> int:
         return self._pairs[media] if len(media) > 1 else self._home[media[0]]

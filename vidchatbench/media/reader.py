@@ -67,6 +67,8 @@ class ClipReader:
     def audio(self) -> Audio:
         """The whole sound, aligned with the picture: silence or a cut at the start makes up for an offset."""
         samples = np.concatenate(self._sound) if self._sound else np.zeros(0, np.float32)
+        # Float tracks can hold anything; what is not a number is silence, what overflows is full scale.
+        samples = np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
         if self._origin is not None and self._sound_start is not None:
             offset = round((self._sound_start - self._origin) * SAMPLE_RATE)
             if offset > 0:

@@ -1,0 +1,18 @@
+"""A third-party metric package; the classes are named, and imported only when they are used."""
+
+from __future__ import annotations
+
+from vidchatbench.api import Plugin, Suite, SuiteEntry
+
+plugin = Plugin(
+    metrics={"brightness/steadiness": "vidchatbench_brightness.steadiness:Steadiness"},
+    extractors={"brightness/luminance": "vidchatbench_brightness.luminance:Luminance"},
+    suites=(
+        Suite(
+            name="brightness",
+            version=1,
+            description="The metrics of the example package.",
+            metrics=(SuiteEntry(metric="brightness/steadiness"),),
+        ),
+    ),
+)

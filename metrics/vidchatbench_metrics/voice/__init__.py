@@ -1,0 +1,78 @@
+"""Voice metrics: whose voice is heard (Resemblyzer), how clean it sounds (DNSMOS), and whether anyone speaks at all.
+
+Only plain data lives here, so that importing the family loads no model library.
+"""
+
+from __future__ import annotations
+
+from vidchatbench.api import PackageFile, WeightSpec
+
+METRICS: dict[str, str] = {
+    "voice/resemblyzer": "vidchatbench_metrics.voice.similarity:VoiceSimilarity",
+    "voice/dnsmos_sig": "vidchatbench_metrics.voice.quality:DnsmosSignal",
+    "voice/dnsmos_bak": "vidchatbench_metrics.voice.quality:DnsmosBackground",
+    "voice/dnsmos_ovr": "vidchatbench_metrics.voice.quality:DnsmosOverall",
+    "voice/dnsmos_p808": "vidchatbench_metrics.voice.quality:DnsmosP808",
+}
+
+EXTRACTORS: dict[str, str] = {
+    "speech/silero": "vidchatbench_metrics.voice.speech:SileroSpeech",
+    "voice/resemblyzer_embedding": "vidchatbench_metrics.voice.resemblyzer:ResemblyzerEmbedding",
+    "voice/dnsmos_scores": "vidchatbench_metrics.voice.dnsmos:DnsmosScores",
+}
+
+_DNS_CHALLENGE = "https://raw.githubusercontent.com/microsoft/DNS-Challenge/master/DNSMOS/DNSMOS"
+_DNS_LICENSE = "MIT (package speechmos); in the DNS-Challenge repository code is MIT and other content CC BY 4.0"
+
+WEIGHTS: tuple[WeightSpec, ...] = (
+    WeightSpec(
+        name="silero_vad_16k",
+        file_name="silero_vad_16k_op15.onnx",
+        sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+        size=1289603,
+        urls=(
+            "https://raw.githubusercontent.com/snakers4/silero-vad/v6.2.1/src/silero_vad/data/silero_vad_16k_op15.onnx",
+            "https://raw.githubusercontent.com/snakers4/silero-vad/master/src/silero_vad/data/silero_vad_16k_op15.onnx",
+        ),
+        package=PackageFile(module="silero_vad", file="data/silero_vad_16k_op15.onnx", requirement="silero-vad==6.2.3"),
+        license="MIT",
+        commercial_use=True,
+        origin="Silero Team, silero-vad 6; trained on speech of over 100 languages (data not published)",
+    ),
+    WeightSpec(
+        name="resemblyzer_encoder",
+        file_name="resemblyzer_pretrained.pt",
+        sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+        size=17090379,
+        urls=("https://raw.githubusercontent.com/resemble-ai/Resemblyzer/master/resemblyzer/pretrained.pt",),
+        # Its own requirements cannot be met where no compiler is at hand; only the file is wanted.
+        package=PackageFile(module="resemblyzer", file="pretrained.pt", requirement="--no-deps Resemblyzer==0.1.4"),
+        license="Apache-2.0",
+        commercial_use=True,
+        origin="Resemble AI (Corentin Jemine), GE2E speaker encoder; trained on LibriSpeech, VoxCeleb1 and VoxCeleb2",
+    ),
+    WeightSpec(
+        name="dnsmos_p835",
+        file_name="dnsmos_sig_bak_ovr.onnx",
+        sha256="269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
+        size=1157965,
+        urls=(f"{_DNS_CHALLENGE}/sig_bak_ovr.onnx",),
+        package=PackageFile(
+            module="speechmos", file="dnsmos_models/sig_bak_ovr.onnx", requirement="speechmos==0.0.1.1"
+        ),
+        license=_DNS_LICENSE,
+        commercial_use=True,
+        origin="Microsoft, DNS Challenge; trained on crowdsourced ITU-T P.835 ratings of noise-suppressed speech",
+    ),
+    WeightSpec(
+        name="dnsmos_p808",
+        file_name="dnsmos_model_v8.onnx",
+        sha256="9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91",
+        size=224860,
+        urls=(f"{_DNS_CHALLENGE}/model_v8.onnx",),
+        package=PackageFile(module="speechmos", file="dnsmos_models/model_v8.onnx", requirement="speechmos==0.0.1.1"),
+        license=_DNS_LICENSE,
+        commercial_use=True,
+        origin="Microsoft, DNS Challenge; trained on crowdsourced ITU-T P.808 ratings of noise-suppressed speech",
+    ),
+)

@@ -1,0 +1,144 @@
+"""DNSMOS: mean opinion scores of speech that networks predict without a reference (ITU-T P.835 and P.808)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidchatbench.api import SAMPLE_RATE, Array, Audio, AudioExtractor, ExtractorContext, Feature, as_array
+from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram, power_to_db
+from vidchatbench_metrics.voice.network import OnnxNetwork
+
+P835 = "dnsmos_p835"
+P808 = "dnsmos_p808"
+MEL = MelOptions(n_fft=321, hop=160, n_mels=120, sample_rate=SAMPLE_RATE)
+SCORES = ("sig", "bak", "ovr", "p808")
+
+_WINDOW_SECONDS = 9.01
+_WINDOW = 144_160
+# The P.808 network takes 900 frames, one less than the whole window has.
+_P808_SAMPLES = _WINDOW - MEL.hop
+# Highest power first, in the order in which the network answers: SIG, BAK, OVR.
+_POLYNOMIALS = (
+    (-0.08397278, 1.22083953, 0.0052439),
+    (-0.13166888, 1.60915514, -0.39604546),
+    (-0.06766283, 1.11546468, 0.04602535),
+)
+
+
+class DnsmosScores(AudioExtractor):
+    """Predicted mean opinion scores of the clip's sound.
+
+    A window of 9.01 s moves by 1 s; each position is a hop. Shorter sound is doubled until it fills a window.
+
+    Arrays:
+        sig, bak, ovr, p808: float64 scalars, mean over hops, in MOS; not cut to 1..5. P.835 quality of the signal, of
+            the background (higher is less noise) and overall, and P.808 overall quality.
+        sig_hops, bak_hops, ovr_hops, p808_hops: float64 (hops,), the same for each hop.
+
+    Meta:
+        hops: Number of hops.
+
+    Source: microsoft/DNS-Challenge @ 591184a (MIT), ``DNSMOS/dnsmos_local.py``, non-personalised; Reddy et al. 2022,
+    arXiv 2110.01763, and 2021, arXiv 2010.15258.
+    """
+
+    id: ClassVar[str] = "voice/dnsmos_scores"
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    _networks: tuple[OnnxNetwork, OnnxNetwork] | None = None
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The networks of P.835 and P.808."""
+        return (P835, P808)
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Opens both networks."""
+        self._networks = (OnnxNetwork(context.weights[P835]), OnnxNetwork(context.weights[P808]))
+
+    def release(self) -> None:
+        """Closes both networks."""
+        self._networks = None
+
+    def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
+        """Returns the feature of one clip; silence and sound of any length are accepted."""
+        if self._networks is None:
+            raise RuntimeError("setup() comes before extract()")
+        sound = fill_window(np.clip(audio.samples, -1.0, 1.0))
+        # One hop at a time: the first network needs 150 MB a hop, and a batch would not be faster on one thread.
+        rows = [self._score_hop(*self._networks, sound[start : start + _WINDOW]) for start in hop_starts(len(sound))]
+        table = np.array(rows, dtype=np.float64).reshape(len(rows), len(SCORES))
+        arrays: dict[str, Array] = {}
+        for column, name in enumerate(SCORES):
+            arrays[name] = np.asarray(table[:, column].mean(), dtype=np.float64)
+            arrays[f"{name}_hops"] = as_array(table[:, column], "float64")
+        return Feature(arrays, {"hops": len(rows)})
+
+    @staticmethod
+    def _score_hop(p835: OnnxNetwork, p808: OnnxNetwork, window: NDArray[np.float32]) -> list[float]:
+        raw = p835.run(input_1=window[None])[0][0]
+        overall = p808.run(input_1=p808_input(window)[None])[0][0, 0]
+        return [*calibrate(raw), float(overall)]
+
+
+def fill_window(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Appends the sound to itself, doubling it each time, until it fills a window of 9.01 s.
+
+    Args:
+        samples: float32 of shape (n,) at 16 kHz; no sound at all counts as silence.
+
+    Returns:
+        float32 of shape (m,), m >= 144160.
+    """
+    if len(samples) == 0:
+        return np.zeros(_WINDOW, dtype=np.float32)
+    doublings = max(0, math.ceil(math.log2(_WINDOW / len(samples))))
+    return np.tile(samples, 2**doublings)
+
+
+def hop_starts(n_samples: int) -> list[int]:
+    """Returns where the windows start that are scored.
+
+    The reference computes the end of a window as ``int((hop + 9.01) * 16000)``; in double precision that falls one
+    sample short for hops 7 to 23 and some beyond 100, and it skips the windows that are then too short. Published
+    values rest on this, so the same hops are skipped here.
+
+    Args:
+        n_samples: Length of the sound, at least 144160.
+
+    Returns:
+        First sample of each window.
+    """
+    hops = int(n_samples // SAMPLE_RATE - _WINDOW_SECONDS) + 1
+    starts = [hop * SAMPLE_RATE for hop in range(hops)]
+    ends = [int((hop + _WINDOW_SECONDS) * SAMPLE_RATE) for hop in range(hops)]
+    return [start for start, end in zip(starts, ends, strict=True) if min(end, n_samples) - start >= _WINDOW]
+
+
+def p808_input(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns what the P.808 network takes: a mel spectrogram in decibels, scaled to -1..1.
+
+    Args:
+        window: float32 of shape (144160,).
+
+    Returns:
+        float32 of shape (900, 120).
+    """
+    decibels = power_to_db(mel_spectrogram(window[:_P808_SAMPLES], MEL))
+    return (decibels + np.float32(40.0)) / np.float32(40.0)
+
+
+def calibrate(raw: NDArray[np.float32]) -> list[float]:
+    """Maps the P.835 network's answers to MOS by the published polynomials of the second degree.
+
+    Args:
+        raw: float32 of shape (3,): SIG, BAK, OVR.
+
+    Returns:
+        SIG, BAK and OVR in MOS; bad sound can fall a little below 1.
+    """
+    return [float(np.polyval(polynomial, float(value))) for polynomial, value in zip(_POLYNOMIALS, raw, strict=True)]

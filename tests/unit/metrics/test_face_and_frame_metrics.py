@@ -1,0 +1,136 @@
+"""The metrics of pictures and faces as pure functions: values, reasons, and the card of every variation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vidchatbench.api import Feature, Metric, Sample, Side, Status
+from vidchatbench.plugins import load_catalogue
+
+SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
+SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)
+
+
+def metric(name: str, **params: str | int) -> Metric:
+    return load_catalogue().metric(name, **params)
+
+
+def unit(*values: float) -> np.ndarray:
+    vector = np.array(values, np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def test_paired_score_is_the_mean_of_frames_not_of_pooled_errors() -> None:
+    frames = Feature({"value": np.array([20.0, 40.0])}, {"fps": 1, "seconds": 2.0})
+    score = metric("video_quality/psnr").score(SAMPLE, {"frames": frames})
+    assert (score.status, score.value) == (Status.OK, 30.0)
+    assert score.details["lowest"] == 20.0
+
+
+def test_less_than_a_second_in_common_is_the_submissions_fault() -> None:
+    frames = Feature({"value": np.ones(3)}, {"fps": 5, "seconds": 0.6})
+    score = metric("video_quality/ssim").score(SAMPLE, {"frames": frames})
+    assert score.status is Status.OUTPUT_INVALID
+    assert "0.60 s in common" in str(score.reason)
+
+
+def test_no_common_frame_at_all_is_no_crash() -> None:
+    frames = Feature({"value": np.zeros(0)}, {"fps": 5, "seconds": 0.0})
+    assert metric("video_quality/psnr").score(SAMPLE, {"frames": frames}).status is Status.OUTPUT_INVALID
+
+
+@pytest.mark.parametrize("name", ["video_quality/psnr", "video_quality/ssim"])
+def test_another_frame_rate_is_another_protocol(name: str) -> None:
+    full, lite = metric(name), metric(name, fps=5)
+    assert full.card.protocol.endswith("25fps-v1")
+    assert lite.card.protocol.endswith("5fps-v1")
+    assert full.card.protocol != lite.card.protocol
+    assert "5 frame pairs a second" in lite.card.protocol_text
+
+
+def test_identity_is_the_mean_cosine_with_the_reference() -> None:
+    features = {
+        "frames": Feature({"embedding": np.stack([unit(1, 0), unit(1, 1)]), "time": np.zeros(2)}, {"frames": 2}),
+        "reference": Feature({"embedding": unit(1, 0)}, {"time": 0.0}),
+    }
+    score = metric("identity/arcface").score(SAMPLE, features)
+    assert score.value == pytest.approx((1 + np.sqrt(0.5)) / 2, abs=1e-6)
+    assert score.details["coverage"] == 1.0
+
+
+def test_identity_needs_the_face_in_half_of_the_frames() -> None:
+    features = {
+        "frames": Feature({"embedding": unit(1, 0)[None], "time": np.zeros(1)}, {"frames": 3}),
+        "reference": Feature({"embedding": unit(1, 0)}, {"time": 0.0}),
+    }
+    score = metric("identity/arcface").score(SAMPLE, features)
+    assert score.status is Status.OUTPUT_INVALID
+    assert "1 of 3 frames" in str(score.reason)
+
+
+def test_identity_without_a_face_in_the_reference_does_not_apply() -> None:
+    features = {
+        "frames": Feature({"embedding": unit(1, 0)[None], "time": np.zeros(1)}, {"frames": 1}),
+        "reference": Feature({"embedding": np.zeros(0, np.float32)}, {"time": None}),
+    }
+    assert metric("identity/arcface").score(SAMPLE, features).status is Status.NOT_APPLICABLE
+
+
+def test_identity_networks_have_protocols_and_licences_of_their_own() -> None:
+    official = metric("identity/arcface").card
+    lite = metric("identity/arcface", network="mobilefacenet", fps=2).card
+    named = metric("identity/arcface", network="sha256:" + "ab" * 32).card
+    assert len({official.protocol, lite.protocol, named.protocol}) == 3
+    assert not official.commercial_use
+    assert lite.commercial_use
+    assert lite.weights[0] == "arcface_mobilefacenet"
+    assert named.protocol == "arcface/onnx-abababababab-25fps-v1"
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones() -> None:
+    from vidchatbench.errors import UsageError
+
+    with pytest.raises(UsageError, match="mobilefacenet"):
+        metric("identity/arcface", network="resnet")
+
+
+def test_face_presence_counts_the_responders_key_frames() -> None:
+    faces = Feature(
+        {"track": np.array([0, 0, 1], np.int32)}, {"n_keys": 4, "n_tracks": 2, "primary": 0, "fps": 5}
+    )
+    score = metric("video_quality/face_presence").score(SAMPLE, {"faces": faces})
+    assert score.value == 0.5
+    nobody = Feature({"track": np.zeros(0, np.int32)}, {"n_keys": 4, "n_tracks": 0, "primary": None, "fps": 5})
+    assert metric("video_quality/face_presence").score(SAMPLE, {"faces": nobody}).value == 0.0
+
+
+def test_sharpness_without_a_face_is_invalid() -> None:
+    empty = Feature({"value": np.zeros(0)}, {"frames": 7})
+    score = metric("video_quality/sharpness").score(SAMPLE, {"face": empty})
+    assert score.status is Status.OUTPUT_INVALID
+
+
+def test_steadiness_of_one_frame_is_invalid_and_of_a_frozen_clip_is_one() -> None:
+    one = Feature({"value": np.zeros(0), "repeated": np.zeros(0, bool)})
+    frozen = Feature({"value": np.zeros(4), "repeated": np.ones(4, bool)})
+    assert metric("video_quality/flicker").score(SAMPLE, {"pairs": one}).status is Status.OUTPUT_INVALID
+    score = metric("video_quality/flicker").score(SAMPLE, {"pairs": frozen})
+    assert (score.value, score.details["repeated_share"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", list(load_catalogue().metrics))
+def test_every_card_is_complete(name: str) -> None:
+    built = metric(name)
+    card = built.card
+    assert card.id == name
+    assert card.protocol_text.strip()
+    assert card.description.strip()
+    assert card.source.strip()
+    assert card.citation.strip().startswith("@")
+    assert {role for need in built.needs() for role in need.roles} <= set(card.roles)
+    for need in built.needs():
+        extractor = load_catalogue().extractor(need.extractor)
+        assert set(extractor.weights) <= set(card.weights), f"{name} uses weights that its card does not name"
+        for required in extractor.requires.values():
+            assert set(load_catalogue().extractor(required).weights) <= set(card.weights)

@@ -1,0 +1,67 @@
+"""Assembles the commands; each imports what it needs when it is called, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vidchatbench._version import __version__
+from vidchatbench.cli import check, demo, doctor, evaluate, metrics, weights
+from vidchatbench.cli.exit_codes import INPUT, USAGE
+from vidchatbench.errors import InputError, MediaError, VidChatBenchError
+
+app = typer.Typer(
+    name="vidchatbench",
+    help="Scores audio-visual dyadic virtual humans: video, identity, voice and interaction, with uncertainty.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+evaluate.add_to(app)
+check.add_to(app)
+metrics.add_to(app)
+weights.add_to(app)
+demo.add_to(app)
+doctor.add_to(app)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        print(f"vidchatbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Scores audio-visual dyadic virtual humans: video, identity, voice and interaction, with uncertainty.
+
+    Exit codes: 0 done; 1 the input has problems, all listed; 2 wrong usage; 3 done, but incomplete through our own
+    errors.
+    """
+
+
+def run() -> None:
+    """Runs the command line; an error made on purpose becomes one message and an exit code."""
+    try:
+        app()
+    except (InputError, MediaError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(INPUT)
+    except VidChatBenchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(INPUT)
+    except KeyboardInterrupt:
+        print("interrupted; what was extracted so far is kept, run the same command to go on", file=sys.stderr)
+        sys.exit(130)

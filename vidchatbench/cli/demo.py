@@ -1,0 +1,78 @@
+"""``vidchatbench demo``: the whole way on a small benchmark made on the spot, without network or downloads."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidchatbench.cli.exit_codes import INCOMPLETE
+
+if TYPE_CHECKING:
+    from vidchatbench.results.schema import Results
+
+SYSTEMS = ("oracle", "shifted", "degraded")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the runs.")] = Path("demo_run"),
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results of all systems on stdout.")] = False,
+) -> None:
+    """Makes a small benchmark of animated faces with voices and scores three systems on it.
+
+    The oracle returns the real replies, the second system lets picture and sound slip, the third degrades both: the
+    scores must show that order.
+
+    Example: vidchatbench demo
+    """
+    from vidchatbench import paths  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json, print_results, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.demo import build_demo  # noqa: PLC0415
+    from vidchatbench.engine.evaluate import evaluate  # noqa: PLC0415
+    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
+
+    console = stderr_console()
+    started = time.monotonic()
+    made = build_demo(paths.benchmarks_root() / "demo_set")
+    console.print(f"demo benchmark: {made.benchmark}", markup=False, highlight=False)
+    runs: dict[str, Results] = {}
+    for name in SYSTEMS:
+        runs[name] = evaluate(
+            made.systems[name],
+            benchmark=made.benchmark,
+            suite="lite",
+            out=out / name,
+            config=RunConfig(workers=workers),
+            progress=progress_for(console),
+        )
+        if not as_json:
+            print_results(console, runs[name])
+    if as_json:
+        print_json({name: results.model_dump(mode="json") for name, results in runs.items()})
+    else:
+        _print_order(console, runs)
+        text = f"runs written to {out}/ in {time.monotonic() - started:.0f} s; next: vidchatbench evaluate --help"
+        console.print(text, markup=False, highlight=False)
+    if any(metric.n_error for results in runs.values() for metric in results.metrics):
+        raise typer.Exit(INCOMPLETE)
+
+
+def _print_order(console: Any, runs: dict[str, Results]) -> None:
+    from vidchatbench.cli.output import format_value, print_table  # noqa: PLC0415
+
+    rows = []
+    for metric in runs[SYSTEMS[0]].metrics:
+        values = [runs[name].metric(metric.id).value for name in SYSTEMS]
+        cells = ["–" if value is None else format_value(value) for value in values]
+        arrow = "↑" if metric.direction == "higher" else "↓"
+        rows.append((f"{metric.title} {arrow}", *cells, f"{metric.n_ok}/{metric.n_expected}", metric.protocol))
+    print_table(console, "The three systems side by side", ("metric", *SYSTEMS, "n", "protocol"), rows)

@@ -1,0 +1,121 @@
+"""``vidchatbench doctor``: what works on this computer and what it lacks."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+from vidchatbench.cli.exit_codes import INPUT
+
+_PACKAGES = ("av", "numpy", "pillow", "pyarrow", "onnxruntime", "torch", "torchvision", "facenet-pytorch")
+_EXTRAS = {"pyiqa": "iqa", "ray": "ray"}
+_LEAST_FREE = 2 * 10**9
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    topic: str
+    ok: bool
+    required: bool
+    text: str
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings on stdout.")] = False,
+) -> None:
+    """Looks at packages, device, cache, weights and plugins; exits with 1 if something required is missing.
+
+    Example: vidchatbench doctor
+    """
+    from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
+
+    findings = [*_packages(), _device(), *_cache(), *_metrics()]
+    if as_json:
+        print_json({"findings": [finding._asdict() for finding in findings]})
+    else:
+        rows = [(_mark(finding), finding.topic, finding.text) for finding in findings]
+        print_table(stderr_console(), "vidchatbench doctor", ("", "what", "found"), rows)
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(INPUT)
+
+
+def _mark(finding: Finding) -> str:
+    if finding.ok:
+        return "ok"
+    return "missing" if finding.required else "note"
+
+
+def _packages() -> list[Finding]:
+    found = [Finding("python", True, True, platform.python_version())]
+    for name in _PACKAGES:
+        try:
+            found.append(Finding(name, True, True, version(name)))
+        except PackageNotFoundError:
+            found.append(Finding(name, False, True, f"not installed; to fix: pip install {name}"))
+    for name, extra in _EXTRAS.items():
+        here = importlib.util.find_spec(name) is not None
+        text = "installed" if here else f"not installed (optional); to fix: pip install 'vidchatbench[{extra}]'"
+        found.append(Finding(name, here, False, text))
+    return found
+
+
+def _device() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("device", False, True, "torch is not installed")
+    import torch  # noqa: PLC0415 - only asked for its devices
+
+    cores = os.cpu_count() or 1
+    if not torch.cuda.is_available():
+        return Finding("device", True, False, f"cpu, {cores} cores; no CUDA device")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("device", True, False, f"cpu, {cores} cores; cuda: {', '.join(names)}")
+
+
+def _cache() -> list[Finding]:
+    from vidchatbench import paths  # noqa: PLC0415
+
+    root = paths.cache_root()
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    writable = os.access(existing, os.W_OK)
+    free = shutil.disk_usage(existing).free
+    fix = "" if writable else f"; not writable, set {paths.CACHE_VARIABLE} to a folder that is"
+    low = "" if free >= _LEAST_FREE else "; little space left"
+    mirror = paths.mirror_root()
+    text = "not set (optional)" if mirror is None else str(mirror)
+    return [
+        Finding("cache", writable and free >= _LEAST_FREE, False, f"{root}, {free / 1e9:.0f} GB free{fix}{low}"),
+        Finding("weights mirror", mirror is None or Path(mirror).is_dir(), True, f"{paths.MIRROR_VARIABLE}: {text}"),
+    ]
+
+
+def _metrics() -> list[Finding]:
+    from vidchatbench.availability import find_lack  # noqa: PLC0415
+    from vidchatbench.engine.evaluate import choose_metrics  # noqa: PLC0415
+    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
+
+    catalogue = load_catalogue()
+    resolver = WeightResolver(catalogue.weights)
+    found = []
+    for name in sorted(catalogue.suites):
+        _, metrics = choose_metrics(catalogue, name, None)
+        lacks = {m.card.id: lack for m in metrics if (lack := find_lack(m, catalogue, resolver)) is not None}
+        text = f"{len(metrics) - len(lacks)} of {len(metrics)} metrics can run"
+        text += "".join(f"; {key}: {lack.reason}, to fix: {lack.fix}" for key, lack in lacks.items())
+        found.append(Finding(f"suite {name}", not lacks, False, text))
+    for broken in catalogue.broken:
+        found.append(Finding(f"plugin {broken.name}", False, False, f"broken: {broken.reason}"))
+    return found

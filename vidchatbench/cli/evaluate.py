@@ -1,0 +1,60 @@
+"""``vidchatbench evaluate``: scores a folder of outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidchatbench.cli.exit_codes import INCOMPLETE
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("evaluate")(evaluate)
+
+
+def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
+    outputs: Annotated[Path, typer.Argument(help="Folder with one <sample id>.mp4 per sample.")],
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
+    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite",
+    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None,
+    out: Annotated[Path, typer.Option(help="The run folder to write.")] = Path("run"),
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Most frames at once through a model; changes no number.")] = 16,
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
+) -> None:
+    """Scores a system's outputs and writes a run folder.
+
+    Samples that are missing or broken are charged the metric's worst value and counted; nothing is dropped. Killed
+    and started again, the command computes only what is missing.
+
+    Example: vidchatbench evaluate outputs/ --benchmark path/to/benchmark --suite lite --out run/
+    """
+    from vidchatbench.cli.output import print_results, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.engine.evaluate import evaluate as run  # noqa: PLC0415
+    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
+
+    console = stderr_console()
+    chosen = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    config = RunConfig(device=device, workers=workers, batch_size=batch_size, engine=engine)  # type: ignore[arg-type]
+    results = run(
+        outputs,
+        benchmark=benchmark,
+        suite=suite,
+        metrics=chosen,
+        out=out,
+        config=config,
+        progress=progress_for(console),
+    )
+    if as_json:
+        typer.echo(results.to_json(), nl=False)
+    else:
+        print_results(console, results)
+        console.print(f"written: {out}", markup=False, highlight=False)
+    if any(metric.n_error for metric in results.metrics):
+        raise typer.Exit(INCOMPLETE)

@@ -1,0 +1,11 @@
+"""The exit codes of the command line."""
+
+from __future__ import annotations
+
+DONE = 0
+INPUT = 1
+"""The input has problems; all of them were listed."""
+USAGE = 2
+"""The command cannot mean anything."""
+INCOMPLETE = 3
+"""Done, but our own errors left a metric incomplete."""

@@ -1,0 +1,112 @@
+"""``vidchatbench metrics``: every installed metric, whether it can run here, and what it would take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from vidchatbench.plugins import Catalogue
+    from vidchatbench.weights.resolver import WeightResolver
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = typer.Typer(help="Lists the installed metrics; `show ID` prints one card.", invoke_without_command=True)
+    group.callback()(list_metrics)
+    group.command("show")(show)
+    app.add_typer(group, name="metrics")
+
+
+def list_metrics(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list on stdout.")] = False,
+) -> None:
+    """Lists every metric with its dimension, direction, protocol, weights, licence and availability.
+
+    Example: vidchatbench metrics
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
+    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
+
+    catalogue = load_catalogue()
+    resolver = WeightResolver(catalogue.weights)
+    found = [_describe(name, catalogue, resolver) for name in catalogue.metrics]
+    broken = [{"plugin": b.name, "reason": b.reason} for b in catalogue.broken]
+    if as_json:
+        print_json({"metrics": found, "broken_plugins": broken})
+        return
+    console = stderr_console()
+    rows = [
+        (
+            item["id"],
+            item["dimension"].replace("_", " "),
+            "↑" if item["direction"] == "higher" else "↓",
+            item["protocol"],
+            item["weights_license"] or "no weights",
+            "yes" if item["available"] else f"no: {item['reason']}; to fix: {item['fix']}",
+        )
+        for item in found
+    ]
+    columns = ("metric", "dimension", "", "protocol", "licence of weights", "available")
+    print_table(console, f"{len(found)} metrics", columns, rows)
+    for item in broken:
+        console.print(f"broken plugin {item['plugin']!r}: {item['reason']}", style="red", markup=False, highlight=False)
+
+
+def show(
+    metric_id: Annotated[str, typer.Argument(metavar="ID", help="The metric, such as video_quality/psnr.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the card on stdout.")] = False,
+) -> None:
+    """Prints the card of one metric.
+
+    Example: vidchatbench metrics show video_quality/psnr
+    """
+    from vidchatbench.cli.output import print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+
+    catalogue = load_catalogue()
+    metric = catalogue.metric(metric_id)
+    content = {**metric.card.model_dump(mode="json"), "params": dict(metric.params)}
+    content["plugin"] = catalogue.metrics.origin(metric_id)
+    if as_json:
+        print_json(content)
+        return
+    console = stderr_console()
+    for name, value in content.items():
+        text = str(value).strip() if not isinstance(value, (list, dict)) else _plain(value)
+        console.print(f"[bold]{name.replace('_', ' ')}[/bold]", end="\n" if "\n" in text else "  ")
+        console.print(text, markup=False, highlight=False)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={item}" for key, item in value.items()) or "–"
+    return ", ".join(map(str, value)) or "–"
+
+
+def _describe(name: str, catalogue: Catalogue, resolver: WeightResolver) -> dict[str, Any]:
+    from vidchatbench.availability import find_lack  # noqa: PLC0415
+
+    metric = catalogue.metric(name)
+    card, lack = metric.card, find_lack(metric, catalogue, resolver)
+    return {
+        "id": card.id,
+        "title": card.title,
+        "dimension": card.dimension.value,
+        "direction": card.direction,
+        "protocol": card.protocol,
+        "version": card.version,
+        "weights": list(card.weights),
+        "code_license": card.code_license,
+        "weights_license": card.weights_license,
+        "commercial_use": card.commercial_use,
+        "plugin": catalogue.metrics.origin(name),
+        "available": lack is None,
+        "reason": None if lack is None else lack.reason,
+        "fix": None if lack is None else lack.fix,
+    }

@@ -1,0 +1,130 @@
+"""What commands print: JSON on stdout for programs, tables on stderr for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.box import Box
+    from rich.console import Console
+
+    from vidchatbench.results.schema import MetricResult, Results
+
+_MIN_WIDTH = 100
+
+
+def stderr_console() -> Console:
+    """Returns a console on stderr; where stderr is no terminal, wide enough that no number is cut."""
+    from rich.console import Console  # noqa: PLC0415 - only for commands that print tables
+
+    console = Console(stderr=True)
+    if not console.is_terminal and console.width < _MIN_WIDTH:
+        return Console(stderr=True, width=160)
+    return console
+
+
+def print_json(content: object) -> None:
+    """Prints a result on stdout; NaN and Infinity are refused."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints a plain table."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, title_justify="left", box=_box())
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(_escape(cell) for cell in row))
+    console.print(table)
+
+
+def print_results(console: Console, results: Results) -> None:
+    """Prints the scores by dimension: value, 95 % interval, n and coverage, protocol."""
+    from rich.table import Table  # noqa: PLC0415
+
+    benchmark, suite = results.benchmark, results.suite
+    title = (
+        f"{results.system.name} on {benchmark.name} {benchmark.version} ({benchmark.n_samples} samples), "
+        f"suite {suite.name}" + (f" v{suite.version}" if suite.version else "")
+    )
+    table = Table(title=_escape(title), title_justify="left", box=_box())
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("failed", justify="right")
+    table.add_column("n/a", justify="right")
+    table.add_column("error", justify="right")
+    table.add_column("coverage", justify="right")
+    table.add_column("protocol", overflow="fold")
+    for dimension, members in groupby(results.metrics, key=lambda metric: metric.dimension):
+        table.add_section()
+        table.add_row(f"[bold]{dimension.value.replace('_', ' ')}[/bold]")
+        for metric in members:
+            table.add_row(*_result_row(metric))
+    console.print(table)
+    _print_footnotes(console, results)
+
+
+def _result_row(metric: MetricResult) -> tuple[str, ...]:
+    arrow = "↑" if metric.direction == "higher" else "↓"
+    return (
+        f"  {_escape(metric.title)} {arrow}",
+        "–" if metric.value is None else f"{format_value(metric.value)} {metric.unit}".rstrip(),
+        "–" if metric.ci95 is None else f"{format_value(metric.ci95[0])} … {format_value(metric.ci95[1])}",
+        f"{metric.n_ok}/{metric.n_expected}",
+        _marked(metric.n_failed, "yellow"),
+        str(metric.n_not_applicable or ""),
+        _marked(metric.n_error, "red"),
+        "–" if metric.coverage is None else f"{metric.coverage:.0%}",
+        f"[dim]{_escape(metric.protocol)}[/dim]",
+    )
+
+
+def _print_footnotes(console: Console, results: Results) -> None:
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
+    if any(metric.n_failed for metric in results.metrics):
+        say("failed: the submission's fault, charged the metric's worst value and counted in the mean", "yellow")
+    if any(metric.n_error for metric in results.metrics):
+        say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
+    if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
+        say("no interval: fewer than three identities say nothing of the spread between identities")
+    for lacking in results.unavailable:
+        say(f"not run: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}", "yellow")
+    if not results.complete:
+        say("This run is incomplete and cannot be ranked.", "yellow")
+
+
+def format_value(value: float) -> str:
+    """Returns a number with four significant digits, or more before the point where it has them."""
+    magnitude = abs(value)
+    if magnitude >= 1000:  # noqa: PLR2004
+        return f"{value:.0f}"
+    if magnitude >= 100:  # noqa: PLR2004
+        return f"{value:.1f}"
+    if magnitude >= 10:  # noqa: PLR2004
+        return f"{value:.2f}"
+    return f"{value:.3f}"
+
+
+def _marked(count: int, color: str) -> str:
+    return f"[{color}]{count}[/{color}]" if count else ""
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415
+
+    return escape(text)
+
+
+def _box() -> Box:
+    from rich import box  # noqa: PLC0415
+
+    return box.SIMPLE_HEAD
