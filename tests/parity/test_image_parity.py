@@ -1,4 +1,4 @@
-"""Frame metrics against their references: scikit-image for SSIM and PSNR, OpenCV for the Laplacian and the alignment."""
+"""Frame metrics against their references: scikit-image for SSIM and PSNR, OpenCV for Laplacian and alignment."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def test_psnr_and_ssim_equal_scikit_image(height: int, width: int, noise: float)
         channel_axis=2,
     )
     assert WangSsim("cpu")(first, second) == pytest.approx(expected, abs=2e-6)
-    assert psnr(first, second) == pytest.approx(metrics.peak_signal_noise_ratio(first, second, data_range=255), abs=1e-9)
+    assert psnr(first, second) == pytest.approx(
+        metrics.peak_signal_noise_ratio(first, second, data_range=255), abs=1e-9
+    )
 
 
 def test_flat_pictures_do_not_upset_float32() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidchatbench.cli.exit_codes import INCOMPLETE
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vidchatbench.results.schema import Results
 
 SYSTEMS = ("oracle", "shifted", "degraded")
@@ -66,7 +68,7 @@ def demo(
         raise typer.Exit(INCOMPLETE)
 
 
-def _print_order(console: Any, runs: dict[str, Results]) -> None:
+def _print_order(console: Console, runs: dict[str, Results]) -> None:
     from vidchatbench.cli.output import format_value, print_table  # noqa: PLC0415
 
     rows = []

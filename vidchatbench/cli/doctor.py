@@ -116,6 +116,5 @@ def _metrics() -> list[Finding]:
         text = f"{len(metrics) - len(lacks)} of {len(metrics)} metrics can run"
         text += "".join(f"; {key}: {lack.reason}, to fix: {lack.fix}" for key, lack in lacks.items())
         found.append(Finding(f"suite {name}", not lacks, False, text))
-    for broken in catalogue.broken:
-        found.append(Finding(f"plugin {broken.name}", False, False, f"broken: {broken.reason}"))
+    found += [Finding(f"plugin {b.name}", False, False, f"broken: {b.reason}") for b in catalogue.broken]
     return found

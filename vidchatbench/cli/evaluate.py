@@ -23,7 +23,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     out: Annotated[Path, typer.Option(help="The run folder to write.")] = Path("run"),
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Most frames at once through a model; changes no number.")] = 16,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
 ) -> None:
@@ -41,7 +40,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
 
     console = stderr_console()
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    config = RunConfig(device=device, workers=workers, batch_size=batch_size, engine=engine)  # type: ignore[arg-type]
+    config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
     results = run(
         outputs,
         benchmark=benchmark,

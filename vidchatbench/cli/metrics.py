@@ -83,7 +83,7 @@ def show(
         console.print(text, markup=False, highlight=False)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: list[object] | dict[str, object]) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={item}" for key, item in value.items()) or "–"
     return ", ".join(map(str, value)) or "–"

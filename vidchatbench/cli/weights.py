@@ -60,10 +60,9 @@ def pull(
             console.print(f"{name}: already here", markup=False, highlight=False)
             continue
         progress = progress_for(console)
-        megabyte = 1_000_000
-        progress.begin(name, (spec.size or 0) / megabyte, "MB")
+        progress.begin(name, (spec.size or 0) / 1e6, "MB")
         try:
-            path = download(spec, paths.weights_root(), progress=lambda n, p=progress: p.advance(n / megabyte))  # type: ignore[misc]
+            path = download(spec, paths.weights_root(), progress=lambda n, p=progress: p.advance(n / 1e6))  # type: ignore[misc]
         finally:
             progress.end()
         console.print(f"{name}: {path}", markup=False, highlight=False)

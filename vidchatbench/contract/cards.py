@@ -120,7 +120,7 @@ class MetricCard(BaseModel):
         return changed
 
 
-def load_card(package: str, name: str) -> MetricCard:
+def load_card(package: str | None, name: str) -> MetricCard:
     """Loads ``name`` (a TOML file) that lies in ``package`` beside the metric's code.
 
     Args:
@@ -128,7 +128,10 @@ def load_card(package: str, name: str) -> MetricCard:
         name: File name of the card, such as ``"psnr.toml"``.
 
     Raises:
+        ValueError: If there is no package, as in a script that is run by its path.
         pydantic.ValidationError: If the card lacks a field, has an unknown one or contradicts itself.
     """
+    if package is None:
+        raise ValueError(f"{name!r} cannot be found: a metric's module must be part of a package")
     text = importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
     return MetricCard.model_validate(tomllib.loads(text))

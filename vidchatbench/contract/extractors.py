@@ -51,19 +51,24 @@ class Frame(Protocol):
     @property
     def index(self) -> int:
         """Number of the grid point: the frame stands for time ``index / fps``."""
+        ...
 
     @property
     def time(self) -> float:
         """Time of the grid point in seconds from the clip's first picture."""
+        ...
 
     def rgb(self) -> NDArray[np.uint8]:
         """The upright picture, uint8 RGB of shape (height, width, 3), in 0..255."""
+        ...
 
     def cover(self, height: int, width: int) -> NDArray[np.uint8]:
         """The picture scaled to cover ``height`` x ``width`` and centre-cropped: Pillow BICUBIC, antialiased."""
+        ...
 
     def fit(self, longest: int) -> tuple[NDArray[np.uint8], float]:
         """The picture scaled down so that no side exceeds ``longest``, and the factor applied (1.0 if untouched)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -89,12 +94,15 @@ class Timeline(Protocol):
 
     def horizon(self) -> float:
         """Time in seconds up to which :meth:`at` gives its final answer."""
+        ...
 
     def at(self, time: float) -> object:
         """What the feature says of the given time; only called for times up to the horizon."""
+        ...
 
     def result(self) -> Feature:
         """The finished feature; only called at the end of the clip."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,7 @@ class Metric(ABC):
         unknown = sorted(set(params) - set(self.defaults))
         if unknown:
             known = ", ".join(sorted(self.defaults)) or "none"
-            raise ValueError(
-                f"metric {self.default_card.id!r} has no parameter {', '.join(unknown)} (it has: {known})"
-            )
+            raise ValueError(f"metric {self.default_card.id!r} has no parameter {', '.join(unknown)} (it has: {known})")
         self.params: Mapping[str, Param] = {**self.defaults, **params}
         self.card: MetricCard = self.make_card()
 

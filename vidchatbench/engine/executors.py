@@ -28,6 +28,7 @@ class Executor(Protocol):
             on_progress: Called with the seconds of media that the running job has read so far, where that is known
                 before a job ends.
         """
+        ...
 
 
 class InProcessExecutor:
@@ -103,7 +104,7 @@ class RayExecutor:
 
     def __init__(self, settings: WorkerSettings, workers: int | None) -> None:
         try:
-            import ray  # noqa: PLC0415 - an extra
+            import ray  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - an extra
         except ImportError as error:
             raise UnavailableError("Ray is not installed", "pip install 'vidchatbench[ray]'") from error
         self._ray: Any = ray

@@ -157,4 +157,6 @@ class _Groups:
         return group
 
     def place(self, media: tuple[str, ...]) -> int:
-        return self._pairs[media] if len(media) > 1 else self._home[media[0]]
+        if len(media) == 1:
+            return self._home[media[0]]
+        return self._pairs[media]

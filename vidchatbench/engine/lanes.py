@@ -7,10 +7,10 @@ is settled, and keeps a fault to itself.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from time import perf_counter
 
 from vidchatbench.contract.extractors import FrameSession, PairSession, Timeline, TimelineSession
 from vidchatbench.contract.features import Feature
@@ -34,9 +34,9 @@ class ClosableTimeline:
         """See :class:`vidchatbench.api.Timeline`."""
         return math.inf if self._closed is not None else self._inner.horizon()
 
-    def at(self, at_time: float) -> object:
+    def at(self, time: float) -> object:
         """See :class:`vidchatbench.api.Timeline`."""
-        return self._inner.at(at_time)
+        return self._inner.at(time)
 
     def result(self) -> Feature:
         """See :class:`vidchatbench.api.Timeline`."""
@@ -67,9 +67,9 @@ class Lane:
 
     def guard(self, action: Callable[[], None], media: str) -> None:
         """Runs one step; a fault in it ends this lane and no other."""
-        started = time.perf_counter()
+        started = perf_counter()
         result = attempt(action, media=media)
-        self.seconds += time.perf_counter() - started
+        self.seconds += perf_counter() - started
         if isinstance(result, Failure):
             self.fail(result)
 
@@ -77,9 +77,9 @@ class Lane:
         """Takes the finished feature, unless the lane has failed."""
         if self.outcome is not None:
             return
-        started = time.perf_counter()
+        started = perf_counter()
         self.outcome = attempt(finish, media=media)
-        self.seconds += time.perf_counter() - started
+        self.seconds += perf_counter() - started
 
 
 class FrameLane(Lane):

@@ -64,7 +64,8 @@ class RunConfig:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         index = int(self.device.partition(":")[2] or 0)
         if index >= count:
-            raise UnavailableError(f"device {self.device!r} is not on this computer ({count} GPUs found)", "--device cpu")
+            what = f"device {self.device!r} is not on this computer ({count} GPUs found)"
+            raise UnavailableError(what, "--device cpu")
 
 
 def _usable_cores() -> int:

@@ -89,9 +89,7 @@ class Worker:
         extractor.setup(ExtractorContext(self._settings.device, self._settings.batch_size, weights))
         return extractor
 
-    def _keep(
-        self, key: str, spec: ExtractorSpec, media: tuple[str, ...], feature: Feature, result: JobResult
-    ) -> None:
+    def _keep(self, key: str, spec: ExtractorSpec, media: tuple[str, ...], feature: Feature, result: JobResult) -> None:
         provenance = {"media": list(media), **describe_extractor(self._catalogue.extractor(spec), self._catalogue)}
         try:
             self._store.save(key, feature, provenance)
@@ -110,12 +108,11 @@ def single_threaded_torch(device: str) -> Iterator[None]:
     The number of threads changes sums in their last bits; with one thread a worker, the numbers do not depend on the
     machine's cores or on the number of workers, and whole clips side by side use the cores better anyway.
     """
-    torch = sys.modules.get("torch")
     if not device.startswith("cpu"):
         yield
         return
-    if torch is None:
-        import torch  # noqa: PLC0415 - only a worker that extracts pays for loading torch
+    import torch  # noqa: PLC0415 - only a worker that extracts pays for loading torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +16,7 @@ from safetensors.numpy import load, save
 from vidchatbench.contract.features import Feature
 
 _META = "meta"
+_STALE_SECONDS = 3600.0
 
 
 class FeatureStore:
@@ -57,6 +60,7 @@ class FeatureStore:
         """
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         meta = json.dumps(dict(feature.meta), sort_keys=True, allow_nan=False)
         sidecar = json.dumps({"key": key, "meta": dict(feature.meta), **provenance}, indent=1, sort_keys=True)
         write_atomically(path.with_suffix(".json"), sidecar.encode())
@@ -82,6 +86,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _sweep(folder: Path) -> None:
+    # A process killed while it wrote leaves its temporary file; a fresh one may be another process at work.
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+                leftover.unlink()
 
 
 def _header_metadata(content: bytes) -> dict[str, str]:

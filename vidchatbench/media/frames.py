@@ -31,8 +31,9 @@ class Picture:
     def rgb(self) -> Pixels:
         """The upright picture, uint8 RGB of shape (height, width, 3)."""
         if self._rgb is None:
+            pixels: Pixels
             if isinstance(self._source, av.VideoFrame):
-                pixels = self._source.to_ndarray(format="rgb24")
+                pixels = self._source.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
             else:
                 pixels = self._source
             if self._rotation:

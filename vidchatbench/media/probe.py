@@ -7,13 +7,17 @@ off, a broken packet) shows when the clip is decoded and is reported then.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
+from av.error import FFmpegError
+from av.stream import Disposition
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 
+from vidchatbench.contract.extractors import SAMPLE_RATE
 from vidchatbench.errors import MediaError
 from vidchatbench.media.hashing import hash_file
 
@@ -95,7 +99,7 @@ def probe(path: Path) -> MediaInfo:
             video, video_warnings = _probe_video(container, path)
             audio = _probe_audio(container)
             name = container.format.name
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
     if video is None and audio is None:
         raise MediaError(str(path), "neither a picture nor a sound stream was found; is this a media file?")
@@ -109,7 +113,7 @@ def probe(path: Path) -> MediaInfo:
     )
 
 
-def describe_ffmpeg_error(error: av.FFmpegError) -> str:
+def describe_ffmpeg_error(error: FFmpegError) -> str:
     """Puts FFmpeg's message into words that a submitter can act on."""
     text = error.strerror or str(error)
     if "moov atom not found" in str(getattr(error, "log", "") or "") or "Invalid data" in text:
@@ -120,7 +124,7 @@ def describe_ffmpeg_error(error: av.FFmpegError) -> str:
 def picture_stream(container: InputContainer) -> VideoStream | None:
     """Returns the first picture stream that is not cover art."""
     for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
+        if not stream.disposition & Disposition.attached_pic:
             return stream
     return None
 
@@ -153,7 +157,7 @@ def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | Non
         return None, ()
     try:
         first = next(iter(container.decode(stream)), None)
-    except av.FFmpegError as error:
+    except FFmpegError as error:
         raise MediaError(str(path), f"the first picture cannot be decoded: {error.strerror or error}") from error
     if first is None:
         raise MediaError(str(path), "the picture stream holds no frame")
@@ -208,12 +212,12 @@ def _audio_warnings(audio: AudioInfo | None) -> tuple[str, ...]:
     if audio is None:
         return ()
     found = []
-    if audio.sample_rate < 16_000:
+    if audio.sample_rate < SAMPLE_RATE:
         found.append(f"sound has only {audio.sample_rate} Hz; resampled to 16 kHz")
     if audio.channels > 1:
         found.append(f"sound has {audio.channels} channels; mixed down to one")
     return tuple(found)
 
 
-def _seconds(ticks: int | None, base: Any) -> float | None:
+def _seconds(ticks: int | None, base: Fraction | float | None) -> float | None:
     return float(ticks * base) if ticks is not None and base else None

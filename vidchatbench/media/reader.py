@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
 TRUNCATION_TOLERANCE = 0.5
@@ -97,8 +99,9 @@ class ClipReader:
         try:
             with av.open(str(self._path)) as container:
                 yield from self._read(container)
-        except av.FFmpegError as error:
-            raise MediaError(str(self._path), f"{describe_ffmpeg_error(error)}, after {float(self.end):.2f} s") from error
+        except FFmpegError as error:
+            reason = f"{describe_ffmpeg_error(error)}, after {float(self.end):.2f} s"
+            raise MediaError(str(self._path), reason) from error
         if announced and self._want_video:
             self._check_complete()
 
@@ -118,7 +121,7 @@ class ClipReader:
         if audio is not None:
             self._keep(resampler.resample(None))
 
-    def _pictures(self, packet: Packet, stream: VideoStream) -> Iterator[tuple[Picture, Fraction]]:
+    def _pictures(self, packet: Packet[Stream], stream: VideoStream) -> Iterator[tuple[Picture, Fraction]]:
         for frame in packet.decode():
             if not isinstance(frame, av.VideoFrame):
                 continue
@@ -136,7 +139,7 @@ class ClipReader:
             self.end = max(self.end, time + self._last_step)
             yield Picture(frame, int(frame.rotation) % 360), time
 
-    def _take_sound(self, packet: Packet, stream: AudioStream, resampler: av.AudioResampler) -> None:
+    def _take_sound(self, packet: Packet[Stream], stream: AudioStream, resampler: av.AudioResampler) -> None:
         for frame in packet.decode():
             if not isinstance(frame, av.AudioFrame):
                 continue

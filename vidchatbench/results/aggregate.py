@@ -69,7 +69,7 @@ def aggregate(
         direction=card.direction,
         unit=card.unit,
         value=value,
-        ci95=tuple(interval) if interval is not None else None,
+        ci95=(interval.low, interval.high) if interval is not None else None,
         n_expected=len(records),
         n_ok=counts[Status.OK],
         n_failed=n_failed,

@@ -36,9 +36,7 @@ SAMPLES_SCHEMA = pa.schema(
 """Columns of ``samples.parquet``; ``details`` is a JSON object, ``counted`` the value that entered the mean."""
 
 
-def write_run(
-    folder: Path, results: Results, records: Sequence[Record], media: Iterable[dict[str, object]]
-) -> None:
+def write_run(folder: Path, results: Results, records: Sequence[Record], media: Iterable[dict[str, object]]) -> None:
     """Writes the files of a run, each atomically, ``results.json`` last.
 
     Raises:

@@ -16,7 +16,7 @@ from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError
 from vidchatbench.submission.system import SystemDescription
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 RESULTS_FILE = "results.json"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]

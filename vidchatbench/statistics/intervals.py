@@ -57,7 +57,7 @@ def cluster_mean_interval(
     index = np.searchsorted(names, list(clusters))
     # Sorted before summing: the same samples in another order must give the same bits.
     order = np.lexsort((data, index))
-    sums = np.bincount(index[order], weights=data[order], minlength=len(names))
+    sums = np.bincount(index[order], weights=data[order], minlength=len(names)).astype(np.float64)
     counts = np.bincount(index[order], minlength=len(names)).astype(np.float64)
     estimate = float(sums.sum() / counts.sum())
     means = np.sort(_draw_means(sums, counts, seed, draws))
@@ -66,9 +66,7 @@ def cluster_mean_interval(
     return _bca(means, estimate, _jackknife(sums, counts), level)
 
 
-def _draw_means(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], seed: int, draws: int
-) -> NDArray[np.float64]:
+def _draw_means(sums: NDArray[np.float64], counts: NDArray[np.float64], seed: int, draws: int) -> NDArray[np.float64]:
     generator = np.random.Generator(np.random.PCG64(seed))
     n = len(sums)
     parts = []

@@ -102,7 +102,8 @@ def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
         checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), checked)
     if all(output.path is None for output in checked.outputs.values()):
         example = benchmark.samples[0].id
-        raise UsageError(f"{outputs} holds no output of benchmark {benchmark.header.name!r}; expected {example}.mp4 ...")
+        name = benchmark.header.name
+        raise UsageError(f"{outputs} holds no output of benchmark {name!r}; expected {example}.mp4 ...")
     for strangers in files.values():
         for path in strangers:
             message = "no sample of the benchmark has this id; the file is ignored"
@@ -157,7 +158,8 @@ def _findings(info: MediaInfo) -> Iterator[tuple[Severity, str, str]]:
     if info.video is None:
         yield Severity.ERROR, "no_video", "there is no picture stream"
     elif info.video.duration is not None and info.video.duration < SHORTEST:
-        yield Severity.ERROR, "too_short", f"only {info.video.duration:.2f} s of picture; at least {SHORTEST:g} s is needed"
+        message = f"only {info.video.duration:.2f} s of picture; at least {SHORTEST:g} s is needed"
+        yield Severity.ERROR, "too_short", message
     if info.audio is None:
         yield Severity.ERROR, "no_audio", "there is no sound stream"
     for warning in info.warnings:
@@ -166,5 +168,3 @@ def _findings(info: MediaInfo) -> Iterator[tuple[Severity, str, str]]:
         picture, sound = info.video.duration, info.audio.duration
         if picture and sound and not LENGTH_RATIO[0] <= picture / sound <= LENGTH_RATIO[1]:
             yield Severity.WARNING, "lengths_differ", f"{picture:.2f} s of picture against {sound:.2f} s of sound"
-
-

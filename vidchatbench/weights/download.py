@@ -44,7 +44,8 @@ def download(spec: WeightSpec, folder: Path, *, progress: Callable[[int], None] 
         actual = hash_file(partial)
         if actual != spec.sha256:
             partial.unlink()
-            raise WeightsError(f"{url} served sha256 {actual[:12]}... for {spec.name!r}, expected {spec.sha256[:12]}...")
+            expected = spec.sha256[:12]
+            raise WeightsError(f"{url} served sha256 {actual[:12]}... for {spec.name!r}, expected {expected}...")
         partial.replace(final)
         return final
     reason = "; ".join(failures) or "the table gives no URL"

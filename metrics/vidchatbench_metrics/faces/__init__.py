@@ -15,9 +15,7 @@ def _mtcnn(stage: str, sha256: str, size: int) -> WeightSpec:
         file_name=f"facenet_pytorch_{stage}.pt",
         sha256=sha256,
         size=size,
-        package=PackageFile(
-            module="facenet_pytorch", file=f"data/{stage}.pt", requirement="facenet-pytorch==2.5.3"
-        ),
+        package=PackageFile(module="facenet_pytorch", file=f"data/{stage}.pt", requirement="facenet-pytorch==2.5.3"),
         license="MIT",
         commercial_use=True,
         origin="facenet-pytorch's port of the MTCNN networks of Zhang et al. 2016, trained on WIDER FACE and CelebA",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from facenet_pytorch import MTCNN
@@ -82,17 +82,15 @@ class FaceDetector:
         return self._detect(np.stack(pictures))
 
     def _detect(self, batch: NDArray[np.uint8]) -> list[Detections]:
-        boxes, scores, landmarks = self._net.detect(np.array(batch), landmarks=True)
-        return [_clean(*found) for found in zip(boxes, scores, landmarks, strict=True)]
+        found: tuple[Any, ...] = self._net.detect(np.array(batch), landmarks=True)
+        return [_clean(*columns) for columns in zip(*found, strict=True)]
 
 
-def _clean(boxes: Any, scores: Any, landmarks: Any) -> Detections:
+def _clean(boxes: ArrayLike | None, scores: ArrayLike, landmarks: ArrayLike) -> Detections:
     if boxes is None:
         return Detections.none()
     score = np.asarray(scores, np.float64)
     keep = [i for i in np.argsort(-score, kind="stable") if score[i] >= LEAST_SCORE]
     if not keep:
         return Detections.none()
-    return Detections(
-        np.asarray(boxes, np.float64)[keep], np.asarray(landmarks, np.float64)[keep], score[keep]
-    )
+    return Detections(np.asarray(boxes, np.float64)[keep], np.asarray(landmarks, np.float64)[keep], score[keep])

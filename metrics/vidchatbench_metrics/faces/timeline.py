@@ -89,9 +89,7 @@ class FaceTimeline:
         self._closed = False
         self.tracks: list[Track] = []
 
-    def add_key(
-        self, boxes: NDArray[np.float64], landmarks: NDArray[np.float64], scores: NDArray[np.float64]
-    ) -> None:
+    def add_key(self, boxes: NDArray[np.float64], landmarks: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
         """Continues the tracks with the detections of the next key frame.
 
         Detections and tracks are matched greedily by intersection over union, best pair first; what is left over
@@ -106,9 +104,7 @@ class FaceTimeline:
         self._n_keys += 1
         alive = [track for track in self.tracks if key - track.keys[-1] <= BRIDGED_KEYS]
         overlaps = [
-            (_iou(track.boxes[-1], box), -t, -d)
-            for t, track in enumerate(alive)
-            for d, box in enumerate(boxes)
+            (_iou(track.boxes[-1], box), -t, -d) for t, track in enumerate(alive) for d, box in enumerate(boxes)
         ]
         taken: set[int] = set()
         continued: set[int] = set()

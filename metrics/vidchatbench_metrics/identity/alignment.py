@@ -62,4 +62,3 @@ def align_face(picture: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> ND
     coefficients = tuple(float(value) for value in inverse.ravel())
     image = Image.fromarray(picture)
     return np.asarray(image.transform((SIZE, SIZE), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))
-

@@ -79,7 +79,7 @@ class WangSsim:
             # Centred on the middle of the range, so that squares lose fewer bits in float32.
             x, y = (self._tensor(picture) for picture in (first, second))
             moments = self._blur(torch.cat([x, y, x * x + y * y, x * y], dim=1))
-            mean_x, mean_y, squares, product = moments.double().split(3, dim=1)
+            mean_x, mean_y, squares, product = torch.tensor_split(moments.double(), 4, dim=1)
             covariance = product - mean_x * mean_y
             variances = squares - mean_x**2 - mean_y**2
             mean_x, mean_y = mean_x + PEAK / 2, mean_y + PEAK / 2
@@ -88,13 +88,14 @@ class WangSsim:
             return float((top / bottom).mean())
 
     def _tensor(self, picture: NDArray[np.uint8]) -> torch.Tensor:
-        torch = self._torch
         # A picture is stored with its channels last, which is also how the convolution is fastest.
-        values = torch.from_numpy(np.ascontiguousarray(picture).copy()).to(self._device)
-        return values.permute(2, 0, 1)[None].to(torch.float32) - PEAK / 2
+        values = self._torch.from_numpy(picture.copy()).to(self._device)
+        centred: torch.Tensor = values.permute(2, 0, 1)[None].to(self._torch.float32) - PEAK / 2
+        return centred
 
     def _blur(self, maps: torch.Tensor) -> torch.Tensor:
-        torch = self._torch
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        convolve = torch.nn.functional.conv2d
-        return convolve(convolve(maps, self._down, groups=12), self._across, groups=12)
+        maps = maps.contiguous(memory_format=self._torch.channels_last)
+        convolve = self._torch.nn.functional.conv2d
+        down = convolve(maps, self._down, groups=12)
+        blurred: torch.Tensor = convolve(down, self._across, groups=12)
+        return blurred
