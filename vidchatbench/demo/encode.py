@@ -72,9 +72,9 @@ def write_clip(path: Path, frames: Iterable[Pixels], wave: Wave, quality: Qualit
 
 
 def _open_video(container: OutputContainer, pixels: Pixels, quality: Quality) -> VideoStream:
-    # One thread: the bytes that x264 writes depend on how many it has.
-    options = {"crf": str(quality.crf), "preset": "veryfast", "threads": "1", "flags": "+bitexact"}
-    stream = container.add_stream("libx264", rate=FPS, options=options)
+    # What x264 writes depends on its number of threads, and with macroblock trees it varies from run to run.
+    options = {"crf": str(quality.crf), "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
+    stream = container.add_stream("libx264", rate=FPS, options={**options, "flags": "+bitexact"})
     stream.height, stream.width = pixels.shape[:2]
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context

@@ -155,7 +155,7 @@ def _unit(values: NDArray[np.floating[Any]]) -> Plane:
 
 
 def _mix(under: Plane, over: Plane, opacity: Plane) -> Plane:
-    return under + (over - under) * opacity
+    return np.asarray(under + (over - under) * opacity, np.float32)
 
 
 def _grey(pixels: Plane) -> Plane:
