@@ -29,7 +29,9 @@ def render() -> str:
             "| --- | --- | --- | --- | --- |",
             *(_row(catalogue.metric(entry.metric, **entry.params).card) for entry in suite.metrics),
         ]
-        parts.append(f"## Suite `{suite.name}`, version {suite.version}\n\n{suite.description}\n\n" + "\n".join(rows) + "\n")
+        parts.append(
+            f"## Suite `{suite.name}`, version {suite.version}\n\n{suite.description}\n\n" + "\n".join(rows) + "\n"
+        )
     core = [name for name in catalogue.metrics if catalogue.metrics.origin(name) == "core"]
     parts += [_section(catalogue.metric(name).card) for name in core]
     return "\n".join(parts)
@@ -37,7 +39,9 @@ def render() -> str:
 
 def _row(card: MetricCard) -> str:
     link = f"[{card.id}](#{card.id.replace('/', '')})"
-    return f"| {link} | `{card.protocol}` | {card.direction} | {card.worst:g} | {card.weights_license or 'no weights'} |"
+    return (
+        f"| {link} | `{card.protocol}` | {card.direction} | {card.worst:g} | {card.weights_license or 'no weights'} |"
+    )
 
 
 def _section(card: MetricCard) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from vidchatbench.contract.metrics import Metric
     from vidchatbench.plugins import Catalogue
     from vidchatbench.weights.resolver import WeightResolver
 
@@ -21,11 +22,12 @@ def add_to(app: typer.Typer) -> None:
 
 def list_metrics(
     context: typer.Context,
+    suite: Annotated[str | None, typer.Option(help="List a suite's metrics, with its parameters.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list on stdout.")] = False,
 ) -> None:
     """Lists every metric with its dimension, direction, protocol, weights, licence and availability.
 
-    Example: vidchatbench metrics
+    Example: vidchatbench metrics --suite lite
     """
     if context.invoked_subcommand is not None:
         return
@@ -35,7 +37,11 @@ def list_metrics(
 
     catalogue = load_catalogue()
     resolver = WeightResolver(catalogue.weights)
-    found = [_describe(name, catalogue, resolver) for name in catalogue.metrics]
+    if suite is None:
+        chosen = [catalogue.metric(name) for name in catalogue.metrics]
+    else:
+        chosen = [catalogue.metric(entry.metric, **entry.params) for entry in catalogue.suite(suite).metrics]
+    found = [_describe(metric, catalogue, resolver) for metric in chosen]
     broken = [{"plugin": b.name, "reason": b.reason} for b in catalogue.broken]
     if as_json:
         print_json({"metrics": found, "broken_plugins": broken})
@@ -89,10 +95,9 @@ def _plain(value: list[object] | dict[str, object]) -> str:
     return ", ".join(map(str, value)) or "–"
 
 
-def _describe(name: str, catalogue: Catalogue, resolver: WeightResolver) -> dict[str, Any]:
+def _describe(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> dict[str, Any]:
     from vidchatbench.availability import find_lack  # noqa: PLC0415
 
-    metric = catalogue.metric(name)
     card, lack = metric.card, find_lack(metric, catalogue, resolver)
     return {
         "id": card.id,
@@ -105,7 +110,7 @@ def _describe(name: str, catalogue: Catalogue, resolver: WeightResolver) -> dict
         "code_license": card.code_license,
         "weights_license": card.weights_license,
         "commercial_use": card.commercial_use,
-        "plugin": catalogue.metrics.origin(name),
+        "plugin": catalogue.metrics.origin(card.id),
         "available": lack is None,
         "reason": None if lack is None else lack.reason,
         "fix": None if lack is None else lack.fix,

@@ -104,7 +104,7 @@ class Run:
         clock = time.perf_counter()
         plan = Planner(self._benchmark, self._submission, self._catalogue, self._store).build(runnable)
         self._seconds["plan"] = time.perf_counter() - clock
-        journal.write("planned", jobs=len(plan.jobs), features=len(plan.wanted), metrics=[m.card.id for m in runnable])
+        journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=[m.card.id for m in runnable])
         extraction = self._extract(plan, journal)
         records = self._score(plan, extraction)
         by_metric = {id(metric): [r for r in records if r.metric is metric] for metric in runnable}
@@ -237,7 +237,7 @@ class Run:
             engine=self._config.engine,
             seconds=stages,
             media_seconds=round(sum(candidates.values()), 3),
-            features_reused=max(0, len(plan.wanted) - len(extraction.failures) - extraction.extracted),
+            features_reused=plan.reused,
             features_extracted=extraction.extracted,
             decode_passes={self._label(path): count for path, count in sorted(extraction.passes.items())},
             peak_memory_bytes=max(extraction.peak_memory, peak_memory()),

@@ -46,16 +46,17 @@ class Plan:
         cells: Metrics times samples, in the order of the suite and of the manifest.
         clips: Every clip by sha256.
         roles: The clip of each sample and role.
-        candidates: sha256 of all candidates; a broken one of these is the submission's fault.
         jobs: What is missing, as jobs.
-        wanted: Keys of all features that cells ask for.
+        wanted: Number of features that cells ask for.
+        reused: Number of those that are in the store already.
     """
 
     cells: list[Cell]
     clips: dict[str, ClipSource]
     roles: dict[tuple[str, Role], ClipSource]
     jobs: list[Job]
-    wanted: set[str]
+    wanted: int
+    reused: int
 
 
 class Planner:
@@ -75,7 +76,6 @@ class Planner:
         self._submission = submission
         self._catalogue = catalogue
         self._store = store
-        self._probed: dict[Path, MediaInfo] = {}
         self._clips: dict[str, ClipSource] = {}
         self._roles: dict[tuple[str, Role], ClipSource] = {}
         self._tasks: dict[str, Task] = {}
@@ -91,7 +91,8 @@ class Planner:
         self._gather_clips(roles)
         cells = [self._cell(metric, sample) for metric in metrics for sample in self._benchmark]
         wanted = {key for cell in cells for key in cell.keys.values()}
-        return Plan(cells, self._clips, self._roles, self._missing_jobs(), wanted)
+        reused = sum(self._tasks[key].stored for key in wanted)
+        return Plan(cells, self._clips, self._roles, self._missing_jobs(), len(wanted), reused)
 
     def _gather_clips(self, roles: set[Role]) -> None:
         problems = []
@@ -104,16 +105,11 @@ class Planner:
                     continue
                 path = self._benchmark.media(relative)
                 try:
-                    self._admit(sample.id, role, path, self._probe(path))
+                    self._admit(sample.id, role, path, probe(path))
                 except MediaError as error:
                     problems.append(f"{relative}: {error.reason}")
         if problems:
             raise InputError(str(self._benchmark.root), sorted(set(problems)), "The benchmark itself is damaged.")
-
-    def _probe(self, path: Path) -> MediaInfo:
-        if path not in self._probed:
-            self._probed[path] = probe(path)
-        return self._probed[path]
 
     def _admit(self, sample_id: str, role: Role, path: Path, info: MediaInfo) -> None:
         # Files of equal content are one clip: it is read once, under the first path it was met.

@@ -6,6 +6,7 @@ off, a broken packet) shows when the clip is decoded and is reported then.
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -84,14 +85,22 @@ class MediaInfo(_Frozen):
 def probe(path: Path) -> MediaInfo:
     """Reads the headers and the first picture of a media file.
 
+    What was found is remembered as long as the file's size and time of change stay the same.
+
     Raises:
         MediaError: If the file is missing, empty, not media, or announces a picture stream that has no picture.
     """
     if not path.is_file():
         raise MediaError(str(path), "there is no such file")
-    size = path.stat().st_size
-    if size == 0:
+    stat = path.stat()
+    if stat.st_size == 0:
         raise MediaError(str(path), "the file is empty (0 bytes)")
+    return _probe(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8192)
+def _probe(path: Path, size: int, changed: int) -> MediaInfo:
+    del changed  # only a part of the key under which the answer is remembered
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _probe_image(path, size)
     try:

@@ -99,7 +99,7 @@ def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
     checked = CheckedSubmission(outputs, read_system(outputs))
     files = _files_by_stem(outputs)
     for sample in benchmark:
-        checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), checked)
+        checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), benchmark, checked)
     if all(output.path is None for output in checked.outputs.values()):
         example = benchmark.samples[0].id
         name = benchmark.header.name
@@ -120,7 +120,7 @@ def _files_by_stem(outputs: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _find(sample: Sample, files: list[Path], checked: CheckedSubmission) -> Output:
+def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: CheckedSubmission) -> Output:
     def note(severity: Severity, code: str, file: str | None, message: str) -> None:
         checked.problems.append(Problem(severity, code, sample.id, file, message))
 
@@ -138,7 +138,7 @@ def _find(sample: Sample, files: list[Path], checked: CheckedSubmission) -> Outp
     except MediaError as error:
         note(Severity.ERROR, "unreadable", path.name, error.reason)
         return Output(path, None, error.reason)
-    for severity, code, message in _findings(info):
+    for severity, code, message in (*_findings(info, sample), *_against_reference(info, sample, benchmark)):
         note(severity, code, path.name, message)
     return Output(path, info)
 
@@ -154,17 +154,32 @@ def _check_notes(sample: Sample, checked: CheckedSubmission) -> None:
         checked.problems.append(Problem(Severity.WARNING, "bad_notes", sample.id, path.name, message))
 
 
-def _findings(info: MediaInfo) -> Iterator[tuple[Severity, str, str]]:
+def _findings(info: MediaInfo, sample: Sample) -> Iterator[tuple[Severity, str, str]]:
     if info.video is None:
         yield Severity.ERROR, "no_video", "there is no picture stream"
     elif info.video.duration is not None and info.video.duration < SHORTEST:
         message = f"only {info.video.duration:.2f} s of picture; at least {SHORTEST:g} s is needed"
         yield Severity.ERROR, "too_short", message
     if info.audio is None:
-        yield Severity.ERROR, "no_audio", "there is no sound stream"
+        # A listener may stay silent; everyone else is expected to speak.
+        severity = Severity.WARNING if sample.task == "listening" else Severity.ERROR
+        yield severity, "no_audio", "there is no sound stream"
     for warning in info.warnings:
         yield Severity.WARNING, "unusual", warning
     if info.video is not None and info.audio is not None:
         picture, sound = info.video.duration, info.audio.duration
         if picture and sound and not LENGTH_RATIO[0] <= picture / sound <= LENGTH_RATIO[1]:
             yield Severity.WARNING, "lengths_differ", f"{picture:.2f} s of picture against {sound:.2f} s of sound"
+
+
+def _against_reference(info: MediaInfo, sample: Sample, benchmark: Benchmark) -> Iterator[tuple[Severity, str, str]]:
+    if sample.responder is None or info.video is None or not info.video.duration:
+        return
+    try:
+        reference = probe(benchmark.media(sample.responder.media))
+    except MediaError:
+        return  # the benchmark's own media are checked where it is loaded
+    expected = reference.video.duration if reference.video is not None else None
+    if expected and not LENGTH_RATIO[0] <= info.video.duration / expected <= LENGTH_RATIO[1]:
+        message = f"{info.video.duration:.2f} s of picture against {expected:.2f} s of the real reply"
+        yield Severity.WARNING, "duration_differs", message

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vidchatbench_metrics.faces.torchvision_import import import_torchvision
+
 if TYPE_CHECKING:
     from facenet_pytorch import MTCNN
 
@@ -50,6 +52,7 @@ class FaceDetector:
     """
 
     def __init__(self, device: str, min_face: int) -> None:
+        import_torchvision()
         from facenet_pytorch import MTCNN  # noqa: PLC0415 - loads torch and torchvision
 
         self._min_face = min_face

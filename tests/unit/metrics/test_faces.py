@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import FaceTimeline
+from vidchatbench_metrics.faces.torchvision_import import plain_nms
 
 Boxes = NDArray[np.float64]
 
@@ -132,6 +133,18 @@ def test_a_stored_feature_gives_the_same_answers() -> None:
         before, after = timeline.at(k / 25), restored.at(k / 25)
         assert [(f.track, f.box.tolist()) for f in before] == [(f.track, f.box.tolist()) for f in after]
     assert restored.primary() == timeline.primary()
+
+
+def test_plain_suppression_equals_torchvisions() -> None:
+    torch = pytest.importorskip("torch")
+    ops = pytest.importorskip("torchvision.ops")
+    generator = torch.Generator().manual_seed(3)
+    for n in (0, 1, 2, 50, 300):
+        corners = torch.rand((n, 2), generator=generator) * 80
+        boxes = torch.cat([corners, corners + 1 + torch.rand((n, 2), generator=generator) * 40], dim=1)
+        scores = torch.rand(n, generator=generator)
+        for threshold in (0.1, 0.5, 0.7):
+            assert torch.equal(plain_nms(boxes, scores, threshold), ops.nms(boxes, scores, threshold))
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (31, 640, 3), (1, 1, 3)])
