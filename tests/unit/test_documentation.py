@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+from jsonschema import Draft202012Validator
 
 from vidchatbench.plugins import load_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_metric_pages_are_those_of_the_cards() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate_metric_pages.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def test_the_metric_pages_are_those_of_the_cards() -> None:
     committed = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    assert committed == module.render(), "run python docs/generate_metric_pages.py"
+    assert committed == script("generate_metric_pages").render(), "run python docs/generate_metric_pages.py"
+
+
+def test_the_json_schemas_are_those_of_the_models() -> None:
+    module = script("generate_schemas")
+    committed = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "schemas").glob("*.json")}
+    expected = {name: module.render(model) for name, model in module.SCHEMAS.items()}
+    assert committed == expected, "run python docs/generate_schemas.py"
+
+
+@pytest.mark.parametrize("name", ["benchmark", "manifest_line", "results", "system"])
+def test_the_json_schemas_are_valid_and_closed(name: str) -> None:
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)
+    assert schema["additionalProperties"] is False
 
 
 def test_every_metric_that_the_texts_name_exists() -> None:
