@@ -19,7 +19,7 @@ from vidchatbench.contract.extractors import (
 )
 from vidchatbench.contract.features import Feature
 from vidchatbench.engine.isolation import Blame, Failure, attempt
-from vidchatbench.engine.jobs import ClipSource, Job, Task
+from vidchatbench.engine.jobs import SOUND_SHARE, ClipSource, Job, Task
 from vidchatbench.engine.lanes import ClosableTimeline, FrameLane, Lane, PairLane
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.reader import ClipReader
@@ -60,6 +60,7 @@ class DecodePass:
         self._timelines: dict[str, ClosableTimeline] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._seconds: dict[str, float] = {}
+        self._heard = 0.0
         for task in job.tasks:
             self._open(task, load)
 
@@ -150,19 +151,23 @@ class DecodePass:
         queue = [(Fraction(0), order, sha) for order, sha in enumerate(readers) if self._wanted(sha)]
         heapq.heapify(queue)
         read: dict[str, float] = {}
+
+        def report(seen: Mapping[str, float]) -> None:
+            if on_progress is not None:
+                on_progress(sum(seen.values()) + self._heard)
+
         while queue:
             _, order, sha = heapq.heappop(queue)
             step = attempt(lambda sha=sha: next(streams[sha], None), media=sha)  # type: ignore[misc]
             if isinstance(step, Failure) or step is None:
-                self._end_clip(sha, readers[sha], step)
+                self._end_clip(sha, readers[sha], step, lambda: report(read))
                 continue
             picture, at = step
             self._feed(sha, picture, at)
             if not self._wants_pictures(sha):
                 readers[sha].stop_video()
             read[sha] = float(at)
-            if on_progress is not None:
-                on_progress(sum(read.values()))
+            report(read)
             heapq.heappush(queue, (at, order, sha))
 
     def _feed(self, sha: str, picture: Picture, at: Fraction) -> None:
@@ -175,7 +180,7 @@ class DecodePass:
         lanes: Iterator[FrameLane | PairLane] = iter((*self._frame_lanes[sha], *self._pairs_of(sha)))
         return any(lane.wants_more for lane in lanes)
 
-    def _end_clip(self, sha: str, reader: ClipReader, failure: Failure | None) -> None:
+    def _end_clip(self, sha: str, reader: ClipReader, failure: Failure | None, report: Callable[[], None]) -> None:
         for lane in self._frame_lanes[sha]:
             if failure is not None and lane.wants_more:  # a lane that had all it wanted is not touched by later damage
                 lane.fail(failure)
@@ -187,6 +192,8 @@ class DecodePass:
             pair.end_clip(sha, reader.end)
         for task in self._audio_tasks[sha]:
             self._outcomes[task.key] = failure if failure is not None else self._extract_audio(task, reader)
+            self._heard += SOUND_SHARE * self._sources[sha].sound_seconds
+            report()
 
     def _extract_audio(self, task: Task, reader: ClipReader) -> Outcome:
         extractor = self._extractors[task.key]

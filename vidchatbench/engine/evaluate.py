@@ -17,20 +17,20 @@ from vidchatbench.benchmark.load import Benchmark, load_benchmark
 from vidchatbench.contract.features import Feature
 from vidchatbench.contract.metrics import Metric
 from vidchatbench.contract.samples import Role
-from vidchatbench.contract.scores import Score, Status
 from vidchatbench.engine.executors import Executor, InProcessExecutor, ProcessExecutor, RayExecutor
-from vidchatbench.engine.isolation import Blame, Failure, attempt
+from vidchatbench.engine.isolation import Blame, Failure
 from vidchatbench.engine.jobs import JobResult
 from vidchatbench.engine.journal import Journal
-from vidchatbench.engine.plan import Cell, Plan, Planner, benchmark_media
+from vidchatbench.engine.plan import Plan, Planner, benchmark_media, gather_clips, needed_roles
 from vidchatbench.engine.progress import Progress, SilentProgress
+from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import WorkerSettings, peak_memory
 from vidchatbench.errors import UsageError
 from vidchatbench.features.store import FeatureStore
 from vidchatbench.media.profile import decode_profile
 from vidchatbench.plugins import Catalogue, load_catalogue
-from vidchatbench.results.aggregate import Record, aggregate
+from vidchatbench.results.aggregate import Record, aggregate_all
 from vidchatbench.results.files import write_run
 from vidchatbench.results.schema import (
     BenchmarkRef,
@@ -102,16 +102,15 @@ class Run:
         lacks = {metric: find_lack(metric, self._catalogue, self._resolver) for metric in metrics}
         runnable = [metric for metric in metrics if lacks[metric] is None]
         clock = time.perf_counter()
-        plan = Planner(self._benchmark, self._submission, self._catalogue, self._store).build(runnable)
+        clips = gather_clips(self._benchmark, self._submission, needed_roles(runnable))
+        plan = Planner(self._benchmark.samples, self._submission.outputs, clips, self._catalogue, self._store).build(
+            runnable
+        )
         self._seconds["plan"] = time.perf_counter() - clock
         journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=[m.card.id for m in runnable])
         extraction = self._extract(plan, journal)
         records = self._score(plan, extraction)
-        by_metric = {id(metric): [r for r in records if r.metric is metric] for metric in runnable}
-        numbers = tuple(
-            aggregate(metric, by_metric[id(metric)], self._catalogue.weights, seed=self._config.seed)
-            for metric in runnable
-        )
+        numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed)
         missing = tuple(_unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
         results = Results(
             benchmark=self._benchmark_ref(),
@@ -171,34 +170,10 @@ class Run:
 
     def _score(self, plan: Plan, extraction: _Extraction) -> list[Record]:
         clock = time.perf_counter()
-        loaded: dict[str, Feature | Failure] = {**extraction.inline, **extraction.failures}
-        records = [Record.of(cell.sample, cell.metric, self._score_cell(cell, loaded)) for cell in plan.cells]
+        known: dict[str, Feature | Failure] = {**extraction.inline, **extraction.failures}
+        records = score_cells(plan.cells, self._submission.outputs, known, self._store.load)
         self._seconds["score"] = time.perf_counter() - clock
         return records
-
-    def _score_cell(self, cell: Cell, loaded: dict[str, Feature | Failure]) -> Score:
-        if cell.settled is not None:
-            return cell.settled
-        features: dict[str, Feature] = {}
-        for name, key in cell.keys.items():
-            if key not in loaded:
-                stored = self._store.load(key)
-                loaded[key] = stored or Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
-            found = loaded[key]
-            if isinstance(found, Failure):
-                return self._blame(found, cell)
-            features[name] = found
-        score = attempt(lambda: cell.metric.score(cell.sample, features))
-        if isinstance(score, Failure):
-            return Score(Status.ERROR, None, f"{cell.metric.card.id}: {score.reason}")
-        return _within_range(cell.metric, score)
-
-    def _blame(self, failure: Failure, cell: Cell) -> Score:
-        output = self._submission.outputs[cell.sample.id]
-        is_candidate = output.info is not None and failure.media == output.info.sha256
-        if failure.blame is Blame.MEDIA and is_candidate and output.path is not None:
-            return Score.invalid(f"{output.path.name}: {failure.reason}")
-        return Score(Status.ERROR, None, failure.reason)
 
     def _benchmark_ref(self) -> BenchmarkRef:
         header = self._benchmark.header
@@ -323,18 +298,6 @@ def choose_metrics(
         raise UsageError("a metric is named twice")
     chosen = [catalogue.metric(name, **configured.get(name, {})) for name in metric_ids]  # type: ignore[arg-type]
     return SuiteRef(name="custom", version=0), chosen
-
-
-def _within_range(metric: Metric, score: Score) -> Score:
-    card = metric.card
-    if score.value is None:
-        return score
-    if (card.minimum is not None and score.value < card.minimum) or (
-        card.maximum is not None and score.value > card.maximum
-    ):
-        reason = f"{card.id} gave {score.value!r}, outside its range [{card.minimum}, {card.maximum}]"
-        return Score(Status.ERROR, None, reason)
-    return score
 
 
 def _is_complete(number: MetricResult) -> bool:

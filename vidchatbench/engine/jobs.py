@@ -13,6 +13,10 @@ MOST_CLIPS_IN_STEP = 8
 """Most clips that one job decodes side by side; each holds a decoder of some tens of megabytes."""
 
 
+SOUND_SHARE = 0.25
+"""What a second of sound costs an extractor, beside a second of picture; only the estimate of time left rests on it."""
+
+
 @dataclass(frozen=True)
 class ClipSource:
     """A clip to read: where it is, and what probing found."""
@@ -25,6 +29,16 @@ class ClipSource:
         """Hash of the clip's content."""
         return self.info.sha256
 
+    @property
+    def picture_seconds(self) -> float:
+        """Announced length of the picture."""
+        return (self.info.video.duration or 0.0) if self.info.video is not None else 0.0
+
+    @property
+    def sound_seconds(self) -> float:
+        """Announced length of the sound."""
+        return (self.info.audio.duration or 0.0) if self.info.audio is not None else 0.0
+
 
 @dataclass(frozen=True)
 class Task:
@@ -36,6 +50,7 @@ class Task:
         media: sha256 of the clip, or of the two clips of a pair.
         upstream: Key of each feature of the same clip that the extractor reads, by local name.
         stored: True where the feature is in the store already and is only read by others of the job.
+        sound: True where the feature is made of the sound alone.
     """
 
     key: str
@@ -43,6 +58,7 @@ class Task:
     media: tuple[str, ...]
     upstream: Mapping[str, str] = field(default_factory=dict)
     stored: bool = False
+    sound: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,11 +73,11 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """Seconds of media to read, as announced; the unit of progress."""
-        total = 0.0
-        for clip in self.clips:
-            streams = (clip.info.video, clip.info.audio)
-            total += max((s.duration or 0.0 for s in streams if s is not None), default=0.0)
+        """Size of the job for progress and order: seconds of picture, and a share of the sound for each use of it."""
+        watched = {sha for task in self.tasks if not task.sound and not task.stored for sha in task.media}
+        total = sum(clip.picture_seconds for clip in self.clips if clip.sha256 in watched)
+        sounds = {clip.sha256: clip.sound_seconds for clip in self.clips}
+        total += sum(SOUND_SHARE * sounds[task.media[0]] for task in self.tasks if task.sound and not task.stored)
         return max(total, 0.1)
 
 

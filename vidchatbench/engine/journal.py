@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,14 +27,11 @@ class Journal:
         self._run = uuid4().hex[:12]
 
     def write(self, event: str, **content: object) -> None:
-        """Appends one event.
-
-        Raises:
-            OSError: If the file cannot be written.
-        """
+        """Appends one event; on a full disk the event is lost, and the run is not."""
         line = {"time": datetime.now(timezone.utc).isoformat(), "run": self._run, "event": event, **content}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+            file.write(text)
 
 
 def read_journal(folder: Path) -> list[dict[str, object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,10 +15,9 @@ from vidchatbench.contract.scores import Score, Status
 from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs
 from vidchatbench.errors import InputError, MediaError
 from vidchatbench.features.keys import describe_extractor, feature_key
-from vidchatbench.features.store import FeatureStore
-from vidchatbench.media.probe import MediaInfo, probe
+from vidchatbench.media.probe import probe
 from vidchatbench.plugins import Catalogue
-from vidchatbench.submission.check import CheckedSubmission
+from vidchatbench.submission.check import CheckedSubmission, Output
 
 
 @dataclass(frozen=True)
@@ -63,58 +62,37 @@ class Planner:
     """Builds the plan of a run.
 
     Args:
-        benchmark: The benchmark.
-        submission: The checked submission.
+        samples: The samples.
+        outputs: What was found for each of them.
+        clips: The clip of each sample and role, as far as the sample offers it.
         catalogue: Where extractors come from.
         store: What is there already.
     """
 
     def __init__(
-        self, benchmark: Benchmark, submission: CheckedSubmission, catalogue: Catalogue, store: FeatureStore
+        self,
+        samples: Sequence[Sample],
+        outputs: Mapping[str, Output],
+        clips: Mapping[tuple[str, Role], ClipSource],
+        catalogue: Catalogue,
+        store: Container[str],
     ) -> None:
-        self._benchmark = benchmark
-        self._submission = submission
+        self._samples = samples
+        self._outputs = outputs
         self._catalogue = catalogue
         self._store = store
+        # Clips of equal content are one: it is read once, under the first path it was met.
         self._clips: dict[str, ClipSource] = {}
-        self._roles: dict[tuple[str, Role], ClipSource] = {}
+        self._roles = {place: self._clips.setdefault(clip.sha256, clip) for place, clip in clips.items()}
         self._tasks: dict[str, Task] = {}
         self._extractors: dict[ExtractorSpec, tuple[Extractor, dict[str, object]]] = {}
 
     def build(self, metrics: Sequence[Metric]) -> Plan:
-        """Returns the plan for the given metrics.
-
-        Raises:
-            InputError: If a clip of the benchmark cannot be read; all such clips are listed.
-        """
-        roles = {role for metric in metrics for need in metric.needs() for role in need.roles}
-        self._gather_clips(roles)
-        cells = [self._cell(metric, sample) for metric in metrics for sample in self._benchmark]
+        """Returns the plan for the given metrics."""
+        cells = [self._cell(metric, sample) for metric in metrics for sample in self._samples]
         wanted = {key for cell in cells for key in cell.keys.values()}
         reused = sum(self._tasks[key].stored for key in wanted)
         return Plan(cells, self._clips, self._roles, self._missing_jobs(), len(wanted), reused)
-
-    def _gather_clips(self, roles: set[Role]) -> None:
-        problems = []
-        for sample in self._benchmark:
-            output = self._submission.outputs[sample.id]
-            if output.path is not None and output.info is not None:
-                self._admit(sample.id, Role.CANDIDATE, output.path, output.info)
-            for role, relative in benchmark_media(sample).items():
-                if role not in roles:
-                    continue
-                path = self._benchmark.media(relative)
-                try:
-                    self._admit(sample.id, role, path, probe(path))
-                except MediaError as error:
-                    problems.append(f"{relative}: {error.reason}")
-        if problems:
-            raise InputError(str(self._benchmark.root), sorted(set(problems)), "The benchmark itself is damaged.")
-
-    def _admit(self, sample_id: str, role: Role, path: Path, info: MediaInfo) -> None:
-        # Files of equal content are one clip: it is read once, under the first path it was met.
-        clip = self._clips.setdefault(info.sha256, ClipSource(str(path), info))
-        self._roles[sample_id, role] = clip
 
     def _cell(self, metric: Metric, sample: Sample) -> Cell:
         settled = self._settle(metric, sample)
@@ -132,11 +110,10 @@ class Planner:
     def _settle(self, metric: Metric, sample: Sample) -> Score | None:
         if sample.task not in metric.card.tasks:
             return Score.not_applicable(f"the metric does not apply to task {sample.task!r}")
-        offered = benchmark_media(sample)
         for role in metric.card.roles:
-            if role is not Role.CANDIDATE and role not in offered:
+            if role is not Role.CANDIDATE and (sample.id, role) not in self._roles:
                 return Score.not_applicable(f"the sample has no {role.value.replace('_', ' ')}")
-        output = self._submission.outputs[sample.id]
+        output = self._outputs[sample.id]
         if Role.CANDIDATE in metric.card.roles:
             if output.path is None:
                 return Score(Status.OUTPUT_MISSING, None, "there is no output for this sample")
@@ -161,7 +138,14 @@ class Planner:
         if key not in self._tasks:
             upstream = {name: self._task(required, media).key for name, required in extractor.requires.items()}
             # Inserted after what it reads from, so that the order of insertion is an order of work.
-            self._tasks[key] = Task(key, extractor.spec, media, upstream, stored=key in self._store)
+            self._tasks[key] = Task(
+                key,
+                extractor.spec,
+                media,
+                upstream,
+                stored=key in self._store,
+                sound=isinstance(extractor, AudioExtractor),
+            )
         return self._tasks[key]
 
     def _extractor(self, spec: ExtractorSpec) -> tuple[Extractor, dict[str, object]]:
@@ -175,6 +159,40 @@ class Planner:
         read_by_missing = {key for task in missing for key in task.upstream.values()}
         needed = [task for task in self._tasks.values() if not task.stored or task.key in read_by_missing]
         return group_into_jobs(needed, self._clips)
+
+
+def needed_roles(metrics: Sequence[Metric]) -> set[Role]:
+    """Returns every role that one of the metrics reads."""
+    return {role for metric in metrics for role in metric.card.roles} | {
+        role for metric in metrics for need in metric.needs() for role in need.roles
+    }
+
+
+def gather_clips(
+    benchmark: Benchmark, submission: CheckedSubmission, roles: Container[Role]
+) -> dict[tuple[str, Role], ClipSource]:
+    """Returns the clip of each sample and role, probed.
+
+    Raises:
+        InputError: If a clip of the benchmark cannot be read; all such clips are listed.
+    """
+    clips: dict[tuple[str, Role], ClipSource] = {}
+    problems = set()
+    for sample in benchmark:
+        output = submission.outputs[sample.id]
+        if output.path is not None and output.info is not None:
+            clips[sample.id, Role.CANDIDATE] = ClipSource(str(output.path), output.info)
+        for role, relative in benchmark_media(sample).items():
+            if role not in roles:
+                continue
+            path = benchmark.media(relative)
+            try:
+                clips[sample.id, role] = ClipSource(str(path), probe(path))
+            except MediaError as error:
+                problems.add(f"{relative}: {error.reason}")
+    if problems:
+        raise InputError(str(benchmark.root), sorted(problems), "The benchmark itself is damaged.")
+    return clips
 
 
 def benchmark_media(sample: Sample) -> dict[Role, str]:

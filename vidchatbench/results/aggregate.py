@@ -80,3 +80,13 @@ def aggregate(
         params=dict(metric.params),
         weights=tuple(WeightUse(name=spec.name, sha256=spec.sha256, license=spec.license) for spec in used),
     )
+
+
+def aggregate_all(
+    metrics: Sequence[Metric], records: Sequence[Record], weights: Mapping[str, WeightSpec], *, seed: int
+) -> tuple[MetricResult, ...]:
+    """Returns the result of every metric, in the given order; see :func:`aggregate`."""
+    by_metric: dict[int, list[Record]] = {id(metric): [] for metric in metrics}
+    for record in records:
+        by_metric[id(record.metric)].append(record)
+    return tuple(aggregate(metric, by_metric[id(metric)], weights, seed=seed) for metric in metrics)
