@@ -13,15 +13,19 @@ from vidchatbench._version import __version__
 if TYPE_CHECKING:
     from vidchatbench.benchmark.load import Benchmark, load_benchmark
     from vidchatbench.engine.evaluate import evaluate
+    from vidchatbench.engine.in_memory import ClipScorer
     from vidchatbench.engine.settings import RunConfig
     from vidchatbench.errors import InputError, MediaError, UnavailableError, UsageError, VidChatBenchError
+    from vidchatbench.media.memory import MemoryClip
     from vidchatbench.results.schema import Results, load_results
     from vidchatbench.submission.check import check_submission
 
 __all__ = [
     "Benchmark",
+    "ClipScorer",
     "InputError",
     "MediaError",
+    "MemoryClip",
     "Results",
     "RunConfig",
     "UnavailableError",
@@ -36,8 +40,10 @@ __all__ = [
 
 _HOMES = {
     "Benchmark": "vidchatbench.benchmark.load",
+    "ClipScorer": "vidchatbench.engine.in_memory",
     "InputError": "vidchatbench.errors",
     "MediaError": "vidchatbench.errors",
+    "MemoryClip": "vidchatbench.media.memory",
     "Results": "vidchatbench.results.schema",
     "RunConfig": "vidchatbench.engine.settings",
     "UnavailableError": "vidchatbench.errors",

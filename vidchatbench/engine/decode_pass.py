@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 from vidchatbench.contract.extractors import (
     AudioExtractor,
@@ -22,9 +21,11 @@ from vidchatbench.engine.isolation import Blame, Failure, attempt
 from vidchatbench.engine.jobs import SOUND_SHARE, ClipSource, Job, Task
 from vidchatbench.engine.lanes import ClosableTimeline, FrameLane, Lane, PairLane
 from vidchatbench.media.frames import Picture
+from vidchatbench.media.memory import MemoryReader
 from vidchatbench.media.reader import ClipReader
 
 Outcome = Feature | Failure
+Reader = ClipReader | MemoryReader
 
 
 @dataclass
@@ -141,11 +142,11 @@ class DecodePass:
     def _pairs_of(self, sha: str) -> list[PairLane]:
         return [lane for lane in self._pair_lanes if sha in lane.media]
 
-    def _reader(self, source: ClipSource) -> ClipReader:
+    def _reader(self, source: ClipSource) -> Reader:
         video = bool(self._frame_lanes[source.sha256] or self._pairs_of(source.sha256))
-        return ClipReader(Path(source.path), source.info, video=video, audio=bool(self._audio_tasks[source.sha256]))
+        return source.open(video=video, audio=bool(self._audio_tasks[source.sha256]))
 
-    def _read(self, readers: Mapping[str, ClipReader], on_progress: Callable[[float], None] | None) -> None:
+    def _read(self, readers: Mapping[str, Reader], on_progress: Callable[[float], None] | None) -> None:
         # The clip that lags behind is read next, so that pairs meet and nothing piles up.
         streams = {sha: iter(reader) for sha, reader in readers.items()}
         queue = [(Fraction(0), order, sha) for order, sha in enumerate(readers) if self._wanted(sha)]
@@ -180,7 +181,7 @@ class DecodePass:
         lanes: Iterator[FrameLane | PairLane] = iter((*self._frame_lanes[sha], *self._pairs_of(sha)))
         return any(lane.wants_more for lane in lanes)
 
-    def _end_clip(self, sha: str, reader: ClipReader, failure: Failure | None, report: Callable[[], None]) -> None:
+    def _end_clip(self, sha: str, reader: Reader, failure: Failure | None, report: Callable[[], None]) -> None:
         for lane in self._frame_lanes[sha]:
             if failure is not None and lane.wants_more:  # a lane that had all it wanted is not touched by later damage
                 lane.fail(failure)
@@ -195,7 +196,7 @@ class DecodePass:
             self._heard += SOUND_SHARE * self._sources[sha].sound_seconds
             report()
 
-    def _extract_audio(self, task: Task, reader: ClipReader) -> Outcome:
+    def _extract_audio(self, task: Task, reader: Reader) -> Outcome:
         extractor = self._extractors[task.key]
         upstream: dict[str, Feature] = {}
         for name, key in task.upstream.items():
@@ -222,4 +223,4 @@ class DecodePass:
 
 
 def _clip_info(source: ClipSource) -> ClipInfo:
-    return ClipReader(Path(source.path), source.info, video=False, audio=False).clip
+    return source.open(video=False, audio=False).clip

@@ -111,7 +111,7 @@ class Run:
         extraction = self._extract(plan, journal)
         records = self._score(plan, extraction)
         numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed)
-        missing = tuple(_unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
+        missing = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
         results = Results(
             benchmark=self._benchmark_ref(),
             vidchatbench_version=__version__,
@@ -304,7 +304,8 @@ def _is_complete(number: MetricResult) -> bool:
     return number.n_error == 0
 
 
-def _unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:
+def unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:
+    """Returns how results list a metric that cannot run here."""
     return UnavailableMetric(id=metric.card.id, protocol=metric.card.protocol, reason=lack.reason, fix=lack.fix)
 
 

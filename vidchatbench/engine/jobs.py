@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vidchatbench.contract.features import ExtractorSpec, Feature
 from vidchatbench.engine.isolation import Failure
+from vidchatbench.media.memory import MemoryClip, MemoryReader
 from vidchatbench.media.probe import MediaInfo
+from vidchatbench.media.reader import ClipReader
 
 MOST_CLIPS_IN_STEP = 8
 """Most clips that one job decodes side by side; each holds a decoder of some tens of megabytes."""
@@ -19,10 +22,23 @@ SOUND_SHARE = 0.25
 
 @dataclass(frozen=True)
 class ClipSource:
-    """A clip to read: where it is, and what probing found."""
+    """A clip to read: where it is, and what probing found.
+
+    Attributes:
+        path: The file, or the name of a clip in memory.
+        info: What probing found.
+        memory: The clip itself, if it is in memory.
+    """
 
     path: str
     info: MediaInfo
+    memory: MemoryClip | None = field(default=None, compare=False, repr=False)
+
+    def open(self, *, video: bool, audio: bool) -> ClipReader | MemoryReader:
+        """Returns a reader for one pass over the clip."""
+        if self.memory is not None:
+            return MemoryReader(self.memory, video=video)
+        return ClipReader(Path(self.path), self.info, video=video, audio=audio)
 
     @property
     def sha256(self) -> str:

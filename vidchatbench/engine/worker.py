@@ -14,6 +14,7 @@ from vidchatbench.engine.decode_pass import DecodePass
 from vidchatbench.engine.isolation import Blame, Failure, attempt
 from vidchatbench.engine.jobs import Job, JobResult
 from vidchatbench.features.keys import describe_extractor
+from vidchatbench.features.memory import MemoryStore
 from vidchatbench.features.store import FeatureStore
 from vidchatbench.plugins import load_catalogue
 from vidchatbench.weights.resolver import WeightResolver
@@ -39,18 +40,19 @@ class Worker:
 
     Args:
         settings: How to run.
+        store: Where features go; by default the store on disk that the settings name.
     """
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, store: FeatureStore | MemoryStore | None = None) -> None:
         self._settings = settings
-        self._store = FeatureStore(settings.store)
+        self._store = store or FeatureStore(settings.store)
         self._catalogue = load_catalogue()
         self._resolver = WeightResolver(self._catalogue.weights)
         self._extractors: dict[ExtractorSpec, Extractor | Failure] = {}
 
     def run(self, job: Job, on_progress: Callable[[float], None] | None = None) -> JobResult:
         """Runs a job; faults end up in the result, never as exceptions."""
-        with single_threaded_torch(self._settings.device):
+        with guarded_torch(self._settings.device):
             extractors = {
                 task.key: self._plain(task.spec) if task.stored else self._ready(task.spec) for task in job.tasks
             }
@@ -95,30 +97,30 @@ class Worker:
             self._store.save(key, feature, provenance)
         except OSError as error:
             # A full disk or a read-only cache costs the next run its head start, not this run its result.
-            result.store_error = f"{self._store.root}: {error.strerror or error}"
+            result.store_error = f"{self._settings.store}: {error.strerror or error}"
             result.inline[key] = feature
         else:
             result.stored.append(key)
 
 
 @contextlib.contextmanager
-def single_threaded_torch(device: str) -> Iterator[None]:
-    """On the CPU, lets torch compute with one thread, and puts its setting back afterwards.
+def guarded_torch(device: str) -> Iterator[None]:
+    """Lets torch compute with one thread on the CPU, and leaves its threads and its random numbers as they were.
 
     The number of threads changes sums in their last bits; with one thread a worker, the numbers do not depend on the
-    machine's cores or on the number of workers, and whole clips side by side use the cores better anyway.
+    machine's cores or on the number of workers, and whole clips side by side use the cores better anyway. Building a
+    network draws random numbers, which must not change the course of a training run that scores clips on the way.
     """
-    if not device.startswith("cpu"):
-        yield
-        return
     import torch  # noqa: PLC0415 - only a worker that extracts pays for loading torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with torch.random.fork_rng(devices=[]):
+        if device.startswith("cpu"):
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def peak_memory() -> int:

@@ -1,0 +1,133 @@
+"""Scoring clips that are in memory: a handful of validation clips inside a training loop, without touching the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidchatbench.availability import find_lack
+from vidchatbench.contract.features import Feature
+from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.samples import Role, Sample, Side, Task
+from vidchatbench.contract.scores import Score
+from vidchatbench.engine.evaluate import choose_metrics, unavailable
+from vidchatbench.engine.isolation import Failure
+from vidchatbench.engine.jobs import ClipSource
+from vidchatbench.engine.plan import Planner
+from vidchatbench.engine.scoring import score_cells
+from vidchatbench.engine.settings import RunConfig
+from vidchatbench.engine.worker import Worker, WorkerSettings
+from vidchatbench.errors import UsageError
+from vidchatbench.features.memory import MemoryStore
+from vidchatbench.media.memory import MemoryClip
+from vidchatbench.plugins import load_catalogue
+from vidchatbench.results.aggregate import aggregate_all
+from vidchatbench.results.schema import MetricResult, UnavailableMetric
+from vidchatbench.submission.check import Output
+from vidchatbench.weights.resolver import WeightResolver
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """What a handful of clips scored.
+
+    Attributes:
+        metrics: One result per metric, with value, interval and counts, as in ``results.json``.
+        scores: The score of each clip by metric id and clip id.
+        unavailable: Metrics that could not run here, with the command that would change that.
+    """
+
+    metrics: tuple[MetricResult, ...]
+    scores: Mapping[str, Mapping[str, Score]]
+    unavailable: tuple[UnavailableMetric, ...]
+
+
+class ClipScorer:
+    """Scores clips in memory; models stay loaded between calls, and so do the features of clips seen before.
+
+    Example:
+        >>> scorer = ClipScorer(metrics=["video_quality/psnr"])
+        >>> import numpy as np
+        >>> clip = MemoryClip.of(np.zeros((30, 48, 64, 3), np.uint8), fps=25)
+        >>> scorer.score({"val-0": clip}, references={"val-0": clip}).metrics[0].value
+        100.0
+
+    Args:
+        suite: Named list of metrics.
+        metrics: Metric ids instead of the suite's whole list.
+        config: Device, batch size and seed; workers and engine have no meaning here.
+
+    Raises:
+        UsageError: If a name is unknown.
+        UnavailableError: If the device is not there.
+    """
+
+    def __init__(
+        self, suite: str = "lite", *, metrics: Sequence[str] | None = None, config: RunConfig | None = None
+    ) -> None:
+        self._config = config or RunConfig()
+        self._config.check_device()
+        self._catalogue = load_catalogue()
+        _, chosen = choose_metrics(self._catalogue, suite, metrics)
+        resolver = WeightResolver(self._catalogue.weights)
+        lacks = {metric: find_lack(metric, self._catalogue, resolver) for metric in chosen}
+        self._metrics: list[Metric] = [metric for metric in chosen if lacks[metric] is None]
+        self._unavailable = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
+        self._store = MemoryStore()
+        settings = WorkerSettings(Path(), self._config.device, self._config.batch_size)
+        self._worker = Worker(settings, self._store)
+
+    def score(
+        self,
+        candidates: Mapping[str, MemoryClip],
+        *,
+        references: Mapping[str, MemoryClip] | None = None,
+        speakers: Mapping[str, str] | None = None,
+        task: Task = "dialogue",
+    ) -> ClipScores:
+        """Scores clips.
+
+        Args:
+            candidates: The generated clips by id.
+            references: The real replies by id; a candidate without one is ``not_applicable`` where one is needed.
+            speakers: Who speaks in each, the unit of the interval; by default every clip is a speaker of its own.
+            task: The task the clips belong to.
+
+        Raises:
+            UsageError: If there is no candidate, or a reference belongs to none.
+        """
+        references = references or {}
+        strangers = sorted(set(references) - set(candidates))
+        if not candidates or strangers:
+            raise UsageError(f"references without a candidate: {', '.join(strangers)}" if strangers else "no candidate")
+        clips: dict[tuple[str, Role], ClipSource] = {}
+        for name, clip in candidates.items():
+            clips[name, Role.CANDIDATE] = _source(name, clip)
+        for name, clip in references.items():
+            clips[name, Role.REFERENCE] = clips[name, Role.REFERENCE_IMAGE] = _source(f"{name} (reference)", clip)
+        samples = [_sample(name, (speakers or {}).get(name, name), task) for name in candidates]
+        outputs = {name: Output(Path(name), clips[name, Role.CANDIDATE].info) for name in candidates}
+        plan = Planner(samples, outputs, clips, self._catalogue, self._store).build(self._metrics)
+        known: dict[str, Feature | Failure] = {}
+        for job in plan.jobs:
+            known.update(self._worker.run(job).failures)
+        records = score_cells(plan.cells, outputs, known, self._store.load)
+        scores: dict[str, dict[str, Score]] = {metric.card.id: {} for metric in self._metrics}
+        for record in records:
+            scores[record.metric.card.id][record.sample.id] = record.score
+        numbers = aggregate_all(self._metrics, records, self._catalogue.weights, seed=self._config.seed)
+        return ClipScores(numbers, scores, self._unavailable)
+
+    def close(self) -> None:
+        """Lets go of all models."""
+        self._worker.release()
+
+
+def _source(name: str, clip: MemoryClip) -> ClipSource:
+    return ClipSource(name, clip.describe(), clip)
+
+
+def _sample(name: str, speaker: str, task: Task) -> Sample:
+    side = Side(media="memory", sha256="0" * 64, speaker_id=speaker)
+    return Sample(id=name, task=task, language="und", initiator=side, responder=side)
