@@ -32,6 +32,9 @@ class InputError(VidChatBenchError):
             lines.append(f"  {hint}")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, tuple[str, ...], str | None]]:
+        return (type(self), (self.subject, self.problems, self.hint))
+
 
 class MediaError(VidChatBenchError):
     """A media file that cannot be used: unreadable, truncated, without the stream that is needed.

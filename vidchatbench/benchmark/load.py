@@ -66,7 +66,7 @@ class Benchmark:
             InputError: Listing every missing or differing file.
         """
         problems = []
-        for relative, expected in sorted(self._media_hashes()):
+        for relative, expected in self._media_hashes():
             path = self.media(relative)
             if not path.is_file():
                 problems.append(f"{relative}: the media file is missing")
@@ -76,13 +76,13 @@ class Benchmark:
             hint = "Bring the benchmark's folder back to its published state; scores on other media mean nothing."
             raise InputError(str(self.root / MANIFEST_FILE), problems, hint)
 
-    def _media_hashes(self) -> set[tuple[str, str | None]]:
-        found: set[tuple[str, str | None]] = set()
+    def _media_hashes(self) -> list[tuple[str, str | None]]:
+        found: dict[tuple[str, str | None], None] = {}
         for sample in self.samples:
-            found |= {(side.media, side.sha256) for side in _sides(sample)}
+            found.update(dict.fromkeys((side.media, side.sha256) for side in _sides(sample)))
             if sample.reference_image is not None:
-                found.add((sample.reference_image, None))
-        return found
+                found[sample.reference_image, None] = None
+        return sorted(found, key=lambda item: (item[0], item[1] or ""))
 
 
 def load_benchmark(where: str | Path) -> Benchmark:
@@ -158,7 +158,8 @@ def _read_manifest(path: Path) -> list[Sample]:
     samples: list[Sample] = []
     problems: list[str] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: JSON text may hold other separators that it takes for the end of a line.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
     for number, line in enumerate(lines, start=1):

@@ -67,7 +67,7 @@ class MetricCard(BaseModel):
         source: Where the formula and the constants come from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: str = Field(pattern=NAME_PATTERN)
     version: int = Field(ge=1)

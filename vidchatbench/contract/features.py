@@ -55,7 +55,9 @@ class ExtractorSpec:
     @classmethod
     def of(cls, extractor_id: str, **params: Param) -> ExtractorSpec:
         """Builds a spec from keyword parameters."""
-        return cls(extractor_id, tuple(sorted(params.items())))
+        # 5 and 5.0 are the same rate and must have the same key.
+        plain = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in params.items()}
+        return cls(extractor_id, tuple(sorted(plain.items())))
 
     def __str__(self) -> str:
         return f"{self.id}{json.dumps(dict(self.params), sort_keys=True) if self.params else ''}"
@@ -94,4 +96,4 @@ def number(values: Mapping[str, Param], name: str) -> float:
 
 def as_array(values: object, dtype: str) -> Array:
     """Returns ``values`` as a C-contiguous array of ``dtype``, the form in which features are stored."""
-    return np.ascontiguousarray(np.asarray(values, dtype=dtype))
+    return np.asarray(values, dtype=dtype, order="C")

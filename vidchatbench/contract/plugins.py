@@ -47,7 +47,7 @@ class WeightSpec(_Frozen):
     """
 
     name: str = Field(pattern=r"^[a-z0-9_.-]+$")
-    file_name: str = Field(pattern=r"^[A-Za-z0-9_.-]+$")
+    file_name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     size: int | None = Field(gt=0)
     urls: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Task = Literal["dialogue", "listening", "multi_turn", "single", "multi_person"]
 
 _FORBIDDEN_IN_ID = set('/\\:*?"<>|')
+_INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 _MAX_ID_BYTES = 200
 
 
@@ -41,7 +42,7 @@ def check_sample_id(value: str) -> str:
         raise ValueError(f"a sample id has 1 to {_MAX_ID_BYTES} bytes")
     if value[0] in ". " or value[-1] in ". ":
         raise ValueError(f"sample id {value!r} must not start or end with a dot or a space")
-    bad = sorted({c for c in value if c in _FORBIDDEN_IN_ID or unicodedata.category(c).startswith("C")})
+    bad = sorted({c for c in value if c in _FORBIDDEN_IN_ID or unicodedata.category(c) in _INVISIBLE})
     if bad:
         raise ValueError(f"sample id {value!r} holds characters that no file name may: {' '.join(map(repr, bad))}")
     if unicodedata.normalize("NFC", value) != value:
@@ -67,7 +68,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Side(_Frozen):

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+import numpy as np
+
 Detail = float | int | str | bool
 
 
@@ -52,6 +54,7 @@ class Score:
             raise ValueError("a score has a value exactly when its status is 'ok'")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"a score must be finite, got {self.value!r}")
+        object.__setattr__(self, "details", {name: _plain(name, detail) for name, detail in self.details.items()})
 
     @classmethod
     def ok(cls, value: float, **details: Detail) -> Score:
@@ -71,3 +74,11 @@ class Score:
     def not_applicable(cls, reason: str, **details: Detail) -> Score:
         """The sample lacks what the metric needs, through no fault of the submission; it leaves the denominator."""
         return cls(Status.NOT_APPLICABLE, None, reason, details)
+
+
+def _plain(name: str, detail: object) -> Detail:
+    # Details end up in a JSON object; a numpy scalar or a NaN must not wait until then to make itself felt.
+    value = detail.item() if isinstance(detail, np.generic) else detail
+    if not isinstance(value, (bool, int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"detail {name!r} must be a finite number, a truth value or text, not {detail!r}")
+    return value

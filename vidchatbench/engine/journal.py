@@ -25,6 +25,15 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / JOURNAL_FILE
         self._run = uuid4().hex[:12]
+        self._mend()
+
+    def _mend(self) -> None:
+        # A run that was killed while it wrote leaves half a line, which the next event must not stick to.
+        with contextlib.suppress(OSError):
+            content = self._path.read_bytes() if self._path.is_file() else b""
+            if content and not content.endswith(b"\n"):
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write("\n")
 
     def write(self, event: str, **content: object) -> None:
         """Appends one event; on a full disk the event is lost, and the run is not."""
@@ -40,7 +49,7 @@ def read_journal(folder: Path) -> list[dict[str, object]]:
     events: list[dict[str, object]] = []
     if not path.is_file():
         return events
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             events.append(json.loads(line))
         except json.JSONDecodeError:

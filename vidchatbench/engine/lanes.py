@@ -115,7 +115,7 @@ class FrameLane(Lane):
 
     def finish(self, end: Fraction) -> None:
         """Ends the clip; everything this lane reads from must have been finished before."""
-        if not self.failed:
+        if self.wants_more:
             self._held.extend(self._sampler.close(end))
             self._drain()
         self.conclude(self._session.finish, self.media)
@@ -126,6 +126,9 @@ class FrameLane(Lane):
                 self.timeline.broken = self.outcome
 
     def _drain(self) -> None:
+        if not self.wants_more:  # what the session has is all it wants; nothing that happens later concerns it
+            self._held.clear()
+            return
         broken = next((timeline.broken for timeline in self._upstream.values() if timeline.broken is not None), None)
         if broken is not None:
             self.fail(broken)
@@ -135,7 +138,9 @@ class FrameLane(Lane):
         while self._held and self._held[0].time <= horizon and self.wants_more:
             frame = self._held.popleft()
             self.guard(lambda frame=frame: self._session.push(frame), self.media)  # type: ignore[misc]
-        if len(self._held) > MOST_HELD:
+        if not self.wants_more:
+            self._held.clear()
+        elif len(self._held) > MOST_HELD:
             reason = f"the timeline it reads from stands still at {horizon:.2f} s while frames pile up"
             self.fail(Failure(Blame.OURS, reason, self.media))
             self._held.clear()
@@ -167,7 +172,7 @@ class PairLane(Lane):
 
     def end_clip(self, media: str, end: Fraction) -> None:
         """Ends one of the clips."""
-        if not self.failed:
+        if self.wants_more:
             self._held[media].extend(self._samplers[media].close(end))
             self._match()
         self._ended.add(media)
@@ -178,7 +183,7 @@ class PairLane(Lane):
 
     def _match(self) -> None:
         first, second = (self._held[sha] for sha in self.media)
-        while first and second and not self.failed:
+        while first and second and not self.failed and not self._session.done:
             one = first.popleft()
             two = one if self._same else second.popleft()
             self.guard(lambda one=one, two=two: self._session.push(one, two), self.media[0])  # type: ignore[misc]

@@ -93,11 +93,20 @@ class Worker:
 
     def _keep(self, key: str, spec: ExtractorSpec, media: tuple[str, ...], feature: Feature, result: JobResult) -> None:
         provenance = {"media": list(media), **describe_extractor(self._catalogue.extractor(spec), self._catalogue)}
-        try:
-            self._store.save(key, feature, provenance)
-        except OSError as error:
+
+        def save() -> str | None:
+            try:
+                self._store.save(key, feature, provenance)
+            except OSError as error:
+                return error.strerror or str(error)
+            return None
+
+        refused = attempt(save, media=media[0])
+        if isinstance(refused, Failure):  # what the extractor returned is no feature that could be kept
+            result.failures[key] = refused
+        elif refused is not None:
             # A full disk or a read-only cache costs the next run its head start, not this run its result.
-            result.store_error = f"{self._settings.store}: {error.strerror or error}"
+            result.store_error = f"{self._settings.store}: {refused}"
             result.inline[key] = feature
         else:
             result.stored.append(key)

@@ -23,7 +23,7 @@ def describe_extractor(extractor: Extractor, catalogue: Catalogue) -> dict[str, 
     return {
         "extractor": extractor.id,
         "version": extractor.version,
-        "params": dict(extractor.params),
+        "params": dict(extractor.spec.params),
         "weights": {name: weight_spec(catalogue.weights, name).sha256 for name in sorted(extractor.weights)},
         "requires": {
             name: describe_extractor(catalogue.extractor(spec), catalogue)

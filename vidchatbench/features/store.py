@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -64,7 +65,9 @@ class FeatureStore:
         meta = json.dumps(dict(feature.meta), sort_keys=True, allow_nan=False)
         sidecar = json.dumps({"key": key, "meta": dict(feature.meta), **provenance}, indent=1, sort_keys=True)
         write_atomically(path.with_suffix(".json"), sidecar.encode())
-        write_atomically(path, save(dict(feature.arrays), metadata={_META: meta}))
+        # The bytes are written as they lie in memory, so every array must lie there row by row.
+        arrays = {name: np.asarray(array, order="C") for name, array in feature.arrays.items()}
+        write_atomically(path, save(arrays, metadata={_META: meta}))
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / key[2:4] / f"{key}.safetensors"
@@ -83,9 +86,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
 
 
 def _sweep(folder: Path) -> None:

@@ -106,7 +106,8 @@ def cover(pixels: Pixels, height: int, width: int) -> Pixels:
         return pixels
     scale = max(height / source_height, width / source_width)
     region_width, region_height = width / scale, height / scale
-    left, top = (source_width - region_width) / 2, (source_height - region_height) / 2
+    # The region that fills one side can come out a rounding error larger than the picture.
+    left, top = max(0.0, (source_width - region_width) / 2), max(0.0, (source_height - region_height) / 2)
     box = (left, top, min(left + region_width, source_width), min(top + region_height, source_height))
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, box=box)
     return np.asarray(image)

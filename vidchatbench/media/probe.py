@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import av
 from av.error import FFmpegError
 from av.stream import Disposition
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 
 from vidchatbench.contract.extractors import SAMPLE_RATE
@@ -23,12 +24,34 @@ from vidchatbench.errors import MediaError
 from vidchatbench.media.hashing import hash_file
 
 if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+# Lists that point at other files are left out on purpose: their hash would not be that of what is scored.
+ACCEPTED_FORMATS = frozenset(
+    {
+        "mp4",
+        "mov",
+        "matroska",
+        "webm",
+        "avi",
+        "mpegts",
+        "mpeg",
+        "flv",
+        "asf",
+        "ogg",
+        "wav",
+        "mp3",
+        "flac",
+        "aac",
+        "h264",
+    }
+)
 NORMAL_FPS = (10.0, 61.0)
 LONGEST_NORMAL_SECONDS = 120.0
+_TAG_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _UNSPECIFIED_COLOR = 2
 _COLOR_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
 
@@ -38,7 +61,21 @@ class _Frozen(BaseModel):
 
 
 class VideoInfo(_Frozen):
-    """The picture stream; width and height are those of the upright picture."""
+    """The picture stream.
+
+    Attributes:
+        codec: Name of the codec.
+        width: Width of the upright picture.
+        height: Height of the upright picture.
+        rotation: Degrees, counter-clockwise, by which the stored picture is turned.
+        pixel_format: As FFmpeg names it.
+        color_space: The matrix, ``unspecified`` where the file does not say.
+        fps: Average rate, if announced.
+        frames: Number of pictures, if announced.
+        start: Timestamp of the first picture in seconds; time 0 of everything that is extracted.
+        duration: Length of the picture in seconds, as far as it is announced.
+        announced: Whether that length is the picture's own, not only that of the whole file.
+    """
 
     codec: str
     width: int
@@ -48,16 +85,19 @@ class VideoInfo(_Frozen):
     color_space: str
     fps: float | None
     frames: int | None
+    start: float = 0.0
     duration: float | None
+    announced: bool = False
 
 
 class AudioInfo(_Frozen):
-    """The sound stream."""
+    """The sound stream; ``duration`` and ``announced`` as in :class:`VideoInfo`."""
 
     codec: str
     sample_rate: int
     channels: int
     duration: float | None
+    announced: bool = False
 
 
 class MediaInfo(_Frozen):
@@ -105,9 +145,13 @@ def _probe(path: Path, size: int, changed: int) -> MediaInfo:
         return _probe_image(path, size)
     try:
         with av.open(str(path)) as container:
+            name = container.format.name
+            if not set(name.split(",")) & ACCEPTED_FORMATS:
+                raise MediaError(
+                    str(path), f"a file of format {name!r} is not accepted; write MP4, MKV, WebM, MOV or AVI"
+                )
             video, video_warnings = _probe_video(container, path)
             audio = _probe_audio(container)
-            name = container.format.name
     except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
     if video is None and audio is None:
@@ -141,10 +185,9 @@ def picture_stream(container: InputContainer) -> VideoStream | None:
 def _probe_image(path: Path, size: int) -> MediaInfo:
     try:
         with Image.open(path) as image:
-            image.load()
-            width, height = image.size
             mode, kind = image.mode, str(image.format).lower()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            width, height = ImageOps.exif_transpose(image).size
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise MediaError(str(path), f"not readable as an image: {error}") from error
     video = VideoInfo(
         codec=kind,
@@ -173,6 +216,9 @@ def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | Non
     rotation = int(first.rotation) % 360
     turned = rotation in {90, 270}
     fps = float(stream.average_rate) if stream.average_rate else None
+    base = first.time_base or stream.time_base
+    start = _seconds(first.pts, base) or 0.0
+    duration, announced = _length(stream, container, start)
     video = VideoInfo(
         codec=stream.codec_context.name,
         width=first.height if turned else first.width,
@@ -182,7 +228,9 @@ def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | Non
         color_space=_COLOR_NAMES.get(int(first.colorspace), str(int(first.colorspace))),
         fps=fps,
         frames=stream.frames or None,
-        duration=_seconds(stream.duration, stream.time_base) or _seconds(container.duration, 1 / av.time_base),
+        start=start,
+        duration=duration,
+        announced=announced,
     )
     return video, _video_warnings(video, stream, first)
 
@@ -209,12 +257,28 @@ def _probe_audio(container: InputContainer) -> AudioInfo | None:
     if not container.streams.audio:
         return None
     stream = container.streams.audio[0]
+    start = _seconds(stream.start_time, stream.time_base) or 0.0
+    duration, announced = _length(stream, container, start)
     return AudioInfo(
         codec=stream.codec_context.name,
         sample_rate=stream.sample_rate or 0,
         channels=stream.channels,
-        duration=_seconds(stream.duration, stream.time_base),
+        duration=duration,
+        announced=announced,
     )
+
+
+def _length(stream: VideoStream | AudioStream, container: InputContainer, start: float) -> tuple[float | None, bool]:
+    # MP4 and AVI know each stream's length; Matroska writes, as a tag, where each stream ends; else the file must do.
+    own = _seconds(stream.duration, stream.time_base)
+    if own is not None:
+        return own, True
+    tag = _TAG_TIME.fullmatch(stream.metadata.get("DURATION", ""))
+    if tag is not None:
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        return max(0.0, 3600 * hours + 60 * minutes + seconds - start), True
+    whole = _seconds(container.duration, 1 / av.time_base)
+    return (None if whole is None else max(0.0, whole - start)), False
 
 
 def _audio_warnings(audio: AudioInfo | None) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from vidchatbench.contract.extractors import SAMPLE_RATE, Audio, ClipInfo
 from vidchatbench.errors import MediaError
 from vidchatbench.media.frames import Picture
-from vidchatbench.media.probe import MediaInfo, describe_ffmpeg_error, picture_stream
+from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo, describe_ffmpeg_error, picture_stream
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 TRUNCATION_TOLERANCE = 0.5
 """Seconds of announced picture that may be missing at the end before a clip counts as truncated."""
+
+SMALLEST_HOLE = Fraction(1, 50)
+"""Gaps in the timestamps of the sound, in seconds, from which on they are holes and not rounding."""
+
+LONGEST_HOLE = 600
+"""Seconds of silence that timestamps may ask for; more is a broken file."""
 
 _FALLBACK_STEP = Fraction(1, 25)
 
@@ -52,8 +58,10 @@ class ClipReader:
         self._want_audio = audio and info.audio is not None
         self._sound: list[NDArray[np.float32]] = []
         self._sound_start: Fraction | None = None
+        self._sound_end = Fraction(0)
         self._origin: Fraction | None = None
         self._last_step = _FALLBACK_STEP
+        self._resampler: av.AudioResampler | None = None
         self.end = Fraction(0)
         """End of the picture in seconds from its start, known when the iteration is over."""
 
@@ -71,8 +79,11 @@ class ClipReader:
         samples = np.concatenate(self._sound) if self._sound else np.zeros(0, np.float32)
         # Float tracks can hold anything; what is not a number is silence, what overflows is full scale.
         samples = np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-        if self._origin is not None and self._sound_start is not None:
-            offset = round((self._sound_start - self._origin) * SAMPLE_RATE)
+        if self._info.video is not None and self._sound_start is not None:
+            # Against the start that probing found, so that the sound is the same whether or not pictures are read.
+            offset = round((float(self._sound_start) - self._info.video.start) * SAMPLE_RATE)
+            if offset > LONGEST_HOLE * SAMPLE_RATE:
+                raise MediaError(str(self._path), f"the sound starts {offset / SAMPLE_RATE:.1f} s after the picture")
             if offset > 0:
                 samples = np.concatenate([np.zeros(offset, np.float32), samples])
             elif offset < 0:
@@ -95,31 +106,34 @@ class ClipReader:
             return
         if not (self._want_video or self._want_audio):
             return
-        announced = self._want_video
+        with_video, with_audio = self._want_video, self._want_audio
         try:
             with av.open(str(self._path)) as container:
                 yield from self._read(container)
         except FFmpegError as error:
-            reason = f"{describe_ffmpeg_error(error)}, after {float(self.end):.2f} s"
+            reached = max(float(self.end), self._sound_seconds)
+            reason = f"{describe_ffmpeg_error(error)}, after {reached:.2f} s"
             raise MediaError(str(self._path), reason) from error
-        if announced and self._want_video:
-            self._check_complete()
+        if with_video and self._want_video:
+            if self._origin is None:
+                raise MediaError(str(self._path), "the picture stream holds no frame")
+            self._check_complete(self._info.video, float(self.end), "picture")
+        if with_audio:
+            self._check_complete(self._info.audio, self._sound_seconds, "sound")
 
     def _read(self, container: InputContainer) -> Iterator[tuple[Picture, Fraction]]:
         video = picture_stream(container) if self._want_video else None
         audio = container.streams.audio[0] if self._want_audio else None
         if video is not None:
             video.codec_context.thread_count = 1  # one thread a worker keeps memory bounded and cores fairly shared
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
         for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
             if audio is not None and packet.stream == audio:
-                self._take_sound(packet, audio, resampler)
+                self._take_sound(packet, audio)
             elif video is not None and self._want_video:
                 yield from self._pictures(packet, video)
             if not (self._want_video or self._want_audio):
                 return
-        if audio is not None:
-            self._keep(resampler.resample(None))
+        self._flush_sound()
 
     def _pictures(self, packet: Packet[Stream], stream: VideoStream) -> Iterator[tuple[Picture, Fraction]]:
         for frame in packet.decode():
@@ -139,29 +153,47 @@ class ClipReader:
             self.end = max(self.end, time + self._last_step)
             yield Picture(frame, int(frame.rotation) % 360), time
 
-    def _take_sound(self, packet: Packet[Stream], stream: AudioStream, resampler: av.AudioResampler) -> None:
+    def _take_sound(self, packet: Packet[Stream], stream: AudioStream) -> None:
         for frame in packet.decode():
             if not isinstance(frame, av.AudioFrame):
                 continue
+            base = frame.time_base or stream.time_base
+            start = Fraction(frame.pts * base) if frame.pts is not None and base else self._sound_end
             if self._sound_start is None:
-                base = frame.time_base or stream.time_base
-                self._sound_start = Fraction(frame.pts * base) if frame.pts is not None and base else Fraction(0)
-            self._keep(resampler.resample(frame))
+                self._sound_start = self._sound_end = start
+            elif (hole := start - self._sound_end) > SMALLEST_HOLE:
+                self._leave_hole(hole)
+                self._sound_end = start
+            self._sound_end += Fraction(frame.samples, frame.sample_rate)
+            if self._resampler is None:
+                # Channels are kept, to be averaged afterwards: FFmpeg's own mix to mono is 3 dB louder than the mean.
+                self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
+            self._keep(self._resampler.resample(frame))
+
+    def _leave_hole(self, hole: Fraction) -> None:
+        if hole > LONGEST_HOLE:
+            raise MediaError(str(self._path), f"the timestamps of the sound leave a hole of {float(hole):.1f} s")
+        self._flush_sound()
+        self._sound.append(np.zeros(round(hole * SAMPLE_RATE), np.float32))
+
+    def _flush_sound(self) -> None:
+        if self._resampler is not None:
+            self._keep(self._resampler.resample(None))
+            self._resampler = None
 
     def _keep(self, frames: list[av.AudioFrame]) -> None:
-        self._sound.extend(frame.to_ndarray()[0].astype(np.float32, copy=True) for frame in frames)
+        self._sound.extend(frame.to_ndarray().mean(axis=0, dtype=np.float32) for frame in frames)
 
-    def _check_complete(self) -> None:
-        video = self._info.video
-        if self._origin is None:
-            raise MediaError(str(self._path), "the picture stream holds no frame")
-        if video is not None and video.duration is not None:
-            missing = video.duration - float(self.end)
-            if missing > TRUNCATION_TOLERANCE:
-                raise MediaError(
-                    str(self._path),
-                    f"truncated: {video.duration:.2f} s of picture announced, {float(self.end):.2f} s decoded",
-                )
+    @property
+    def _sound_seconds(self) -> float:
+        return sum(len(part) for part in self._sound) / SAMPLE_RATE
+
+    def _check_complete(self, stream: VideoInfo | AudioInfo | None, decoded: float, what: str) -> None:
+        if stream is None or stream.duration is None or not stream.announced:
+            return
+        if stream.duration - decoded > TRUNCATION_TOLERANCE:
+            announced = f"truncated: {stream.duration:.2f} s of {what} announced"
+            raise MediaError(str(self._path), f"{announced}, {decoded:.2f} s decoded")
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:

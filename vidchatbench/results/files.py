@@ -72,5 +72,5 @@ def samples_parquet(records: Sequence[Record]) -> bytes:
     options = pa_json.ParseOptions(explicit_schema=SAMPLES_SCHEMA, unexpected_field_behavior="error")
     table = pa_json.read_json(BytesIO(lines), parse_options=options) if rows else SAMPLES_SCHEMA.empty_table()
     buffer = BytesIO()
-    pq.write_table(table, buffer)
+    pq.write_table(table.cast(SAMPLES_SCHEMA), buffer)
     return buffer.getvalue()

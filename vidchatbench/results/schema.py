@@ -19,11 +19,11 @@ from vidchatbench.submission.system import SystemDescription
 SCHEMA_VERSION: Literal[1] = 1
 RESULTS_FILE = "results.json"
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BenchmarkRef(_Frozen):

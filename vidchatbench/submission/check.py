@@ -97,9 +97,10 @@ def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is not a folder; give the folder with one <sample id>.mp4 per sample")
     checked = CheckedSubmission(outputs, read_system(outputs))
-    files = _files_by_stem(outputs)
+    files, notes = _files_by_stem(outputs, CONTAINERS), _files_by_stem(outputs, (".json",))
     for sample in benchmark:
         checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), benchmark, checked)
+        _check_notes(sample, notes.get(sample.id, []), checked)
     if all(output.path is None for output in checked.outputs.values()):
         example = benchmark.samples[0].id
         name = benchmark.header.name
@@ -111,10 +112,10 @@ def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
     return checked
 
 
-def _files_by_stem(outputs: Path) -> dict[str, list[Path]]:
+def _files_by_stem(outputs: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(outputs.iterdir()):
-        if path.is_file() and path.suffix.lower() in CONTAINERS:
+        if path.is_file() and path.suffix.lower() in suffixes:
             # Some file systems hand back decomposed letters; ids are in normal form C.
             found[unicodedata.normalize("NFC", path.stem)].append(path)
     return found
@@ -132,7 +133,6 @@ def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: Chec
         note(Severity.ERROR, "ambiguous", files[0].name, reason)
         return Output(files[0], None, reason)
     path = files[0]
-    _check_notes(sample, checked)
     try:
         info = probe(path)
     except MediaError as error:
@@ -143,15 +143,13 @@ def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: Chec
     return Output(path, info)
 
 
-def _check_notes(sample: Sample, checked: CheckedSubmission) -> None:
-    path = checked.root / f"{sample.id}.json"
-    if not path.is_file():
-        return
-    try:
-        read_notes(path)
-    except InputError as error:
-        message = "; ".join(error.problems)
-        checked.problems.append(Problem(Severity.WARNING, "bad_notes", sample.id, path.name, message))
+def _check_notes(sample: Sample, files: list[Path], checked: CheckedSubmission) -> None:
+    for path in files:
+        try:
+            read_notes(path)
+        except InputError as error:
+            message = "; ".join(error.problems)
+            checked.problems.append(Problem(Severity.WARNING, "bad_notes", sample.id, path.name, message))
 
 
 def _findings(info: MediaInfo, sample: Sample) -> Iterator[tuple[Severity, str, str]]:

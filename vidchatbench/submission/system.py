@@ -16,7 +16,7 @@ SYSTEM_FILE = "system.yaml"
 class SystemDescription(BaseModel):
     """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1, max_length=100)
     revision: str | None = None
@@ -37,7 +37,7 @@ class SystemDescription(BaseModel):
 class OutputNotes(BaseModel):
     """``<id>.json``: what the system declares of one reply."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     transcript: str | None = None
     latency_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
