@@ -30,18 +30,20 @@ def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) ->
     """Returns the first thing that keeps a metric from running here, or ``None`` if nothing does."""
     try:
         extractors = list(_extractors(metric, catalogue))
+        named = [name for extractor in extractors for name in extractor.weights]
+        weights = {name: resolver.spec(name) for name in (*metric.card.weights, *named)}
     except UsageError as error:
         return Lack(str(error), "install the package that brings this extractor, or fix it (vidchatbench metrics)")
     for extractor in extractors:
         for module in extractor.packages:
             if importlib.util.find_spec(module) is None:
                 return Lack(f"package {module!r} is not installed", f"pip install {module.replace('_', '-')}")
-        for name in extractor.weights:
-            try:
-                if resolver.find(name) is None:
-                    return Lack(f"weight {name!r} is not on this computer", resolver.fix(name))
-            except WeightsError as error:
-                return Lack(str(error), resolver.fix(name))
+    for name in weights:
+        try:
+            if resolver.find(name) is None:
+                return Lack(f"weight {name!r} is not on this computer", resolver.fix(name))
+        except WeightsError as error:
+            return Lack(str(error), resolver.fix(name))
     return None
 
 

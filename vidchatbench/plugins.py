@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
+from typing import TypeVar
 
 from vidchatbench.contract.extractors import Extractor
 from vidchatbench.contract.features import ExtractorSpec, Param
@@ -16,6 +17,7 @@ from vidchatbench.errors import UsageError
 from vidchatbench.registry import Registry
 
 GROUP = "vidchatbench.metrics"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,23 +55,15 @@ class Catalogue:
         Raises:
             UsageError: If the id or a parameter is unknown, or the metric's package is broken.
         """
-        cls = self.metrics.get(metric_id)
-        try:
-            return cls(**params)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        return _build(self.metrics, metric_id, params)
 
     def extractor(self, spec: ExtractorSpec) -> Extractor:
         """Builds an extractor.
 
         Raises:
-            UsageError: If the id or a parameter is unknown.
+            UsageError: If the id or a parameter is unknown, or its package is broken.
         """
-        cls = self.extractors.get(spec.id)
-        try:
-            return cls(**dict(spec.params))
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        return _build(self.extractors, spec.id, dict(spec.params))
 
     def suite(self, name: str) -> Suite:
         """Returns a suite by name.
@@ -96,10 +90,10 @@ def build_catalogue(points: Iterable[EntryPoint]) -> Catalogue:
     """
     catalogue = Catalogue()
     # The built-ins first, so that a plugin can never take one of their names by sorting before them.
-    for point in sorted(points, key=lambda p: (p.name != "core", p.name)):
+    for point in sorted(points, key=lambda p: (not _is_built_in(p), p.name, p.value)):
         try:
             _admit(catalogue, point)
-        except Exception as error:  # noqa: BLE001 - whatever a stranger's package does at import must not stop the rest
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger does must not stop the rest
             reason = f"{type(error).__name__}: {error}"
             catalogue.broken.append(BrokenPlugin(point.name, reason, traceback.format_exc()))
     catalogue.metrics.freeze()
@@ -112,18 +106,39 @@ def _admit(catalogue: Catalogue, point: EntryPoint) -> None:
     if not isinstance(plugin, Plugin):
         raise TypeError(f"entry point {point.value!r} is a {type(plugin).__name__}, not a vidchatbench.api.Plugin")
     _refuse_collisions(catalogue, plugin)
+    distribution = point.dist.name if point.dist else point.value
+    origin = point.name if point.name not in catalogue.packages else f"{point.name} ({distribution})"
     for name, target in plugin.metrics.items():
-        catalogue.metrics.register(name, target, origin=point.name)
+        catalogue.metrics.register(name, target, origin=origin)
     for name, target in plugin.extractors.items():
-        catalogue.extractors.register(name, target, origin=point.name)
+        catalogue.extractors.register(name, target, origin=origin)
     catalogue.weights.update({spec.name: spec for spec in plugin.weights})
     catalogue.suites.update({suite.name: suite for suite in plugin.suites})
-    version = point.dist.version if point.dist else "unknown"
-    catalogue.packages[point.name] = f"{point.dist.name if point.dist else point.value} {version}"
+    catalogue.packages[origin] = f"{distribution} {point.dist.version if point.dist else 'unknown'}"
+
+
+def _is_built_in(point: EntryPoint) -> bool:
+    return point.dist is not None and point.dist.name == "vidchatbench"
+
+
+def _build(registry: Registry[T], name: str, params: Mapping[str, Param]) -> T:
+    try:
+        return registry.get(name)(**params)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(f"{name!r}, brought by {registry.origin(name)!r}, cannot be loaded: {reason}") from error
 
 
 def _refuse_collisions(catalogue: Catalogue, plugin: Plugin) -> None:
     # Checked before anything is registered, so that a refused plugin leaves no half of itself behind.
+    for kind, given in (("weight", plugin.weights), ("suite", plugin.suites)):
+        names = [item.name for item in given]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a {kind} is named twice: {', '.join(sorted(names))}")
     taken = {
         "metric": [name for name in plugin.metrics if name in catalogue.metrics],
         "extractor": [name for name in plugin.extractors if name in catalogue.extractors],

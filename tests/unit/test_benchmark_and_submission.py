@@ -81,7 +81,9 @@ def test_a_sound_benchmark_is_loaded(folder: Folder) -> None:
     benchmark.verify_media()
 
 
-@pytest.mark.parametrize("text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x0bb", "a\x0cb", "a\x1eb", "a\nb", "a\r\nb", '"', "\\"])
+@pytest.mark.parametrize(
+    "text", ["a\u2028b", "a\u2029b", "a\x85b", "a\x0bb", "a\x0cb", "a\x1eb", "a\nb", "a\r\nb", '"', "\\"]
+)
 def test_a_transcript_may_hold_any_character(folder: Folder, text: str) -> None:
     # JSON allows the separators that str.splitlines takes for the end of a line, and real transcripts have them.
     line = folder.sample("a")
@@ -244,7 +246,7 @@ def test_the_reference_image_may_be_one_of_the_clips(folder: Folder) -> None:
 def test_one_file_with_two_hashes_is_told(folder: Folder) -> None:
     one, two = folder.sample("a"), folder.sample("b")
     two["initiator"] = two["responder"] = {**one["initiator"], "sha256": "f" * 64}
-    with pytest.raises(InputError, match="media/0.mp4: sha256 is"):
+    with pytest.raises(InputError, match=r"media/0\.mp4: sha256 is"):
         folder.load().verify_media()
 
 
@@ -306,7 +308,9 @@ def test_a_name_cannot_leave_the_folder_of_benchmarks(
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory, make_clip: MakeClip) -> bytes:
     """A good clip of 1.2 seconds."""
-    return make_clip(tmp_path_factory.mktemp("clip") / "good.mp4", seconds=1.2, size=(32, 32), color_space=1).read_bytes()
+    return make_clip(
+        tmp_path_factory.mktemp("clip") / "good.mp4", seconds=1.2, size=(32, 32), color_space=1
+    ).read_bytes()
 
 
 @pytest.fixture

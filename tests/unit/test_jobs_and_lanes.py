@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import random
 import time
 from collections import Counter
@@ -113,9 +113,14 @@ def test_no_task_no_job() -> None:
     assert group_into_jobs([], sources("abc")) == []
 
 
-def test_a_chain_that_fits_is_one_job() -> None:
+@pytest.mark.parametrize("order", ["forwards", "backwards", *range(5)])
+def test_a_chain_that_fits_is_one_job(order: str | int) -> None:
     names = [f"c{k}" for k in range(MOST_CLIPS_IN_STEP)]
-    tasks = [pair(one, two) for one, two in zip(names, names[1:], strict=False)]
+    tasks = [pair(one, two) for one, two in itertools.pairwise(names)]
+    if order == "backwards":
+        tasks.reverse()
+    elif isinstance(order, int):
+        random.Random(order).shuffle(tasks)
     (job,) = group_into_jobs(tasks, sources(names))
     check_jobs([job], tasks)
 
@@ -133,7 +138,7 @@ def test_a_long_chain_is_cut_and_nothing_lost(length: int) -> None:
     tasks: list[Task] = []
     for name in names:
         tasks += [single(name, "track"), single(name, "face", track=f"track({name})")]
-    for one, two in zip(names, names[1:], strict=False):
+    for one, two in itertools.pairwise(names):
         tasks += [pair(one, two), pair(one, two, "q")]
     jobs = group_into_jobs(tasks, sources(names))
     check_jobs(jobs, tasks)
@@ -153,22 +158,27 @@ def test_random_plans_keep_what_every_grouping_must_keep(seed: int) -> None:
     tasks: dict[str, Task] = {}
     for _ in range(chance.randint(1, 80)):
         one, two = chance.choice(names), chance.choice(names)
-        for task in chance.choice([
-            [single(one)],
-            [single(one, "track"), single(one, "face", track=f"track({one})")],
-            [pair(one, two)],
-            [pair(one, two), pair(one, two, "q"), pair(two, one)],
-        ]):
+        for task in chance.choice(
+            [
+                [single(one)],
+                [single(one, "track"), single(one, "face", track=f"track({one})")],
+                [pair(one, two)],
+                [pair(one, two), pair(one, two, "q"), pair(two, one)],
+            ]
+        ):
             tasks.setdefault(task.key, task)
     jobs = group_into_jobs(list(tasks.values()), sources(names))
     check_jobs(jobs, list(tasks.values()))
     assert jobs == group_into_jobs(list(tasks.values()), sources(names)), "the same plan gives the same jobs"
 
 
-def test_the_seconds_of_a_job_are_those_of_its_clips() -> None:
-    job = Job((source("a", 2.5), source("b", 4.0)), ())
-    assert job.seconds == 6.5
-    assert Job((source("a", 0.0),), ()).seconds > 0, "progress never divides by zero"
+def test_the_seconds_of_a_job_are_those_that_its_tasks_read() -> None:
+    clips = (source("a", 2.5), source("b", 4.0))
+    assert Job(clips, (single("a"), single("a", "y"), pair("a", "b"))).seconds == 6.5
+    assert Job(clips, (single("b"),)).seconds == 4.0
+    assert Job(clips, (single("b"), Task("k", SPEC, ("a",), stored=True))).seconds == 4.0
+    assert Job((source("a", 0.0),), (single("a"),)).seconds > 0, "progress never divides by zero"
+    assert Job(clips, ()).seconds > 0
 
 
 # --- tiny extractors ------------------------------------------------------------------------------------------------
@@ -654,15 +664,16 @@ class Bench:
         self.clips[info.sha256] = ClipSource(str(path), info)
         return info.sha256
 
-    def add(
-        self, key: str, extractor: Extractor | Failure, *media: str, stored: bool = False, **upstream: str
-    ) -> None:
-        self.tasks.append(Task(key, SPEC, media, upstream, stored))
+    def add(self, key: str, extractor: Extractor | Failure, *media: str, stored: bool = False, **upstream: str) -> None:
+        self.tasks.append(Task(key, SPEC, media, upstream, stored, isinstance(extractor, AudioExtractor)))
         self.extractors[key] = extractor
 
+    @property
+    def job(self) -> Job:
+        return Job(tuple(self.clips.values()), tuple(self.tasks))
+
     def run(self, on_progress: Callable[[float], None] | None = None) -> PassReport:
-        job = Job(tuple(self.clips.values()), tuple(self.tasks))
-        return DecodePass(job, self.extractors, self.stored.get).run(on_progress)
+        return DecodePass(self.job, self.extractors, self.stored.get).run(on_progress)
 
 
 def counting(log: Log, **options: Any) -> Frames:
@@ -697,7 +708,7 @@ def test_one_pass_feeds_everything(tmp_path: Path, make_clip: MakeClip, bench: B
     assert n(report, "voice")[0] / 16_000 == pytest.approx(2.0, abs=0.07)
     assert report.passes == {str(tmp_path / "one.mp4"): 1, str(tmp_path / "two.mp4"): 1}
     assert progress == sorted(progress)
-    assert progress[-1] == pytest.approx(1.96 + 0.98)
+    assert progress[-1] == pytest.approx(bench.job.seconds, abs=0.07), "progress arrives where it was announced"
     assert set(report.seconds) == {"t/frames", "t/pairs", "t/sound", "decode"}
     assert min(report.seconds.values()) >= 0
 
@@ -732,12 +743,10 @@ def test_the_sound_is_read_to_its_end_after_the_pictures_were_stopped(
     progress: list[float] = []
     report = bench.run(progress.append)
     assert n(report, "voice")[0] / 16_000 == pytest.approx(4.0, abs=0.07)
-    assert max(progress) < 1.0
+    assert len(progress) < 10, "of a hundred pictures only the first few were decoded"
 
 
-def test_a_pass_that_stops_early_does_not_mind_later_damage(
-    tmp_path: Path, make_clip: MakeClip, bench: Bench
-) -> None:
+def test_a_pass_that_stops_early_does_not_mind_later_damage(tmp_path: Path, make_clip: MakeClip, bench: Bench) -> None:
     whole = make_clip(tmp_path / "whole.mp4", seconds=4, front=True, audio=None)
     path = tmp_path / "cut.mp4"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 5])
@@ -812,9 +821,7 @@ def test_a_fault_in_one_extractor_leaves_the_others(tmp_path: Path, make_clip: M
     assert len(n(report, "voice")) == 1
 
 
-def test_what_depends_on_a_failure_fails_for_the_same_reason(
-    tmp_path: Path, make_clip: MakeClip, bench: Bench
-) -> None:
+def test_what_depends_on_a_failure_fails_for_the_same_reason(tmp_path: Path, make_clip: MakeClip, bench: Bench) -> None:
     clip = bench.clip(make_clip(tmp_path / "clip.mp4"))
     bench.add("setup", Failure(Blame.OURS, "no weights"), clip)
     bench.add("after setup", counting(Log()), clip, track="setup")
@@ -918,7 +925,7 @@ def test_many_clips_in_step_are_read_side_by_side(tmp_path: Path, make_clip: Mak
             super().push(first, second)
 
     bench.add("pair", Paired(Watching(Log())), one, two)
-    watched = DecodePass(Job(tuple(bench.clips.values()), tuple(bench.tasks)), bench.extractors, bench.stored.get)
+    watched = DecodePass(bench.job, bench.extractors, bench.stored.get)
     report = watched.run()
     assert n(report, "pair") == list(range(150))
     assert most <= 25
@@ -972,11 +979,10 @@ class Good(AudioExtractor):
         Feature({}, {"x": np.float32(1)}),  # type: ignore[dict-item]
         Feature({"x": np.array(["text"])}),
         Feature({"x": np.array([None])}),
-        Feature({"x": [1, 2]}),  # type: ignore[dict-item]
         None,
         3.0,
     ],
-    ids=["nan", "numpy number", "text array", "object array", "list", "none", "number"],
+    ids=["nan", "numpy number", "text array", "object array", "none", "number"],
 )
 def test_a_worker_turns_every_fault_into_a_result(
     tmp_path: Path, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch, private_cache: Path, answer: object
@@ -988,7 +994,6 @@ def test_a_worker_turns_every_fault_into_a_result(
         catalogue.extractors._loaded[cls.id] = cls
     monkeypatch.setattr(Meta, "answer", answer)
     monkeypatch.setattr(worker_module, "load_catalogue", lambda: catalogue)
-    monkeypatch.setattr(worker_module, "single_threaded_torch", lambda device: contextlib.nullcontext())
     info = probe(make_clip(tmp_path / "clip.mp4"))
     clip = ClipSource(str(tmp_path / "clip.mp4"), info)
     tasks = tuple(Task(key, ExtractorSpec.of(f"t/{key}"), (info.sha256,)) for key in ("meta", "good"))

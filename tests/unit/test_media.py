@@ -653,6 +653,8 @@ def test_no_picture_no_frame() -> None:
 def test_of_repeated_or_reordered_times_the_first_picture_stands() -> None:
     times = [Fraction(k, 25) for k in (0, 1, 1, 1, 2, 1, 3)]
     assert sample(times, Fraction(4, 25), 25.0)[1] == [0, 1, 4, 6]
+    times = [Fraction(k, 25) for k in (0, 0, 4, 4, 3, 6)]
+    assert sample(times, Fraction(8, 25), 25.0)[1] == [0, 0, 0, 2, 2, 2, 5, 5]
 
 
 def test_there_is_no_frame_at_or_after_the_end() -> None:
@@ -746,12 +748,12 @@ def test_cover_takes_pictures_of_every_size(target: tuple[int, int]) -> None:
     assert failed == []
 
 
-@pytest.mark.parametrize(
-    "size",
-    [(468, 832), (208, 368), (428, 762), (402, 720), (440, 782), (796, 1416), (804, 1428), (461, 820), (480, 854)]
-    + [(720, 1280), (1080, 1920), (832, 480), (512, 512), (240, 426), (854, 480), (1, 1), (2, 3000), (3000, 2)],
-    ids=str,
-)
+ROUNDING = [(468, 832), (208, 368), (428, 762), (402, 720), (440, 782), (796, 1416), (804, 1428), (461, 820)]
+USUAL = [(480, 854), (720, 1280), (1080, 1920), (832, 480), (512, 512), (240, 426), (854, 480)]
+EXTREME = [(1, 1), (2, 3000), (3000, 2)]
+
+
+@pytest.mark.parametrize("size", [*ROUNDING, *USUAL, *EXTREME], ids=str)
 def test_cover_of_the_protocols_takes_the_sizes_that_people_use(size: tuple[int, int]) -> None:
     assert cover(np.zeros((*size, 3), np.uint8), 480, 768).shape == (480, 768, 3)
 

@@ -68,9 +68,7 @@ class Weighted(Plain):
 
 
 METRIC = Plain()
-NET = WeightSpec(
-    name="net", file_name="net", sha256="a" * 64, size=1, license="CC0", commercial_use=True, origin="us"
-)
+NET = WeightSpec(name="net", file_name="net", sha256="a" * 64, size=1, license="CC0", commercial_use=True, origin="us")
 
 
 def sample(name: str, speaker: str) -> Sample:
@@ -207,12 +205,10 @@ def results(**changes: Any) -> Results:
         "benchmark": BenchmarkRef(name="b", version="1", manifest_sha256=SHA, n_samples=5),
         "vidchatbench_version": "0.1",
         "suite": SuiteRef(name="lite", version=1),
-        "system": SystemDescription(name="Ünïcödé 日本 \u2028 \"quoted\"", parameters=7_000_000_000),
+        "system": SystemDescription(name='Ünïcödé 日本 \u2028 "quoted"', parameters=7_000_000_000),
         "metrics": (found,),
         "unavailable": (),
-        "environment": Environment(
-            python="3", platform="x", device="cpu", packages={}, plugins={}, decode_profile="p"
-        ),
+        "environment": Environment(python="3", platform="x", device="cpu", packages={}, plugins={}, decode_profile="p"),
         "run": RunInfo(
             started=datetime(2026, 1, 1, tzinfo=timezone.utc),
             finished=datetime(2026, 1, 1, 0, 0, 1, 5, tzinfo=timezone.utc),

@@ -40,7 +40,7 @@ def test_single_samples_give_the_interval_of_scipy(kind: str, n: int, level: flo
     reference = stats.bootstrap(
         (values,), np.mean, method="BCa", confidence_level=level, n_resamples=9999, rng=np.random.default_rng(1)
     ).confidence_interval
-    tolerance = 0.08 * (reference.high - reference.low)
+    tolerance = 0.025 * (reference.high - reference.low)
     assert found.low == pytest.approx(reference.low, abs=tolerance)
     assert found.high == pytest.approx(reference.high, abs=tolerance)
 
@@ -123,9 +123,9 @@ def test_constant_values_give_the_constant(value: float, sizes: tuple[int, ...])
 
 def test_the_seed_decides_and_nothing_else() -> None:
     values = np.random.default_rng(6).normal(size=40).tolist()
-    np.random.seed(1)  # noqa: NPY002 - the state of others must not matter
+    np.random.seed(1)  # the state of others must not matter
     first = interval(values, seed=3)
-    np.random.seed(2)  # noqa: NPY002
+    np.random.seed(2)
     assert interval(values, seed=3) == first
     other = interval(values, seed=4)
     assert other != first

@@ -41,8 +41,12 @@ class Places:
     cache: Path
 
     def cached(self, one: WeightSpec) -> Path:
-        """Where the cache keeps a weight."""
-        return self.cache / one.file_name
+        """Where the cache keeps a weight: where a download puts it."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(download_module, "_fetch", lambda url, partial, *rest: partial.write_bytes(CONTENT))
+            path = download(one.model_copy(update={"urls": ("http://127.0.0.1/",)}), self.cache)
+        path.unlink()
+        return path
 
     def resolver(self, *specs: WeightSpec, mirror: bool = True) -> WeightResolver:
         table = {one.name: one for one in specs}
@@ -98,8 +102,9 @@ def test_the_mirror_is_searched_by_content(places: Places, name: str) -> None:
 def test_a_file_of_the_right_name_and_size_and_another_content_is_no_match_in_the_mirror(places: Places) -> None:
     (places.mirror / "net.onnx").write_bytes(OTHER)
     assert places.resolver(spec()).find("net") is None
-    places.cached(spec()).write_bytes(CONTENT)
-    assert places.resolver(spec()).path("net") == places.cached(spec())
+    cached = places.cached(spec())
+    cached.write_bytes(CONTENT)
+    assert places.resolver(spec()).path("net") == cached
 
 
 def test_broken_links_in_the_mirror_are_passed_over(places: Places) -> None:
@@ -302,6 +307,12 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def begun(folder: Path, content: bytes) -> None:
+    """Leaves a download behind that was interrupted after ``content``."""
+    (partial,) = folder.glob("*.part")
+    partial.write_bytes(content)
+
+
 def finished(folder: Path) -> list[str]:
     return [name for name in names(folder) if not name.endswith(".part")]
 
@@ -379,9 +390,11 @@ def test_wrong_bytes_never_get_the_name(served: Served, folder: Path, wrong: byt
 
 
 def test_a_stale_beginning_is_found_out(served: Served, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "net.onnx.part").write_bytes(OTHER[:100_000])
     one = spec(urls=(served.url(),))
+    served.cut_after = [100_000]
+    with pytest.raises(UnavailableError):
+        download(one, folder)
+    begun(folder, OTHER[:100_000])
     with pytest.raises(WeightsError):
         download(one, folder)
     assert names(folder) == []
@@ -462,8 +475,10 @@ def test_a_cut_off_connection_is_not_mistaken_for_wrong_content(served: Served, 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
 def test_a_process_killed_before_the_renaming_is_no_dead_end(served: Served, folder: Path, size: int | None) -> None:
     # The whole file lies there under its temporary name; a server answers the range behind its end with 416.
-    folder.mkdir(parents=True)
-    (folder / "net.onnx.part").write_bytes(CONTENT)
+    served.cut_after = [100_000]
+    with pytest.raises(UnavailableError):
+        download(spec(urls=(served.url(),)), folder)
+    begun(folder, CONTENT)
     assert download(spec(size=size, urls=(served.url(),)), folder).read_bytes() == CONTENT
     assert len(names(folder)) == len(finished(folder)) == 1
 

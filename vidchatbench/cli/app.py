@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -14,7 +15,6 @@ from vidchatbench.errors import InputError, MediaError, VidChatBenchError
 
 app = typer.Typer(
     name="vidchatbench",
-    help="Scores audio-visual dyadic virtual humans: video, identity, voice and interaction, with uncertainty.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,6 +51,10 @@ def options(
 
 def run() -> None:
     """Runs the command line; an error made on purpose becomes one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # Ids and file names are of any script, and a terminal or a log file may be of one that lacks them.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except (InputError, MediaError) as error:
@@ -62,6 +66,3 @@ def run() -> None:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(INPUT)
-    except KeyboardInterrupt:
-        print("interrupted; what was extracted so far is kept, run the same command to go on", file=sys.stderr)
-        sys.exit(130)

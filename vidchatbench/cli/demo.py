@@ -36,7 +36,7 @@ def demo(
     Example: vidchatbench demo
     """
     from vidchatbench import paths  # noqa: PLC0415
-    from vidchatbench.cli.output import print_json, print_results, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, print_results, stderr_console  # noqa: PLC0415
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
     from vidchatbench.demo import build_demo  # noqa: PLC0415
     from vidchatbench.engine.evaluate import evaluate  # noqa: PLC0415
@@ -48,14 +48,15 @@ def demo(
     console.print(f"demo benchmark: {made.benchmark}", markup=False, highlight=False)
     runs: dict[str, Results] = {}
     for name in SYSTEMS:
-        runs[name] = evaluate(
-            made.systems[name],
-            benchmark=made.benchmark,
-            suite="lite",
-            out=out / name,
-            config=RunConfig(workers=workers),
-            progress=progress_for(console),
-        )
+        with interruptible():
+            runs[name] = evaluate(
+                made.systems[name],
+                benchmark=made.benchmark,
+                suite="lite",
+                out=out / name,
+                config=RunConfig(workers=workers),
+                progress=progress_for(console),
+            )
         if not as_json:
             print_results(console, runs[name])
     if as_json:

@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from vidchatbench.cli.exit_codes import INPUT
+from vidchatbench.errors import UsageError
 
 _PACKAGES = ("av", "numpy", "pillow", "pyarrow", "onnxruntime", "torch", "torchvision", "facenet-pytorch")
 _EXTRAS = {"pyiqa": "iqa", "ray": "ray"}
@@ -95,6 +96,7 @@ def _cache() -> list[Finding]:
     low = "" if free >= _LEAST_FREE else "; little space left"
     mirror = paths.mirror_root()
     text = "not set (optional)" if mirror is None else str(mirror)
+    text += "" if mirror is None or mirror.is_dir() else ", which is not a folder"
     return [
         Finding("cache", writable and free >= _LEAST_FREE, False, f"{root}, {free / 1e9:.0f} GB free{fix}{low}"),
         Finding("weights mirror", mirror is None or Path(mirror).is_dir(), True, f"{paths.MIRROR_VARIABLE}: {text}"),
@@ -108,13 +110,19 @@ def _metrics() -> list[Finding]:
     from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
 
     catalogue = load_catalogue()
-    resolver = WeightResolver(catalogue.weights)
-    found = []
+    found = [Finding(f"plugin {b.name}", False, False, f"broken: {b.reason}") for b in catalogue.broken]
+    try:
+        resolver = WeightResolver(catalogue.weights)
+    except UsageError:
+        return found  # the weights mirror is no folder, as a finding of its own says
     for name in sorted(catalogue.suites):
-        _, metrics = choose_metrics(catalogue, name, None)
+        try:
+            _, metrics = choose_metrics(catalogue, name, None)
+        except UsageError as error:
+            found.append(Finding(f"suite {name}", False, False, str(error)))
+            continue
         lacks = {m.card.id: lack for m in metrics if (lack := find_lack(m, catalogue, resolver)) is not None}
         text = f"{len(metrics) - len(lacks)} of {len(metrics)} metrics can run"
         text += "".join(f"; {key}: {lack.reason}, to fix: {lack.fix}" for key, lack in lacks.items())
         found.append(Finding(f"suite {name}", not lacks, False, text))
-    found += [Finding(f"plugin {b.name}", False, False, f"broken: {b.reason}") for b in catalogue.broken]
     return found

@@ -33,7 +33,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
 
     Example: vidchatbench evaluate outputs/ --benchmark path/to/benchmark --suite lite --out run/
     """
-    from vidchatbench.cli.output import print_results, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, print_results, stderr_console  # noqa: PLC0415
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
     from vidchatbench.engine.evaluate import evaluate as run  # noqa: PLC0415
     from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
@@ -41,17 +41,18 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     console = stderr_console()
     chosen = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
-    results = run(
-        outputs,
-        benchmark=benchmark,
-        suite=suite,
-        metrics=chosen,
-        out=out,
-        config=config,
-        progress=progress_for(console),
-    )
+    with interruptible():
+        results = run(
+            outputs,
+            benchmark=benchmark,
+            suite=suite,
+            metrics=chosen,
+            out=out,
+            config=config,
+            progress=progress_for(console),
+        )
     if as_json:
-        typer.echo(results.to_json(), nl=False)
+        print_json(results.model_dump(mode="json"))
     else:
         print_results(console, results)
         console.print(f"written: {out}", markup=False, highlight=False)

@@ -9,3 +9,5 @@ USAGE = 2
 """The command cannot mean anything."""
 INCOMPLETE = 3
 """Done, but our own errors left a metric incomplete."""
+INTERRUPTED = 130
+"""Ended by Ctrl-C; the same command goes on where it was."""

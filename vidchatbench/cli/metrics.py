@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidchatbench.errors import UsageError
+
 if TYPE_CHECKING:
+    from vidchatbench.contract.features import Param
     from vidchatbench.contract.metrics import Metric
     from vidchatbench.plugins import Catalogue
     from vidchatbench.weights.resolver import WeightResolver
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands."""
-    group = typer.Typer(help="Lists the installed metrics; `show ID` prints one card.", invoke_without_command=True)
+    group = typer.Typer(invoke_without_command=True)
     group.callback()(list_metrics)
     group.command("show")(show)
     app.add_typer(group, name="metrics")
@@ -25,7 +28,9 @@ def list_metrics(
     suite: Annotated[str | None, typer.Option(help="List a suite's metrics, with its parameters.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the list on stdout.")] = False,
 ) -> None:
-    """Lists every metric with its dimension, direction, protocol, weights, licence and availability.
+    """Lists the installed metrics; `show ID` prints one card.
+
+    Each with its dimension, direction, protocol, licence of weights, and whether it can run on this computer.
 
     Example: vidchatbench metrics --suite lite
     """
@@ -37,12 +42,16 @@ def list_metrics(
 
     catalogue = load_catalogue()
     resolver = WeightResolver(catalogue.weights)
-    if suite is None:
-        chosen = [catalogue.metric(name) for name in catalogue.metrics]
-    else:
-        chosen = [catalogue.metric(entry.metric, **entry.params) for entry in catalogue.suite(suite).metrics]
-    found = [_describe(metric, catalogue, resolver) for metric in chosen]
     broken = [{"plugin": b.name, "reason": b.reason} for b in catalogue.broken]
+    entries: list[tuple[str, dict[str, Param]]] = [(name, {}) for name in catalogue.metrics]
+    if suite is not None:
+        entries = [(entry.metric, dict(entry.params)) for entry in catalogue.suite(suite).metrics]
+    found = []
+    for name, params in entries:
+        try:
+            found.append(_describe(catalogue.metric(name, **params), catalogue, resolver))
+        except UsageError as error:
+            broken.append({"plugin": catalogue.metrics.origin(name), "reason": str(error)})
     if as_json:
         print_json({"metrics": found, "broken_plugins": broken})
         return

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
+
+from vidchatbench.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.box import Box
@@ -28,7 +32,21 @@ def stderr_console() -> Console:
 
 def print_json(content: object) -> None:
     """Prints a result on stdout; NaN and Infinity are refused."""
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    # Where stdout is of an encoding that cannot hold every letter, JSON has escapes of its own for them.
+    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    print(json.dumps(content, indent=2, ensure_ascii=plain, allow_nan=False))
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Turns Ctrl-C into a message that says that nothing is lost, and exit code 130."""
+    import typer  # noqa: PLC0415
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("interrupted; what was extracted so far is kept, run the same command to go on", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -68,18 +68,18 @@ def pull(
         console.print(f"{name}: {path}", markup=False, highlight=False)
 
 
-def _resolver() -> WeightResolver:
+def _resolver(*, remember: bool = True) -> WeightResolver:
     from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
     from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
 
-    return WeightResolver(load_catalogue().weights)
+    return WeightResolver(load_catalogue().weights, remember=remember)
 
 
 def _show(as_json: bool, *, check: bool) -> bool:
     from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
     from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
 
-    resolver = _resolver()
+    resolver = _resolver(remember=not check)  # what verifying is for is not to trust what was found earlier
     rows = [_describe(name, resolver) for name in sorted(load_catalogue().weights)]
     wrong = [row for row in rows if row["problem"] is not None]
     if as_json:

@@ -294,6 +294,8 @@ def choose_metrics(
     if metric_ids is None:
         chosen = [catalogue.metric(entry.metric, **entry.params) for entry in suite.metrics]
         return SuiteRef(name=suite.name, version=suite.version), chosen
+    if not metric_ids:
+        raise UsageError("no metric is named")
     if len(set(metric_ids)) != len(metric_ids):
         raise UsageError("a metric is named twice")
     chosen = [catalogue.metric(name, **configured.get(name, {})) for name in metric_ids]  # type: ignore[arg-type]

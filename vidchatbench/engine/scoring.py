@@ -43,12 +43,18 @@ def score_cells(
             if isinstance(found, Failure):
                 return _blame(found, cell, outputs)
             features[name] = found
-        result = attempt(lambda: cell.metric.score(cell.sample, features))
+        result = attempt(lambda: _checked(cell.metric.score(cell.sample, features)))
         if isinstance(result, Failure):
             return Score(Status.ERROR, None, f"{cell.metric.card.id}: {result.reason}")
         return _within_range(cell.metric, result)
 
     return [Record.of(cell.sample, cell.metric, score(cell)) for cell in cells]
+
+
+def _checked(answer: object) -> Score:
+    if not isinstance(answer, Score):
+        raise TypeError(f"score() returned {answer!r}, not a Score")
+    return answer
 
 
 def _blame(failure: Failure, cell: Cell, outputs: Mapping[str, Output]) -> Score:

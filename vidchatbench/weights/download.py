@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.errors import UnavailableError, WeightsError
 from vidchatbench.media.hashing import hash_file
+from vidchatbench.weights.table import cache_name
 
 TIMEOUT = 30.0
 _CHUNK = 1 << 18
@@ -31,14 +33,14 @@ def download(spec: WeightSpec, folder: Path, *, progress: Callable[[int], None] 
         UnavailableError: If no URL serves the file.
         WeightsError: If what was served has another hash; nothing is left under the final name.
     """
-    final = folder / spec.file_name
-    partial = folder / f"{spec.file_name}.part"
+    final = folder / cache_name(spec)
+    partial = folder / f"{cache_name(spec)}.part"
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
     for url in spec.urls:
         try:
             _fetch(url, partial, spec.size, progress)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
             failures.append(f"{url}: {error}")
             continue
         actual = hash_file(partial)
@@ -62,15 +64,27 @@ def _fetch(url: str, partial: Path, size: int | None, progress: Callable[[int], 
     if size is not None and have >= size:
         partial.unlink()
         have = 0
+    try:
+        _request(url, partial, have, size, progress)
+    except urllib.error.HTTPError as error:
+        if not have or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        partial.unlink()  # there is nothing behind what is here, so what is here is not a beginning: start anew
+        _request(url, partial, 0, size, progress)
+
+
+def _request(url: str, partial: Path, have: int, size: int | None, progress: Callable[[int], None] | None) -> None:
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the scheme was checked above
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the scheme was checked before
         resumed = response.status == HTTPStatus.PARTIAL_CONTENT
         have = have if resumed else 0
+        announced = response.headers.get("Content-Length", "")
+        expected = size if size is not None else have + int(announced) if announced.isdigit() else None
         with partial.open("ab" if resumed else "wb") as file:
             while chunk := response.read(_CHUNK):
                 file.write(chunk)
                 have += len(chunk)
                 if progress is not None:
                     progress(have)
-    if size is not None and have < size:
-        raise ConnectionError(f"the connection ended after {have} of {size} bytes; run the command again to resume")
+    if expected is not None and have < expected:
+        raise ConnectionError(f"the connection ended after {have} of {expected} bytes; run the command again to resume")

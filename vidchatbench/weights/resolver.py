@@ -14,7 +14,7 @@ from vidchatbench import paths
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.errors import UnavailableError, UsageError, WeightsError
 from vidchatbench.media.hashing import hash_file
-from vidchatbench.weights.table import BY_HASH, weight_spec
+from vidchatbench.weights.table import BY_HASH, cache_name, weight_spec
 
 
 class Place(str, Enum):
@@ -43,15 +43,21 @@ class WeightResolver:
         table: The weights table.
         mirror: A folder that holds weights under any name; defaults to ``VIDCHATBENCH_WEIGHTS_DIR``.
         cache: The folder of downloaded weights.
+        remember: Whether hashes that were computed earlier are trusted.
     """
 
     def __init__(
-        self, table: Mapping[str, WeightSpec], *, mirror: Path | None = None, cache: Path | None = None
+        self,
+        table: Mapping[str, WeightSpec],
+        *,
+        mirror: Path | None = None,
+        cache: Path | None = None,
+        remember: bool = True,
     ) -> None:
         self._table = table
         self._mirror = mirror or paths.mirror_root()
         self._cache = cache or paths.weights_root()
-        self._hashes = _HashMemory(self._cache / "hashes.json")
+        self._hashes = _HashMemory(self._cache / "hashes.json", remember=remember)
         self._found: dict[str, Found | None] = {}
         if self._mirror is not None and not self._mirror.is_dir():
             raise UsageError(f"{paths.MIRROR_VARIABLE} names {self._mirror}, which is not a folder")
@@ -103,7 +109,7 @@ class WeightResolver:
         packaged = _locate_package_file(spec)
         if packaged is not None and packaged.is_file():
             return Found(self._verified(packaged, spec), Place.PACKAGE)
-        cached = self._cache / spec.file_name
+        cached = self._cache / cache_name(spec)
         if cached.is_file():
             return Found(self._verified(cached, spec), Place.CACHE)
         return None
@@ -122,7 +128,10 @@ def _locate_package_file(spec: WeightSpec) -> Path | None:
     if spec.package is None:
         return None
     # The module is located, not imported: these packages are carriers of a file, and some cannot even be imported.
-    found = importlib.util.find_spec(spec.package.module)
+    try:
+        found = importlib.util.find_spec(spec.package.module)
+    except (ModuleNotFoundError, ValueError):
+        return None  # a parent package is missing
     if found is None or not found.submodule_search_locations:
         return None
     return Path(next(iter(found.submodule_search_locations))) / spec.package.file
@@ -131,9 +140,11 @@ def _locate_package_file(spec: WeightSpec) -> Path | None:
 class _HashMemory:
     """Remembers file hashes by path, size and modification time."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, remember: bool) -> None:
         self._file = file
         self._known: dict[str, str] = {}
+        if not remember:
+            return
         try:
             loaded = json.loads(file.read_text(encoding="utf-8"))
             self._known = {str(key): str(value) for key, value in loaded.items()}

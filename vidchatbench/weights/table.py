@@ -11,6 +11,11 @@ BY_HASH = "sha256:"
 _HEX_DIGITS = 64
 
 
+def cache_name(spec: WeightSpec) -> str:
+    """Returns the name of a weight's file in the cache; two files of one name must not drive each other out."""
+    return f"{spec.sha256[:12]}-{spec.file_name}"
+
+
 def weight_spec(table: Mapping[str, WeightSpec], name: str) -> WeightSpec:
     """Returns the table's entry, or for ``sha256:<64 hex digits>`` an entry for whatever file has that hash.
 
