@@ -79,9 +79,7 @@ def test_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_reference_what_needs_one_does_not_apply(
-    scorer: vcb.ClipScorer, candidate: vcb.MemoryClip
-) -> None:
+def test_without_a_reference_what_needs_one_does_not_apply(scorer: vcb.ClipScorer, candidate: vcb.MemoryClip) -> None:
     found = scorer.score({"clip": candidate})
     by_id = {metric.id: metric for metric in found.metrics}
     assert by_id["video_quality/psnr"].n_not_applicable == 1

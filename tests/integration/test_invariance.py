@@ -14,13 +14,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from integration_support import write_benchmark
+from integration_support import Excerpt, write_benchmark
 from numpy.typing import NDArray
 
 import vidchatbench as vcb
 from vidchatbench.demo import DemoPaths
 from vidchatbench.engine.journal import read_journal
+from vidchatbench.engine.worker import guarded_torch
 from vidchatbench.features.store import FeatureStore
+from vidchatbench_metrics.faces.mtcnn import FaceDetector
 
 METRICS = [
     "video_quality/psnr",
@@ -164,13 +166,12 @@ def test_a_read_only_cache_costs_the_store_but_not_the_run(demo: DemoPaths, scra
     assert results.metrics[0].n_ok == 4
 
 
-def test_detection_does_not_depend_on_the_batch(excerpt: object) -> None:
-    from vidchatbench_metrics.faces.mtcnn import FaceDetector
-
-    frames: list[NDArray[np.uint8]] = excerpt.frames[:16]  # type: ignore[attr-defined]
-    detector = FaceDetector("cpu", 32)
-    together = detector.detect(frames)
-    alone = [detector.detect([frame])[0] for frame in frames]
+def test_detection_does_not_depend_on_the_batch(excerpt: Excerpt) -> None:
+    frames: list[NDArray[np.uint8]] = excerpt.frames[:16]
+    with guarded_torch("cpu"):
+        detector = FaceDetector("cpu", 32)
+        together = detector.detect(frames)
+        alone = [detector.detect([frame])[0] for frame in frames]
     for one, other in zip(together, alone, strict=True):
         assert np.array_equal(one.boxes, other.boxes)
         assert np.array_equal(one.landmarks, other.landmarks)

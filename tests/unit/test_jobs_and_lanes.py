@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -779,6 +780,26 @@ def test_damage_strikes_those_who_wanted_more(tmp_path: Path, make_clip: MakeCli
     assert n(report, "few tracked") == [0, 1, 2]
     assert n(report, "short pair") == list(range(5))
     assert n(report, "other") == list(range(75))
+
+
+def test_a_fault_in_the_picture_leaves_the_sound_as_it_is_without_pictures(
+    tmp_path: Path, make_clip: MakeClip, bench: Bench
+) -> None:
+    # The score of a voice must not depend on whether a metric of the picture takes part in the same pass.
+    path = make_clip(tmp_path / "clip.mp4", seconds=3)
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(container.streams.video[0]) if packet.size]
+        packet = packets[len(packets) // 2]
+        content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path.write_bytes(content)
+    clip = bench.clip(path)
+    bench.add("voice", Heard(), clip)
+    alone = n(bench.run(), "voice")
+    bench.add("all", counting(Log()), clip)
+    report = bench.run()
+    assert isinstance(report.outcomes["all"], Failure)
+    assert n(report, "voice") == alone
 
 
 def test_a_clip_that_vanished_is_a_failure_and_no_crash(tmp_path: Path, make_clip: MakeClip, bench: Bench) -> None:

@@ -372,6 +372,16 @@ def test_a_metric_whose_extractor_nobody_brings_is_unavailable(install: Install,
     assert f"{name}/extractor" in lack.reason
 
 
+@pytest.mark.timeout(20)
+def test_extractors_that_require_each_other_in_a_circle_are_found_out(install: Install, private_cache: Path) -> None:
+    name = "vcbtest_circle"
+    circle = f'    requires = {{"again": ExtractorSpec.of("{name}/extractor")}}\n'
+    catalogue = build_catalogue([install(name, module(name).replace("    fps = 25.0\n", f"    fps = 25.0\n{circle}"))])
+    lack = find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
+    assert lack is not None
+    assert f"{name}/extractor" in lack.reason
+
+
 def test_a_metric_that_lacks_nothing_can_run(install: Install, private_cache: Path) -> None:
     name = "vcbtest_good"
     catalogue = build_catalogue([install(name, module(name))])
