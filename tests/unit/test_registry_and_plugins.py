@@ -372,6 +372,25 @@ def test_a_metric_whose_extractor_nobody_brings_is_unavailable(install: Install,
     assert f"{name}/extractor" in lack.reason
 
 
+@pytest.mark.parametrize(
+    ("line", "broken"),
+    [
+        ("    def needs(self):\n", "    def needs(self):\n        raise KeyError('needs')\n"),
+        ("    fps = 25.0\n", "    fps = 25.0\n    requires = property(lambda self: {}['requires'])\n"),
+        ("    fps = 25.0\n", "    fps = 25.0\n    weights = property(lambda self: {}['weights'])\n"),
+    ],
+    ids=["needs", "requires", "weights"],
+)
+def test_a_metric_that_breaks_when_it_is_asked_what_it_needs_is_unavailable(
+    install: Install, private_cache: Path, line: str, broken: str
+) -> None:
+    name = "vcbtest_needs"
+    catalogue = build_catalogue([install(name, module(name).replace(line, broken))])
+    lack = find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
+    assert lack is not None
+    assert "KeyError" in lack.reason
+
+
 @pytest.mark.timeout(20)
 def test_extractors_that_require_each_other_in_a_circle_are_found_out(install: Install, private_cache: Path) -> None:
     name = "vcbtest_circle"
