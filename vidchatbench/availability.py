@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vidchatbench.contract.extractors import Extractor
+from vidchatbench.contract.features import ExtractorSpec
 from vidchatbench.contract.metrics import Metric
+from vidchatbench.engine.isolation import Failure, attempt
 from vidchatbench.errors import UsageError, WeightsError
 from vidchatbench.plugins import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
@@ -28,12 +30,12 @@ class Lack:
 
 def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> Lack | None:
     """Returns the first thing that keeps a metric from running here, or ``None`` if nothing does."""
-    try:
-        extractors = list(_extractors(metric, catalogue))
-        named = [name for extractor in extractors for name in extractor.weights]
-        weights = {name: resolver.spec(name) for name in (*metric.card.weights, *named)}
-    except UsageError as error:
-        return Lack(str(error), "install the package that brings this extractor, or fix it (vidchatbench metrics)")
+    # A stranger's properties may do anything when they are read.
+    asked = attempt(lambda: _ask(metric, catalogue, resolver))
+    if isinstance(asked, Failure):
+        reason = asked.reason.removeprefix(f"{UsageError.__name__}: ")
+        return Lack(reason, "install the package that brings this extractor, or fix it (vidchatbench metrics)")
+    extractors, weights = asked
     for extractor in extractors:
         for module in extractor.packages:
             if importlib.util.find_spec(module) is None:
@@ -47,9 +49,22 @@ def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) ->
     return None
 
 
-def _extractors(metric: Metric, catalogue: Catalogue) -> Iterator[Extractor]:
-    waiting = [need.extractor for need in metric.needs()]
-    while waiting:
-        extractor = catalogue.extractor(waiting.pop(0))
-        yield extractor
-        waiting += extractor.requires.values()
+def _ask(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> tuple[list[Extractor], list[str]]:
+    for need in metric.needs():
+        if strange := set(need.roles) - set(metric.card.roles):
+            names = ", ".join(sorted(role.value for role in strange))
+            raise UsageError(f"{metric.card.id!r} reads {names}, which its card does not name")
+    extractors = [found for need in metric.needs() for found in _with_upstream(need.extractor, catalogue, ())]
+    weights = [*metric.card.weights, *(name for extractor in extractors for name in extractor.weights)]
+    for name in weights:
+        resolver.spec(name)
+    return extractors, list(dict.fromkeys(weights))
+
+
+def _with_upstream(spec: ExtractorSpec, catalogue: Catalogue, below: tuple[ExtractorSpec, ...]) -> Iterator[Extractor]:
+    if spec in below:
+        raise UsageError(f"extractor {spec.id!r} requires itself")
+    extractor = catalogue.extractor(spec)
+    yield extractor
+    for required in extractor.requires.values():
+        yield from _with_upstream(required, catalogue, (*below, spec))

@@ -13,7 +13,7 @@ from vidchatbench.cli.exit_codes import INCOMPLETE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vidchatbench.results.schema import Results
+    from vidchatbench.results.schema import MetricResult, Results
 
 SYSTEMS = ("oracle", "shifted", "degraded")
 
@@ -70,12 +70,20 @@ def demo(
 
 
 def _print_order(console: Console, runs: dict[str, Results]) -> None:
-    from vidchatbench.cli.output import format_value, print_table  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table  # noqa: PLC0415
 
     rows = []
     for metric in runs[SYSTEMS[0]].metrics:
-        values = [runs[name].metric(metric.id).value for name in SYSTEMS]
-        cells = ["–" if value is None else format_value(value) for value in values]
+        cells = [_cell(runs[name].metric(metric.id)) for name in SYSTEMS]
         arrow = "↑" if metric.direction == "higher" else "↓"
         rows.append((f"{metric.title} {arrow}", *cells, f"{metric.n_ok}/{metric.n_expected}", metric.protocol))
     print_table(console, "The three systems side by side", ("metric", *SYSTEMS, "n", "protocol"), rows)
+
+
+def _cell(metric: MetricResult) -> str:
+    from vidchatbench.cli.output import format_value  # noqa: PLC0415
+
+    if metric.value is None:
+        return "–"
+    interval = "" if metric.ci95 is None else f" [{format_value(metric.ci95[0])}, {format_value(metric.ci95[1])}]"
+    return f"{format_value(metric.value)}{interval}"

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from vidchatbench.results.schema import MetricResult, Results
 
 _MIN_WIDTH = 100
+_WIDTH_WITH_UNITS = 105
+_LEAST_WIDTH = {"protocol": 135, "coverage": _WIDTH_WITH_UNITS}
+_COLUMNS = ("metric", "value", "95 % interval", "n", "failed", "n/a", "error", "coverage", "protocol")
 
 
 def stderr_console() -> Console:
@@ -70,38 +73,57 @@ def print_results(console: Console, results: Results) -> None:
         f"{results.system.name} on {benchmark.name} {benchmark.version} ({benchmark.n_samples} samples), "
         f"suite {suite.name}" + (f" v{suite.version}" if suite.version else "")
     )
-    table = Table(title=_escape(title), title_justify="left", box=_box())
-    table.add_column("metric", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
-    table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("failed", justify="right")
-    table.add_column("n/a", justify="right")
-    table.add_column("error", justify="right")
-    table.add_column("coverage", justify="right")
-    table.add_column("protocol", overflow="fold")
+    narrow = console.width < _WIDTH_WITH_UNITS
+    table = Table(title=_escape(title), title_justify="left", box=_box(), padding=(0, 1, 0, 0) if narrow else (0, 1))
+    columns = [name for name in _COLUMNS if _is_worth_a_column(name, results, console)]
+    for name in columns:
+        table.add_column(
+            name,
+            justify="left" if name in {"metric", "protocol"} else "right",
+            no_wrap=name != "protocol",
+            overflow="fold",
+        )
     for dimension, members in groupby(results.metrics, key=lambda metric: metric.dimension):
         table.add_section()
         table.add_row(f"[bold]{dimension.value.replace('_', ' ')}[/bold]")
         for metric in members:
-            table.add_row(*_result_row(metric))
+            cells = _result_cells(metric, units=not narrow)
+            table.add_row(*(cells[name] for name in columns))
     console.print(table)
+    if "protocol" not in columns:
+        for metric in results.metrics:
+            unit = f" ({metric.unit})" if metric.unit else ""
+            console.print(f"  {metric.title}{unit}: {metric.protocol}", style="dim", markup=False, highlight=False)
     _print_footnotes(console, results)
 
 
-def _result_row(metric: MetricResult) -> tuple[str, ...]:
+def _is_worth_a_column(name: str, results: Results, console: Console) -> bool:
+    if name in _LEAST_WIDTH:
+        return console.width >= _LEAST_WIDTH[name]
+    counts = {
+        "failed": [metric.n_failed for metric in results.metrics],
+        "n/a": [metric.n_not_applicable for metric in results.metrics],
+        "error": [metric.n_error for metric in results.metrics],
+    }
+    return any(counts[name]) if name in counts else True
+
+
+def _result_cells(metric: MetricResult, *, units: bool) -> dict[str, str]:
     arrow = "↑" if metric.direction == "higher" else "↓"
-    return (
-        f"  {_escape(metric.title)} {arrow}",
-        "–" if metric.value is None else f"{format_value(metric.value)} {metric.unit}".rstrip(),
-        "–" if metric.ci95 is None else f"{format_value(metric.ci95[0])} … {format_value(metric.ci95[1])}",
-        f"{metric.n_ok}/{metric.n_expected}",
-        _marked(metric.n_failed, "yellow"),
-        str(metric.n_not_applicable or ""),
-        _marked(metric.n_error, "red"),
-        "–" if metric.coverage is None else f"{metric.coverage:.0%}",
-        f"[dim]{_escape(metric.protocol)}[/dim]",
-    )
+    low, high = metric.ci95 if metric.ci95 is not None else (None, None)
+    return {
+        "metric": f"  {_escape(metric.title)} {arrow}",
+        "value": "–"
+        if metric.value is None
+        else f"{format_value(metric.value)} {metric.unit if units else ''}".rstrip(),
+        "95 % interval": "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
+        "n": f"{metric.n_ok}/{metric.n_expected}",
+        "failed": _marked(metric.n_failed, "yellow"),
+        "n/a": str(metric.n_not_applicable or ""),
+        "error": _marked(metric.n_error, "red"),
+        "coverage": "–" if metric.coverage is None else f"{metric.coverage:.0%}",
+        "protocol": f"[dim]{_escape(metric.protocol)}[/dim]",
+    }
 
 
 def _print_footnotes(console: Console, results: Results) -> None:

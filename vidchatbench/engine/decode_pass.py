@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -61,6 +62,7 @@ class DecodePass:
         self._timelines: dict[str, ClosableTimeline] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._seconds: dict[str, float] = {}
+        self._passes: dict[str, int] = {}
         self._heard = 0.0
         for task in job.tasks:
             self._open(task, load)
@@ -73,7 +75,7 @@ class DecodePass:
         """
         started = time.perf_counter()
         readers = {sha: self._reader(source) for sha, source in self._sources.items()}
-        passes: dict[str, int] = {}
+        passes = self._passes
         for sha in readers:
             if self._wanted(sha):
                 passes[self._sources[sha].path] = 1
@@ -191,6 +193,12 @@ class DecodePass:
             if failure is not None and pair.wants_more:
                 pair.fail(failure)
             pair.end_clip(sha, reader.end)
+        if failure is not None and self._audio_tasks[sha] and (self._frame_lanes[sha] or self._pairs_of(sha)):
+            # Heard again without pictures: a voice scores the same whether or not its picture is looked at.
+            reader = self._sources[sha].open(video=False, audio=True)
+            again = attempt(lambda: deque(reader, maxlen=0), media=sha)
+            failure = again if isinstance(again, Failure) else None
+            self._passes[self._sources[sha].path] += 1
         for task in self._audio_tasks[sha]:
             self._outcomes[task.key] = failure if failure is not None else self._extract_audio(task, reader)
             self._heard += SOUND_SHARE * self._sources[sha].sound_seconds

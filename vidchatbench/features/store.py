@@ -18,6 +18,8 @@ from vidchatbench.contract.features import Feature
 
 _META = "meta"
 _STALE_SECONDS = 3600.0
+_LENGTH_BYTES = 8
+_LONGEST_HEADER = 1 << 24
 
 
 class FeatureStore:
@@ -34,7 +36,20 @@ class FeatureStore:
         self.root = root
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._path(key).is_file()
+        """Whether a feature is stored, in a file as long as its header says; what is shorter is extracted again."""
+        if not isinstance(key, str):
+            return False
+        path = self._path(key)
+        try:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+                header = json.loads(file.read(length)) if length <= _LONGEST_HEADER else {}
+            size = max(
+                (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
+            )
+            return _META in header["__metadata__"] and path.stat().st_size == _LENGTH_BYTES + length + size
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
 
     def load(self, key: str) -> Feature | None:
         """Returns a feature, or ``None`` if it is not stored or its file is damaged (it is then removed)."""
