@@ -370,6 +370,9 @@ def test_the_check_lists_all_of_it_at_once(made: tuple[Path, Path]) -> None:
 
 def test_every_output_is_read_once_even_where_all_share_one_reference(run: Run) -> None:
     passes = run[0].run.decode_passes
-    assert {count for path, count in passes.items() if path.startswith("outputs/")} == {1}
+    # Where the picture breaks off, the sound is heard once more by itself; that clip alone is read twice.
+    assert passes["outputs/cut_off.mp4"] == 2
+    whole = [name for name in passes if name.startswith("outputs/") and name != "outputs/cut_off.mp4"]
+    assert {passes[name] for name in whole} == {1}
     # Eight clips are decoded in step at most, so the shared reference is read once for every seven outputs.
     assert passes["test/media/reference.mp4"] <= 4
