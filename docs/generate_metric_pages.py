@@ -29,9 +29,9 @@ def render() -> str:
             "| --- | --- | --- | --- | --- |",
             *(_row(catalogue.metric(entry.metric, **entry.params).card) for entry in suite.metrics),
         ]
-        parts.append(
-            f"## Suite `{suite.name}`, version {suite.version}\n\n{suite.description}\n\n" + "\n".join(rows) + "\n"
-        )
+        table = "\n".join(rows)
+        words = "\n".join(_protocol(catalogue.metric(entry.metric, **entry.params).card) for entry in suite.metrics)
+        parts.append(f"## Suite `{suite.name}`, version {suite.version}\n\n{suite.description}\n\n{table}\n\n{words}")
     core = [name for name in catalogue.metrics if catalogue.metrics.origin(name) == "core"]
     parts += [_section(catalogue.metric(name).card) for name in core]
     return "\n".join(parts)
@@ -42,6 +42,10 @@ def _row(card: MetricCard) -> str:
     return (
         f"| {link} | `{card.protocol}` | {card.direction} | {card.worst:g} | {card.weights_license or 'no weights'} |"
     )
+
+
+def _protocol(card: MetricCard) -> str:
+    return f"**`{card.protocol}`** ({card.id}). {card.protocol_text.strip()}\n"
 
 
 def _section(card: MetricCard) -> str:

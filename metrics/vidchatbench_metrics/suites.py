@@ -11,6 +11,7 @@ LITE = Suite(
     metrics=(
         SuiteEntry(metric="video_quality/psnr", params={"fps": 5}),
         SuiteEntry(metric="video_quality/ssim", params={"fps": 5}),
+        SuiteEntry(metric="video_quality/duration_ratio"),
         SuiteEntry(metric="video_quality/sharpness"),
         SuiteEntry(metric="video_quality/sharpness_frame"),
         SuiteEntry(metric="video_quality/flicker"),

@@ -255,7 +255,7 @@ def test_a_bad_system_description_is_told(run: Run, tiny: Set) -> None:
 def test_a_run_folder_that_cannot_be_made(run: Run, tiny: Set, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     done = run("evaluate", tiny.outputs, "--benchmark", tiny.benchmark, "--metrics", PSNR, "--out", tmp_path / "taken")
-    done.refused(1, "taken")
+    done.refused(2, "taken", "give another --out")
 
 
 # --- check ----------------------------------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def test_evaluate_scores_and_writes(run: Run, tiny: Set) -> None:
     arguments = ("evaluate", tiny.outputs, "--benchmark", tiny.benchmark, "--metrics", PSNR, "--workers", "1")
     done = run(*arguments, "--out", "first")
     assert (done.code, done.out) == (0, ""), done.err
-    for word in ("PSNR", "3/4", "written: first", "worst value"):
+    for word in (PSNR, "3/4", "written: first", "worst value"):
         assert word in done.err
     machine = run(*arguments, "--out", "second", "--json")
     assert machine.code == 0

@@ -14,7 +14,7 @@ from vidchatbench.weights.resolver import WeightResolver
 
 pytestmark = pytest.mark.shared
 
-PAIRED = ("video_quality/psnr", "video_quality/ssim", "voice/resemblyzer")
+PAIRED = ("video_quality/psnr", "video_quality/ssim", "video_quality/duration_ratio", "voice/resemblyzer")
 Values = dict[tuple[str, str], float | None]
 
 

@@ -190,7 +190,11 @@ def describe_validation(error: ValidationError) -> list[str]:
     lines = []
     for item in error.errors(include_url=False):
         where = ".".join(str(part) for part in item["loc"])
-        message = "unknown field" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        message = (
+            "unknown field"
+            if item["type"] == "extra_forbidden"
+            else item["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
+        )
         lines.append(f"{where}: {message}" if where else message)
     return lines
 

@@ -42,10 +42,12 @@ def options(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Scores audio-visual dyadic virtual humans: video, identity, voice and interaction, with uncertainty.
+    """Scores audio-visual dyadic virtual humans: video, identity and voice, with uncertainty.
+
+    Results go to stdout with --json; tables and messages go to stderr.
 
     Exit codes: 0 done; 1 the input has problems, all listed; 2 wrong usage; 3 done, but incomplete through our own
-    errors.
+    errors; 130 interrupted.
     """
 
 

@@ -30,8 +30,9 @@ def demo(
 ) -> None:
     """Makes a small benchmark of animated faces with voices and scores three systems on it.
 
-    The oracle returns the real replies, the second system lets picture and sound slip, the third degrades both: the
-    scores must show that order.
+    The oracle returns the real replies, the second system lets picture and sound slip, the third degrades both. What is
+    compared with the real reply (PSNR, SSIM, voice similarity) shows that order; what looks at the candidate alone
+    tells only the third from the others.
 
     Example: vidchatbench demo
     """
@@ -76,7 +77,7 @@ def _print_order(console: Console, runs: dict[str, Results]) -> None:
     for metric in runs[SYSTEMS[0]].metrics:
         cells = [_cell(runs[name].metric(metric.id)) for name in SYSTEMS]
         arrow = "↑" if metric.direction == "higher" else "↓"
-        rows.append((f"{metric.title} {arrow}", *cells, f"{metric.n_ok}/{metric.n_expected}", metric.protocol))
+        rows.append((f"{metric.id} {arrow}", *cells, f"{metric.n_ok}/{metric.n_expected}", metric.protocol))
     print_table(console, "The three systems side by side", ("metric", *SYSTEMS, "n", "protocol"), rows)
 
 

@@ -90,7 +90,7 @@ def _cache() -> list[Finding]:
 
     root = paths.cache_root()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    writable = os.access(existing, os.W_OK)
+    writable = existing.is_dir() and os.access(existing, os.W_OK)
     free = shutil.disk_usage(existing).free
     fix = "" if writable else f"; not writable, set {paths.CACHE_VARIABLE} to a folder that is"
     low = "" if free >= _LEAST_FREE else "; little space left"

@@ -68,24 +68,26 @@ def list_metrics(
         for item in found
     ]
     columns = ("metric", "dimension", "", "protocol", "licence of weights", "available")
-    print_table(console, f"{len(found)} metrics", columns, rows)
+    print_table(console, f"{len(found)} metrics", columns, rows, whole=("metric", "protocol"))
     for item in broken:
         console.print(f"broken plugin {item['plugin']!r}: {item['reason']}", style="red", markup=False, highlight=False)
 
 
 def show(
     metric_id: Annotated[str, typer.Argument(metavar="ID", help="The metric, such as video_quality/psnr.")],
+    suite: Annotated[str | None, typer.Option(help="With the parameters that it has in a suite.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card on stdout.")] = False,
 ) -> None:
     """Prints the card of one metric.
 
-    Example: vidchatbench metrics show video_quality/psnr
+    Example: vidchatbench metrics show video_quality/psnr --suite lite
     """
     from vidchatbench.cli.output import print_json, stderr_console  # noqa: PLC0415
     from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
 
     catalogue = load_catalogue()
-    metric = catalogue.metric(metric_id)
+    params = {} if suite is None else {e.metric: e.params for e in catalogue.suite(suite).metrics}.get(metric_id, {})
+    metric = catalogue.metric(metric_id, **params)
     content = {**metric.card.model_dump(mode="json"), "params": dict(metric.params)}
     content["plugin"] = catalogue.metrics.origin(metric_id)
     if as_json:
@@ -93,7 +95,11 @@ def show(
         return
     console = stderr_console()
     for name, value in content.items():
-        text = str(value).strip() if not isinstance(value, (list, dict)) else _plain(value)
+        if value in {None, ""} if not isinstance(value, (list, dict)) else not value:
+            continue
+        text = _plain(value) if isinstance(value, (list, dict)) else str(value).strip()
+        if name in {"protocol_text", "description"}:
+            text = " ".join(text.split())  # the terminal knows best where its lines end
         console.print(f"[bold]{name.replace('_', ' ')}[/bold]", end="\n" if "\n" in text else "  ")
         console.print(text, markup=False, highlight=False)
 

@@ -48,17 +48,19 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted; what was extracted so far is kept, run the same command to go on", file=sys.stderr)
+        print("interrupted; clips that were finished are kept, run the same command to go on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 
-def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints a plain table."""
+def print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], whole: Sequence[str] = ()
+) -> None:
+    """Prints a plain table; columns named in ``whole`` are never folded."""
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title=title, title_justify="left", box=_box())
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(_escape(cell) for cell in row))
     console.print(table)
@@ -93,7 +95,7 @@ def print_results(console: Console, results: Results) -> None:
     if "protocol" not in columns:
         for metric in results.metrics:
             unit = f" ({metric.unit})" if metric.unit else ""
-            console.print(f"  {metric.title}{unit}: {metric.protocol}", style="dim", markup=False, highlight=False)
+            console.print(f"  {metric.id}{unit}: {metric.protocol}", style="dim", markup=False, highlight=False)
     _print_footnotes(console, results)
 
 
@@ -112,12 +114,12 @@ def _result_cells(metric: MetricResult, *, units: bool) -> dict[str, str]:
     arrow = "↑" if metric.direction == "higher" else "↓"
     low, high = metric.ci95 if metric.ci95 is not None else (None, None)
     return {
-        "metric": f"  {_escape(metric.title)} {arrow}",
+        "metric": f"  {_escape(metric.id)} {arrow}",
         "value": "–"
         if metric.value is None
         else f"{format_value(metric.value)} {metric.unit if units else ''}".rstrip(),
         "95 % interval": "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
-        "n": f"{metric.n_ok}/{metric.n_expected}",
+        "n": f"{metric.n_ok}/{metric.n_expected - metric.n_not_applicable}",
         "failed": _marked(metric.n_failed, "yellow"),
         "n/a": str(metric.n_not_applicable or ""),
         "error": _marked(metric.n_error, "red"),
@@ -130,12 +132,13 @@ def _print_footnotes(console: Console, results: Results) -> None:
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
+    say("n: samples scored / samples the metric applies to", "dim")
     if any(metric.n_failed for metric in results.metrics):
         say("failed: the submission's fault, charged the metric's worst value and counted in the mean", "yellow")
     if any(metric.n_error for metric in results.metrics):
         say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
-        say("no interval: fewer than three identities say nothing of the spread between identities")
+        say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
     for lacking in results.unavailable:
         say(f"not run: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}", "yellow")
     if not results.complete:

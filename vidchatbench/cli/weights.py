@@ -89,7 +89,7 @@ def _show(as_json: bool, *, check: bool) -> bool:
     table = [
         (
             row["name"],
-            "?" if row["size"] is None else f"{row['size'] / 1e6:.1f} MB",
+            _size(row["size"]),
             row["license"],
             row["problem"] or row["found"] or f"not here; to fix: {row['fix']}",
         )
@@ -101,6 +101,12 @@ def _show(as_json: bool, *, check: bool) -> bool:
         text = f"{present} verified, {len(wrong)} wrong, {len(rows) - present - len(wrong)} not here"
         console.print(text, markup=False, highlight=False)
     return bool(wrong)
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return "?"
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"  # noqa: PLR2004
 
 
 def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:

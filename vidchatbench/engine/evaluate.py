@@ -26,13 +26,14 @@ from vidchatbench.engine.progress import Progress, SilentProgress
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import WorkerSettings, peak_memory
-from vidchatbench.errors import UsageError
+from vidchatbench.errors import InputError, UsageError
 from vidchatbench.features.store import FeatureStore
 from vidchatbench.media.profile import decode_profile
 from vidchatbench.plugins import Catalogue, load_catalogue
 from vidchatbench.results.aggregate import Record, aggregate_all
 from vidchatbench.results.files import write_run
 from vidchatbench.results.schema import (
+    RESULTS_FILE,
     BenchmarkRef,
     Environment,
     MetricResult,
@@ -41,11 +42,15 @@ from vidchatbench.results.schema import (
     RunInfo,
     SuiteRef,
     UnavailableMetric,
+    load_results,
 )
 from vidchatbench.submission.check import CheckedSubmission, check_submission
 from vidchatbench.weights.resolver import WeightResolver
 
-_RECORDED_PACKAGES = ("av", "facenet-pytorch", "numpy", "onnxruntime", "pillow", "torch", "torchvision")
+_RECORDED_PACKAGES = (
+    *("av", "facenet-pytorch", "numpy", "onnxruntime", "pillow", "scipy", "silero-vad", "speechmos", "torch"),
+    *("torchvision", "webrtcvad-wheels"),
+)
 
 
 @dataclass
@@ -101,6 +106,9 @@ class Run:
         journal = Journal(self._out)
         lacks = {metric: find_lack(metric, self._catalogue, self._resolver) for metric in metrics}
         runnable = [metric for metric in metrics if lacks[metric] is None]
+        if not runnable:
+            found = "; ".join(f"{m.card.id}: {lack.reason}, to fix: {lack.fix}" for m, lack in lacks.items() if lack)
+            raise UsageError(f"no metric that was asked for can run here ({found})")
         clock = time.perf_counter()
         clips = gather_clips(self._benchmark, self._submission, needed_roles(runnable))
         plan = Planner(self._benchmark.samples, self._submission.outputs, clips, self._catalogue, self._store).build(
@@ -273,12 +281,39 @@ def evaluate(
     """
     config = config or RunConfig()
     config.check_device()
+    config.check_engine()
     catalogue = load_catalogue()
     chosen_suite, chosen = choose_metrics(catalogue, suite, metrics)
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
     submission = check_submission(Path(outputs), loaded)
+    check_run_folder(Path(out), submission, loaded, chosen_suite)
     return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(chosen_suite, chosen)
+
+
+def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchmark, suite: SuiteRef) -> None:
+    """Makes sure that writing a run to ``out`` destroys nothing.
+
+    Raises:
+        UsageError: If ``out`` is a file, cannot be made, is or lies in the outputs' folder, or holds another run.
+    """
+    if out.resolve().is_relative_to(submission.root.resolve()):
+        raise UsageError(f"the run folder {out} lies in the outputs, which a run must not change; give another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"the run folder {out} cannot be made: {error.strerror}; give another --out") from error
+    if not (out / RESULTS_FILE).is_file():
+        return
+    try:
+        before = load_results(out)
+    except InputError as error:
+        raise UsageError(f"{out / RESULTS_FILE} is no results file of this library; give another --out") from error
+    told = (before.system.name, before.system.revision, before.benchmark.name, before.benchmark.version, before.suite)
+    system, header = submission.system, benchmark.header
+    if told != (system.name, system.revision, header.name, header.version, suite):
+        held = f"system {before.system.name!r} on {before.benchmark.name!r}, suite {before.suite.name!r}"
+        raise UsageError(f"{out} holds another run ({held}); give another --out, or delete it")
 
 
 def choose_metrics(

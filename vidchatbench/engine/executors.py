@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from vidchatbench.engine.isolation import Blame, Failure
 from vidchatbench.engine.jobs import Job, JobResult
 from vidchatbench.engine.worker import Worker, WorkerSettings
-from vidchatbench.errors import UnavailableError
 
 OnProgress = Callable[[float], None]
 
@@ -97,16 +96,11 @@ class RayExecutor:
     Args:
         settings: How each worker is to run.
         workers: Most jobs at a time, or ``None`` for as many as the cluster has cores or GPUs.
-
-    Raises:
-        UnavailableError: If Ray is not installed.
     """
 
     def __init__(self, settings: WorkerSettings, workers: int | None) -> None:
-        try:
-            import ray  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - an extra
-        except ImportError as error:
-            raise UnavailableError("Ray is not installed", "pip install 'vidchatbench[ray]'") from error
+        import ray  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - an extra, checked before the run
+
         self._ray: Any = ray
         self._settings = settings
         self._workers = workers

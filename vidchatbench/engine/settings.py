@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 from dataclasses import dataclass
@@ -50,6 +51,18 @@ class RunConfig:
         if self.device != "cpu":
             return 1
         return _usable_cores()
+
+    def check_engine(self) -> None:
+        """Makes sure that the engine is there.
+
+        Raises:
+            UnavailableError: If Ray was asked for and is not installed.
+        """
+        if self.engine == "ray":
+            try:
+                importlib.import_module("ray")
+            except ImportError as error:
+                raise UnavailableError("Ray is not installed", "pip install 'vidchatbench[ray]'") from error
 
     def check_device(self) -> None:
         """Makes sure that the device is there.

@@ -55,7 +55,10 @@ def aggregate(
     values = [value for value, _ in counted]
     # An exactly rounded sum does not depend on the order in which samples came in.
     value = math.fsum(values) / len(values) if values else None
-    interval = cluster_mean_interval([v for v, _ in counted], [c for _, c in counted], seed=seed) if counted else None
+    # Where nothing was measured, equal penalties would look like certainty.
+    interval = None
+    if counts[Status.OK]:
+        interval = cluster_mean_interval(values, [cluster for _, cluster in counted], seed=seed)
     card = metric.card
     n_failed = counts[Status.OUTPUT_MISSING] + counts[Status.OUTPUT_INVALID]
     applicable = len(records) - counts[Status.NOT_APPLICABLE]

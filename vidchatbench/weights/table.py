@@ -37,4 +37,5 @@ def weight_spec(table: Mapping[str, WeightSpec], name: str) -> WeightSpec:
             commercial_use=False,
             origin="named by the user",
         )
-    raise UsageError(f"the weights table has no entry {name!r}")
+    known = ", ".join(sorted(table)) or "none"
+    raise UsageError(f"the weights table has no entry {name!r}; known: {known}")

@@ -11,11 +11,13 @@ METRICS = {
     "video_quality/sharpness_frame": f"{_PACKAGE}.sharpness:FrameSharpness",
     "video_quality/flicker": f"{_PACKAGE}.flicker:Flicker",
     "video_quality/face_presence": f"{_PACKAGE}.face_presence:FacePresence",
+    "video_quality/duration_ratio": f"{_PACKAGE}.duration_ratio:DurationRatio",
 }
 
 EXTRACTORS = {
     "video_quality/psnr_frames": f"{_PACKAGE}.paired_frames:PsnrFrames",
     "video_quality/ssim_frames": f"{_PACKAGE}.paired_frames:SsimFrames",
+    "video_quality/length": f"{_PACKAGE}.length:Length",
     "video_quality/face_laplacian": f"{_PACKAGE}.laplacian:FaceLaplacian",
     "video_quality/frame_laplacian": f"{_PACKAGE}.laplacian:FrameLaplacian",
     "video_quality/frame_difference": f"{_PACKAGE}.difference:FrameDifference",

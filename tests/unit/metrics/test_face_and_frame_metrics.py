@@ -136,3 +136,21 @@ def test_every_card_is_complete(name: str) -> None:
     assert set(card.weights) <= used, "the card names weights that nothing uses"
     assert used <= set(load_catalogue().weights)
     assert bool(used) == bool(card.weights)
+
+
+@pytest.mark.parametrize(("candidate", "reference", "ratio"), [(1.2, 10.0, 0.12), (10.0, 1.2, 0.12), (4.0, 4.0, 1.0)])
+def test_a_reply_that_stops_early_shows_in_the_duration_ratio(candidate: float, reference: float, ratio: float) -> None:
+    lengths = {"candidate": candidate, "reference": reference}
+    features = {name: Feature({"seconds": np.asarray(seconds)}) for name, seconds in lengths.items()}
+    score = metric("video_quality/duration_ratio").score(SAMPLE, features)
+    assert score.value == pytest.approx(ratio)
+    assert score.details == {"seconds": candidate, "reference_seconds": reference}
+
+
+def test_no_suite_entry_speaks_of_another_protocols_frame_rate() -> None:
+    for suite in load_catalogue().suites.values():
+        for entry in suite.metrics:
+            card = load_catalogue().metric(entry.metric, **entry.params).card
+            if "5fps" in card.protocol and "25fps" not in card.protocol:
+                assert "25fps" not in card.protocol_text
+                assert "25 frame" not in card.protocol_text
