@@ -1,8 +1,7 @@
-"""The exit codes of the command line."""
+"""The exit codes of the command line, besides 0 for done."""
 
 from __future__ import annotations
 
-DONE = 0
 INPUT = 1
 """The input has problems; all of them were listed."""
 USAGE = 2

@@ -20,6 +20,7 @@ from vidchatbench.demo.speech import Utterance, plan_utterance
 from vidchatbench.demo.systems import early_sound, late_picture, poor_picture, poor_sound
 from vidchatbench.demo.voice import HIGH_VOICE, LOW_VOICE, Voice, Wave, synthesise
 from vidchatbench.errors import UsageError
+from vidchatbench.media.hashing import hash_file
 
 SAMPLES = 4
 SECONDS = 4.0
@@ -122,7 +123,7 @@ def _write_all(root: Path, seed: int) -> None:
     for number, turn in enumerate(make_turns(seed)):
         clip = media / f"turn_{number}.mp4"
         write_clip(clip, turn.frames, turn.wave, GOOD)
-        sha256 = hashlib.sha256(clip.read_bytes()).hexdigest()
+        sha256 = hash_file(clip)
         sides.append(Side(media=f"media/{clip.name}", sha256=sha256, speaker_id=turn.speaker))
         if number:
             _write_replies(paths, f"demo-{number}", clip, turn, 1000 * seed + 10 * number)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from vidchatbench.media.hashing import hash_file
 
 SYSTEMS = ("oracle", "shifted", "degraded")
 """The systems, best first."""
@@ -47,7 +48,7 @@ class DemoPaths:
 def hash_files(folder: Path) -> dict[str, str]:
     """Returns the sha256 of every file of the demonstration, by its path within the folder, sorted."""
     found = sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
 
 
 def write_marker(path: Path, seed: int, files: dict[str, str]) -> None:

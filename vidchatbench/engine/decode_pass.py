@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -53,7 +53,6 @@ class DecodePass:
         extractors: Mapping[str, Extractor | Failure],
         load: Callable[[str], Feature | None],
     ) -> None:
-        self._job = job
         self._extractors = extractors
         self._sources = {clip.sha256: clip for clip in job.clips}
         self._frame_lanes: dict[str, list[FrameLane]] = {clip.sha256: [] for clip in job.clips}
@@ -75,17 +74,16 @@ class DecodePass:
         """
         started = time.perf_counter()
         readers = {sha: self._reader(source) for sha, source in self._sources.items()}
-        passes = self._passes
         for sha in readers:
             if self._wanted(sha):
-                passes[self._sources[sha].path] = 1
+                self._passes[self._sources[sha].path] = 1
         self._read(readers, on_progress)
         for lane in self._pair_lanes:
             lane.finish()
-            self._settle(lane, lane.key)
+            self._settle(lane)
         pure = sum(self._seconds.values())
         self._seconds["decode"] = max(0.0, time.perf_counter() - started - pure)
-        return PassReport(self._outcomes, passes, self._seconds)
+        return PassReport(self._outcomes, self._passes, self._seconds)
 
     def _open(self, task: Task, load: Callable[[str], Feature | None]) -> None:
         extractor = self._extractors[task.key]
@@ -180,15 +178,15 @@ class DecodePass:
             pair.push(sha, picture, at)
 
     def _wants_pictures(self, sha: str) -> bool:
-        lanes: Iterator[FrameLane | PairLane] = iter((*self._frame_lanes[sha], *self._pairs_of(sha)))
-        return any(lane.wants_more for lane in lanes)
+        frames, pairs = self._frame_lanes[sha], self._pairs_of(sha)
+        return any(lane.wants_more for lane in frames) or any(pair.wants_more for pair in pairs)
 
     def _end_clip(self, sha: str, reader: Reader, failure: Failure | None, report: Callable[[], None]) -> None:
         for lane in self._frame_lanes[sha]:
             if failure is not None and lane.wants_more:  # a lane that had all it wanted is not touched by later damage
                 lane.fail(failure)
             lane.finish(reader.end)
-            self._settle(lane, lane.key)
+            self._settle(lane)
         for pair in self._pairs_of(sha):
             if failure is not None and pair.wants_more:
                 pair.fail(failure)
@@ -219,10 +217,10 @@ class DecodePass:
         self._add_seconds(task.key, time.perf_counter() - started)
         return outcome
 
-    def _settle(self, lane: Lane, key: str) -> None:
+    def _settle(self, lane: Lane) -> None:
         if lane.outcome is not None:
-            self._outcomes[key] = lane.outcome
-        self._add_seconds(key, lane.seconds)
+            self._outcomes[lane.key] = lane.outcome
+        self._add_seconds(lane.key, lane.seconds)
 
     def _add_seconds(self, key: str, seconds: float) -> None:
         extractor = self._extractors[key]

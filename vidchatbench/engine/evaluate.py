@@ -36,7 +36,6 @@ from vidchatbench.results.schema import (
     RESULTS_FILE,
     BenchmarkRef,
     Environment,
-    MetricResult,
     Policy,
     Results,
     RunInfo,
@@ -129,7 +128,7 @@ class Run:
             unavailable=missing,
             environment=self._environment(),
             run=self._run_info(started, plan, extraction),
-            complete=not missing and all(_is_complete(number) for number in numbers),
+            complete=not missing and all(number.n_error == 0 for number in numbers),
         )
         write_run(self._out, results, records, self._media_lines(plan))
         journal.write("finished", complete=results.complete)
@@ -153,7 +152,8 @@ class Run:
             self._progress.advance(done)
             self._report(result, extraction)
             failed = {key: failure.reason for key, failure in result.failures.items()}
-            journal.write("extracted", passes=result.passes, stored=len(result.stored), failed=failed)
+            traces = {key: failure.trace for key, failure in result.failures.items() if failure.trace is not None}
+            journal.write("extracted", passes=result.passes, stored=len(result.stored), failed=failed, traces=traces)
         self._progress.end()
         self._seconds["extract"] = time.perf_counter() - clock
         return extraction
@@ -238,8 +238,8 @@ class Run:
         for sample in self._benchmark:
             output = self._submission.outputs[sample.id]
             if output.path is not None and output.info is None:
-                line = {"sample_id": sample.id, "role": "candidate", "file": output.path.name, "problem": output.reason}
-                lines.append(dict(line))
+                told = {"file": output.path.name, "problem": output.reason}
+                lines.append({"sample_id": sample.id, "role": Role.CANDIDATE.value, **told})
             for role in Role:
                 clip = plan.roles.get((sample.id, role))
                 if clip is not None:
@@ -335,10 +335,6 @@ def choose_metrics(
         raise UsageError("a metric is named twice")
     chosen = [catalogue.metric(name, **configured.get(name, {})) for name in metric_ids]  # type: ignore[arg-type]
     return SuiteRef(name="custom", version=0), chosen
-
-
-def _is_complete(number: MetricResult) -> bool:
-    return number.n_error == 0
 
 
 def unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:

@@ -15,10 +15,10 @@ import yaml
 from vidchatbench.features.store import write_atomically
 from vidchatbench.results.aggregate import Record
 from vidchatbench.results.schema import RESULTS_FILE, Results
+from vidchatbench.submission.system import SYSTEM_FILE
 
 SAMPLES_FILE = "samples.parquet"
 MEDIA_FILE = "media.jsonl"
-SYSTEM_FILE = "system.yaml"
 
 SAMPLES_SCHEMA = pa.schema(
     [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vidchatbench_metrics.onnx_network import OnnxNetwork
 
 NETWORKS = {"w600k_r50": "arcface_w600k_r50", "mobilefacenet": "arcface_mobilefacenet"}
 """Short names of the networks in the weights table."""
@@ -29,16 +30,8 @@ class FaceNetwork:
     """
 
     def __init__(self, path: Path, device: str) -> None:
-        import onnxruntime  # noqa: PLC0415 - heavy
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        wanted = ["CPUExecutionProvider"]
-        if device.startswith("cuda") and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            wanted.insert(0, "CUDAExecutionProvider")
-        self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=wanted)
-        self._input = self._session.get_inputs()[0].name
+        self._network = OnnxNetwork(path, device)
+        self._input = self._network.input_names[0]
 
     def embed(self, faces: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Embeds faces one at a time, so that no number depends on which faces came together.
@@ -55,5 +48,6 @@ class FaceNetwork:
     def _embed(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
         values = (face.astype(np.float32) - 127.5) / 127.5
         batch = np.ascontiguousarray(values.transpose(2, 0, 1)[None])
-        vector = np.asarray(self._session.run(None, {self._input: batch})[0][0], dtype=np.float64)
-        return (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
+        vector: NDArray[np.float64] = self._network.run(**{self._input: batch})[0][0].astype(np.float64)
+        unit: NDArray[np.float32] = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
+        return unit

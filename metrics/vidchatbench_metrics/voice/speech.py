@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, as_array
-from vidchatbench_metrics.voice.network import OnnxNetwork
+from vidchatbench_metrics.onnx_network import OnnxNetwork
 
 WEIGHT = "silero_vad_16k"
 WINDOW = 512
