@@ -1,72 +1,59 @@
-"""Writes ``docs/metrics.md`` from the cards, so that the documentation says what the code does.
+"""Writes ``docs/metrics/``: one page a metric from its card, and a list of the suites that links them.
 
-Run it as `python docs/generate_metric_pages.py`; a test compares the file with what this would write.
+Run it as `python docs/generate_metric_pages.py`; a test compares the files with what this would write.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from vidchatbench.api import MetricCard
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.api import MetricCard, Suite
+from vidchatbench.contract.page import metric_page
+from vidchatbench.plugins import Catalogue, load_catalogue
 
-TARGET = Path(__file__).with_name("metrics.md")
+TARGET = Path(__file__).with_name("metrics")
 _INTRODUCTION = """# Metrics
 
-Generated from the metric cards by `python docs/generate_metric_pages.py`. Two numbers may be compared only if their
-protocol ids are equal. A missing or invalid output is charged the worst value and counted.
+Generated from the metric cards by `python docs/generate_metric_pages.py`; `vidchatbench metrics show ID` prints the
+same. Two numbers may be compared only if their protocol ids are equal. A missing or invalid output is charged the worst
+value and counted; a metric of sets leaves it out, says how many it rests on, and is ranked only if 95 % are there.
 """
 
 
-def render() -> str:
-    """Returns the page: the suites with their protocols, then one section per card."""
+def render() -> dict[str, str]:
+    """Returns every page by its path below ``docs/metrics``."""
     catalogue = load_catalogue()
-    parts = [_INTRODUCTION]
-    for name in sorted(catalogue.suites):
-        suite = catalogue.suites[name]
-        rows = [
-            "| metric | protocol | better | worst | licence of weights |",
-            "| --- | --- | --- | --- | --- |",
-            *(_row(catalogue.metric(entry.metric, **entry.params).card) for entry in suite.metrics),
-        ]
-        table = "\n".join(rows)
-        words = "\n".join(_protocol(catalogue.metric(entry.metric, **entry.params).card) for entry in suite.metrics)
-        parts.append(f"## Suite `{suite.name}`, version {suite.version}\n\n{suite.description}\n\n{table}\n\n{words}")
     core = [name for name in catalogue.metrics if catalogue.metrics.origin(name) == "core"]
-    parts += [_section(catalogue.metric(name).card) for name in core]
-    return "\n".join(parts)
+    pages = {f"{name}.md": metric_page(catalogue.metric(name).card) for name in core}
+    suites = [_suite(catalogue.suites[name], catalogue) for name in sorted(catalogue.suites)]
+    rows = [_row(catalogue.metric(name).card) for name in core]
+    pages["README.md"] = "\n".join([_INTRODUCTION, *suites, f"## All {len(rows)} metrics\n", *_table(rows), ""])
+    return pages
+
+
+def _suite(suite: Suite, catalogue: Catalogue) -> str:
+    cards = [catalogue.metric(entry.metric, **entry.params).card for entry in suite.metrics]
+    table = "\n".join(_table([_row(card) for card in cards]))
+    # A suite's parameters can give another protocol than the page, which is of the defaults.
+    own = [card for card in cards if card.protocol != catalogue.metric(card.id).card.protocol]
+    words = "".join(f"\n**`{card.protocol}`** ({card.id}). {' '.join(card.protocol_text.split())}\n" for card in own)
+    return f"## Suite `{suite.name}`, version {suite.version}\n\n{suite.description}\n\n{table}\n{words}"
+
+
+def _table(rows: list[str]) -> list[str]:
+    return ["| metric | protocol | better | worst | licence of weights |", "| --- | --- | --- | --- | --- |", *rows]
 
 
 def _row(card: MetricCard) -> str:
-    link = f"[{card.id}](#{card.id.replace('/', '')})"
-    return (
-        f"| {link} | `{card.protocol}` | {card.direction} | {card.worst:g} | {card.weights_license or 'no weights'} |"
-    )
-
-
-def _protocol(card: MetricCard) -> str:
-    return f"**`{card.protocol}`** ({card.id}). {card.protocol_text.strip()}\n"
-
-
-def _section(card: MetricCard) -> str:
-    least = "-∞" if card.minimum is None else f"{card.minimum:g}"
-    most = "∞" if card.maximum is None else f"{card.maximum:g}"
-    facts = [
-        f"{card.title}, {card.dimension.value.replace('_', ' ')}, {card.direction} is better",
-        f"range {least} … {most}{' ' + card.unit if card.unit else ''}, worst {card.worst:g}"
-        + ("" if card.ideal is None else f", a perfect reply {card.ideal:g}"),
-        f"needs {', '.join(role.value.replace('_', ' ') for role in card.roles)}; tasks: {', '.join(card.tasks)}",
-        f"weights: {', '.join(f'`{name}`' for name in card.weights) or 'none'}"
-        + (f" ({card.weights_license})" if card.weights_license else ""),
-        f"source: {card.source.strip()}",
-    ]
-    lines = "\n".join(f"- {fact}" for fact in facts)
-    return (
-        f"## {card.id}\n\n{card.description.strip()}\n\n{lines}\n\n"
-        f"**Protocol** `{card.protocol}`, version {card.version}. {card.protocol_text.strip()}\n\n"
-        f"```bibtex\n{card.citation.strip()}\n```\n"
-    )
+    worst = "–" if card.worst is None else f"{card.worst:g}"
+    link = f"[{card.id}]({card.id}.md)"
+    return f"| {link} | `{card.protocol}` | {card.direction} | {worst} | {card.weights_license or 'no weights'} |"
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render(), encoding="utf-8")
+    shutil.rmtree(TARGET, ignore_errors=True)
+    for name, text in render().items():
+        path = TARGET / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ from vidchatbench.contract.extractors import (
     TimelineSession,
 )
 from vidchatbench.contract.features import Array, ExtractorSpec, Feature, Need, Param, as_array
-from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.metrics import Metric, SetDistance, SetItem, SetMetric
 from vidchatbench.contract.plugins import PackageFile, Plugin, Suite, SuiteEntry, WeightSpec
 from vidchatbench.contract.samples import Role, Sample, Side
 from vidchatbench.contract.scores import Score, Status
@@ -51,6 +51,9 @@ __all__ = [
     "Role",
     "Sample",
     "Score",
+    "SetDistance",
+    "SetItem",
+    "SetMetric",
     "Side",
     "Status",
     "Suite",

@@ -49,16 +49,28 @@ def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) ->
     return None
 
 
+def weights_of(metric: Metric, catalogue: Catalogue) -> list[str]:
+    """Returns the names of all weights that a metric and its extractors need.
+
+    Raises:
+        UsageError: If an extractor or a weight is not in the catalogue.
+    """
+    extractors = [found for need in metric.needs() for found in _with_upstream(need.extractor, catalogue, ())]
+    return list(
+        dict.fromkeys([*metric.card.weights, *(name for extractor in extractors for name in extractor.weights)])
+    )
+
+
 def _ask(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> tuple[list[Extractor], list[str]]:
     for need in metric.needs():
         if strange := set(need.roles) - set(metric.card.roles):
             names = ", ".join(sorted(role.value for role in strange))
             raise UsageError(f"{metric.card.id!r} reads {names}, which its card does not name")
     extractors = [found for need in metric.needs() for found in _with_upstream(need.extractor, catalogue, ())]
-    weights = [*metric.card.weights, *(name for extractor in extractors for name in extractor.weights)]
+    weights = weights_of(metric, catalogue)
     for name in weights:
         resolver.spec(name)
-    return extractors, list(dict.fromkeys(weights))
+    return extractors, weights
 
 
 def _with_upstream(spec: ExtractorSpec, catalogue: Catalogue, below: tuple[ExtractorSpec, ...]) -> Iterator[Extractor]:

@@ -26,8 +26,18 @@ def script(name: str) -> ModuleType:
 
 
 def test_the_metric_pages_are_those_of_the_cards() -> None:
-    committed = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    folder = ROOT / "docs" / "metrics"
+    committed = {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in folder.rglob("*.md")}
     assert committed == script("generate_metric_pages").render(), "run python docs/generate_metric_pages.py"
+
+
+def test_every_card_says_what_its_page_needs() -> None:
+    catalogue = load_catalogue()
+    for name in catalogue.metrics:
+        if catalogue.metrics.origin(name) == "core":
+            card = catalogue.metric(name).card
+            missing = [field for field in ("formula", "reading", "failure_modes") if not getattr(card, field).strip()]
+            assert not missing, f"the card of {name} does not say: {', '.join(missing)}"
 
 
 def test_the_json_schemas_are_those_of_the_models() -> None:

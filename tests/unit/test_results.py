@@ -213,6 +213,7 @@ def results(**changes: Any) -> Results:
             started=datetime(2026, 1, 1, tzinfo=timezone.utc),
             finished=datetime(2026, 1, 1, 0, 0, 1, 5, tzinfo=timezone.utc),
             seed=0,
+            permissive=False,
             policy=Policy(),
             workers=1,
             batch_size=1,

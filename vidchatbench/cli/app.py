@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vidchatbench._version import __version__
-from vidchatbench.cli import check, demo, doctor, evaluate, metrics, weights
+from vidchatbench.cli import anchors, check, demo, doctor, evaluate, metrics, weights
 from vidchatbench.cli.exit_codes import INPUT, USAGE
 from vidchatbench.errors import InputError, MediaError, VidChatBenchError
 
@@ -26,6 +26,7 @@ evaluate.add_to(app)
 check.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)
+anchors.add_to(app)
 demo.add_to(app)
 doctor.add_to(app)
 

@@ -24,6 +24,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    permissive: Annotated[bool, typer.Option("--permissive", help="Leave non-commercial weights out.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
 ) -> None:
     """Scores a system's outputs and writes a run folder.
@@ -33,21 +34,27 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
 
     Example: vidchatbench evaluate outputs/ --benchmark path/to/benchmark --suite lite --out run/
     """
-    from vidchatbench.cli.output import interruptible, print_json, print_results, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import (  # noqa: PLC0415
+        interruptible,
+        print_json,
+        print_results,
+        split_ids,
+        stderr_console,
+    )
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
     from vidchatbench.engine.evaluate import evaluate as run  # noqa: PLC0415
     from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
 
     console = stderr_console()
-    chosen = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
     with interruptible():
         results = run(
             outputs,
             benchmark=benchmark,
             suite=suite,
-            metrics=chosen,
+            metrics=split_ids(metrics),
             out=out,
+            permissive=permissive,
             config=config,
             progress=progress_for(console),
         )

@@ -78,11 +78,12 @@ def show(
     suite: Annotated[str | None, typer.Option(help="With the parameters that it has in a suite.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the card on stdout.")] = False,
 ) -> None:
-    """Prints the card of one metric.
+    """Prints the page of one metric, made of its card.
 
     Example: vidchatbench metrics show video_quality/psnr --suite lite
     """
     from vidchatbench.cli.output import print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.contract.page import metric_page  # noqa: PLC0415
     from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
 
     catalogue = load_catalogue()
@@ -93,21 +94,12 @@ def show(
     if as_json:
         print_json(content)
         return
+    from rich.markdown import Markdown  # noqa: PLC0415
+
     console = stderr_console()
-    for name, value in content.items():
-        if value in {None, ""} if not isinstance(value, (list, dict)) else not value:
-            continue
-        text = _plain(value) if isinstance(value, (list, dict)) else str(value).strip()
-        if name in {"protocol_text", "description"}:
-            text = " ".join(text.split())  # the terminal knows best where its lines end
-        console.print(f"[bold]{name.replace('_', ' ')}[/bold]", end="\n" if "\n" in text else "  ")
-        console.print(text, markup=False, highlight=False)
-
-
-def _plain(value: list[object] | dict[str, object]) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={item}" for key, item in value.items()) or "–"
-    return ", ".join(map(str, value)) or "–"
+    console.print(Markdown(metric_page(metric.card), hyperlinks=False))
+    told = ", ".join(f"{name} = {value}" for name, value in metric.params.items()) or "none"
+    console.print(f"parameters: {told}; brought by plugin {content['plugin']!r}", markup=False, highlight=False)
 
 
 def _describe(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> dict[str, Any]:

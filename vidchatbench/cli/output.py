@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MIN_WIDTH = 100
 _WIDTH_WITH_UNITS = 105
 _LEAST_WIDTH = {"protocol": 135, "coverage": _WIDTH_WITH_UNITS}
-_COLUMNS = ("metric", "value", "95 % interval", "n", "failed", "n/a", "error", "coverage", "protocol")
+_COLUMNS = ("metric", "value", "95 % interval", "anchored", "n", "failed", "n/a", "error", "coverage", "protocol")
 
 
 def stderr_console() -> Console:
@@ -38,6 +38,11 @@ def print_json(content: object) -> None:
     # Where stdout is of an encoding that cannot hold every letter, JSON has escapes of its own for them.
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
     print(json.dumps(content, indent=2, ensure_ascii=plain, allow_nan=False))
+
+
+def split_ids(text: str | None) -> list[str] | None:
+    """Returns the ids in ``ID,ID``, or ``None`` where nothing was given."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 @contextlib.contextmanager
@@ -106,6 +111,7 @@ def _is_worth_a_column(name: str, results: Results, console: Console) -> bool:
         "failed": [metric.n_failed for metric in results.metrics],
         "n/a": [metric.n_not_applicable for metric in results.metrics],
         "error": [metric.n_error for metric in results.metrics],
+        "anchored": [metric.anchored is not None for metric in results.metrics],
     }
     return any(counts[name]) if name in counts else True
 
@@ -119,6 +125,7 @@ def _result_cells(metric: MetricResult, *, units: bool) -> dict[str, str]:
         if metric.value is None
         else f"{format_value(metric.value)} {metric.unit if units else ''}".rstrip(),
         "95 % interval": "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
+        "anchored": "" if metric.anchored is None else f"{metric.anchored:.0f}",
         "n": f"{metric.n_ok}/{metric.n_expected - metric.n_not_applicable}",
         "failed": _marked(metric.n_failed, "yellow"),
         "n/a": str(metric.n_not_applicable or ""),
@@ -133,8 +140,13 @@ def _print_footnotes(console: Console, results: Results) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
     say("n: samples scored / samples the metric applies to", "dim")
+    for metric in results.metrics:
+        _print_reading(metric, say)
     if any(metric.n_failed for metric in results.metrics):
-        say("failed: the submission's fault, charged the metric's worst value and counted in the mean", "yellow")
+        text = "failed: the submission's fault, charged the metric's worst value and counted in the mean"
+        if any(metric.n_failed and metric.aggregation == "set" for metric in results.metrics):
+            text += "; left out where sets are compared"
+        say(text, "yellow")
     if any(metric.n_error for metric in results.metrics):
         say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
@@ -143,6 +155,23 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say(f"not run: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
+
+
+def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:
+    """Says what a number is to be read against: its anchors, or what real clips score against each other."""
+    if metric.anchored is not None and metric.anchors.oracle is not None:
+        nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
+        best = format_value(metric.anchors.oracle)
+        say(f"{metric.id}: anchored scale from {nulls} (0) to the real replies {best} (100)", "dim")
+    if metric.floor is not None:
+        floor = metric.floor
+        say(
+            f"{metric.id}: with {floor.n} samples on each side, real against real {format_value(floor.value)}, "
+            f"these outputs against real {format_value(floor.candidate)}",
+            "dim",
+        )
+    if metric.unranked is not None:
+        say(f"{metric.id}: not ranked, {metric.unranked}", "yellow")
 
 
 def format_value(value: float) -> str:

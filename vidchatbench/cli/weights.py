@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from vidchatbench.cli.exit_codes import INPUT
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vidchatbench.weights.resolver import WeightResolver
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result on stdout.")]
@@ -41,31 +44,76 @@ def verify(as_json: JsonOption = False) -> None:
 
 
 def pull(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names from `weights list`.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Names from `weights list`.")] = None,
+    suite: Annotated[str | None, typer.Option(help="Every weight that a suite needs.")] = None,
+    file: Annotated[Path | None, typer.Option("--from", help="Take the file from here instead of downloading.")] = None,
 ) -> None:
-    """Downloads weights into the cache; they are verified before they get their name.
+    """Brings weights into the cache; they are verified before they get their name.
+
+    Of a weight whose hash nobody has published, the hash of the first file is recorded and holds from then on.
 
     Example: vidchatbench weights pull arcface_w600k_r50
     """
-    from vidchatbench import paths  # noqa: PLC0415
     from vidchatbench.cli.output import stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.weights.download import download  # noqa: PLC0415
+    from vidchatbench.errors import UsageError, VidChatBenchError  # noqa: PLC0415
 
-    console = stderr_console()
     resolver = _resolver()
-    for name in names:
-        spec = resolver.spec(name)
-        if resolver.find(name) is not None:
-            console.print(f"{name}: already here", markup=False, highlight=False)
-            continue
+    wanted = [*(names or ()), *(_weights_of(suite) if suite is not None else ())]
+    if not wanted:
+        raise UsageError("name the weights to pull, or give --suite; `vidchatbench weights list` shows them")
+    if file is not None and len(wanted) != 1:
+        raise UsageError("--from takes the file of one weight; name exactly one")
+    console = stderr_console()
+    failed = []
+    for name in dict.fromkeys(wanted):
+        try:
+            _pull_one(name, resolver, file, console)
+        except VidChatBenchError as error:
+            if len(wanted) == 1:
+                raise
+            failed.append(name)
+            console.print(f"{name}: {error}", style="red", markup=False, highlight=False)
+    if failed:
+        console.print(f"{len(failed)} of {len(set(wanted))} weights could not be brought", style="red")
+        raise typer.Exit(INPUT)
+
+
+def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: Console) -> None:
+    from vidchatbench import paths  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.media.hashing import hash_file  # noqa: PLC0415
+    from vidchatbench.weights.download import adopt, download  # noqa: PLC0415
+    from vidchatbench.weights.lock import lock_file  # noqa: PLC0415
+
+    spec = resolver.spec(name)
+    if resolver.find(name) is not None:
+        console.print(f"{name}: already here", markup=False, highlight=False)
+        return
+    if file is not None:
+        path = adopt(spec, file, paths.weights_root())
+    else:
         progress = progress_for(console)
         progress.begin(name, (spec.size or 0) / 1e6, "MB")
         try:
-            path = download(spec, paths.weights_root(), progress=lambda n, p=progress: p.advance(n / 1e6))  # type: ignore[misc]
+            path = download(spec, paths.weights_root(), progress=lambda n: progress.advance(n / 1e6))
         finally:
             progress.end()
-        console.print(f"{name}: {path}", markup=False, highlight=False)
+    console.print(f"{name}: {path}", markup=False, highlight=False)
+    if spec.sha256 is None:
+        text = (
+            f"{name}: nobody has published a hash of this file; the one seen first is sha256 {hash_file(path)}. It is "
+            f"recorded in {lock_file()} and every later file must equal it."
+        )
+        console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def _weights_of(suite: str) -> list[str]:
+    from vidchatbench.availability import weights_of  # noqa: PLC0415
+    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+
+    catalogue = load_catalogue()
+    metrics = [catalogue.metric(entry.metric, **entry.params) for entry in catalogue.suite(suite).metrics]
+    return [name for metric in metrics for name in weights_of(metric, catalogue)]
 
 
 def _resolver(*, remember: bool = True) -> WeightResolver:
@@ -111,6 +159,8 @@ def _size(size: int | None) -> str:
 
 def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:
     from vidchatbench.errors import WeightsError  # noqa: PLC0415
+    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.weights.table import pin_of  # noqa: PLC0415
 
     spec, problem, found = resolver.spec(name), None, None
     try:
@@ -120,6 +170,7 @@ def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:
     return {
         "name": name,
         "sha256": spec.sha256,
+        "hash_known_from": pin_of(load_catalogue().weights, name).value if spec.sha256 is not None else None,
         "size": spec.size,
         "license": spec.license,
         "commercial_use": spec.commercial_use,

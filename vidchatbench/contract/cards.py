@@ -19,6 +19,7 @@ else:
 
 ALL_TASKS: tuple[Task, ...] = ("dialogue", "listening", "multi_turn", "single", "multi_person")
 NAME_PATTERN = r"^[a-z0-9_]+/[a-z0-9_]+$"
+NullAnchor = Literal["shuffled_replies", "shuffled_audio"]
 PROTOCOL_PATTERN = r"^[a-z0-9_]+/[a-z0-9_.+-]+$"
 
 
@@ -51,14 +52,22 @@ class MetricCard(BaseModel):
         unit: The unit of the value; ``""`` for pure numbers.
         minimum: Least possible value, ``None`` if unbounded.
         maximum: Greatest possible value, ``None`` if unbounded.
-        worst: What a missing or invalid output is charged; finite and within the range.
+        worst: What a missing or invalid output is charged; finite and within the range. ``None`` for metrics of sets,
+            where a failed sample leaves the set.
         ideal: What a perfect reply scores where that is known (identical pixels, identical voice), else ``None``.
         roles: The roles a sample must offer; a sample without them is ``not_applicable``.
         tasks: The tasks the metric is meaningful for.
-        aggregation: How samples become one number.
+        aggregation: How samples become one number: their ``mean``, or a distance between the ``set`` of candidates and
+            the set of references.
+        null: The floor that the score is read against: the oracle's score with another sample's reply
+            (``shuffled_replies``) or with another sample's sound (``shuffled_audio``) in its place; ``None`` where
+            neither says anything.
         protocol: The protocol id.
         protocol_text: The protocol in words: every constant that is frozen.
-        description: What the metric measures, what it does not, and how it can be fooled.
+        description: What the metric measures and what it does not.
+        formula: How the number comes about, in a line of mathematics or words.
+        reading: How to read a value: what is good, what it must be read beside, what it must not be compared with.
+        failure_modes: When the number misleads, and how it can be fooled.
         weights: Names in the weights table.
         code_license: SPDX id of the code that computes it.
         weights_license: Licence of the weights in words; ``None`` without weights.
@@ -77,14 +86,18 @@ class MetricCard(BaseModel):
     unit: str
     minimum: float | None = None
     maximum: float | None = None
-    worst: float
+    worst: float | None = None
     ideal: float | None = None
     roles: tuple[Role, ...]
     tasks: tuple[Task, ...] = ALL_TASKS
-    aggregation: Literal["mean"]
+    aggregation: Literal["mean", "set"]
+    null: NullAnchor | None = None
     protocol: str = Field(pattern=PROTOCOL_PATTERN)
     protocol_text: str
     description: str
+    formula: str = ""
+    reading: str = ""
+    failure_modes: str = ""
     weights: tuple[str, ...] = ()
     code_license: str
     weights_license: str | None = None
@@ -104,6 +117,8 @@ class MetricCard(BaseModel):
                 self.maximum is not None and value > self.maximum
             ):
                 raise ValueError(f"{name} {value} lies outside [{self.minimum}, {self.maximum}]")
+        if (self.worst is None) != (self.aggregation == "set"):
+            raise ValueError("worst is given exactly where the samples are averaged; a set has no worst sample")
         if bool(self.weights) != (self.weights_license is not None):
             raise ValueError("weights_license is given exactly where there are weights")
         return self

@@ -37,7 +37,9 @@ class WeightSpec(_Frozen):
     Attributes:
         name: Short name, unique in the table.
         file_name: Name under which the cache keeps it.
-        sha256: Hash of the content; a file with another hash is never used.
+        sha256: Hash of the content; a file with another hash is never used. ``None`` where nobody has published one:
+            the hash of the first file that ``weights pull`` brings is recorded and holds from then on.
+        git_blob: Hash that git gives the content, where that is published; checked as well as ``sha256``.
         size: Size in bytes; ``None`` where unknown.
         urls: Where it can be downloaded, in order of preference.
         package: A package that carries the file, tried before any download.
@@ -48,7 +50,8 @@ class WeightSpec(_Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9_.-]+$")
     file_name: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str | None = Field(pattern=r"^[0-9a-f]{64}$")
+    git_blob: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     size: int | None = Field(gt=0)
     urls: tuple[str, ...] = ()
     package: PackageFile | None = None

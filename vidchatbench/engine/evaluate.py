@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,18 +13,16 @@ from vidchatbench import paths
 from vidchatbench._version import __version__
 from vidchatbench.availability import Lack, find_lack
 from vidchatbench.benchmark.load import Benchmark, load_benchmark
-from vidchatbench.contract.features import Feature
 from vidchatbench.contract.metrics import Metric
 from vidchatbench.contract.samples import Role
-from vidchatbench.engine.executors import Executor, InProcessExecutor, ProcessExecutor, RayExecutor
-from vidchatbench.engine.isolation import Blame, Failure
-from vidchatbench.engine.jobs import JobResult
+from vidchatbench.engine.anchors import known_anchors
+from vidchatbench.engine.extraction import Extraction, extract
 from vidchatbench.engine.journal import Journal
 from vidchatbench.engine.plan import Plan, Planner, benchmark_media, gather_clips, needed_roles
 from vidchatbench.engine.progress import Progress, SilentProgress
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
-from vidchatbench.engine.worker import WorkerSettings, peak_memory
+from vidchatbench.engine.worker import peak_memory
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.features.store import FeatureStore
 from vidchatbench.media.profile import decode_profile
@@ -36,6 +33,7 @@ from vidchatbench.results.schema import (
     RESULTS_FILE,
     BenchmarkRef,
     Environment,
+    MetricResult,
     Policy,
     Results,
     RunInfo,
@@ -47,32 +45,10 @@ from vidchatbench.submission.check import CheckedSubmission, check_submission
 from vidchatbench.weights.resolver import WeightResolver
 
 _RECORDED_PACKAGES = (
-    *("av", "facenet-pytorch", "numpy", "onnxruntime", "pillow", "scipy", "silero-vad", "speechmos", "torch"),
-    *("torchvision", "webrtcvad-wheels"),
+    *("av", "facenet-pytorch", "h5py", "lpips", "numpy", "onnxruntime", "opencv-contrib-python", "pillow", "pyiqa"),
+    *("python-speech-features", "scipy", "silero-vad", "speechmos", "syncnet-python", "timm", "torch"),
+    *("torchvision", "transformers", "webrtcvad-wheels"),
 )
-
-
-@dataclass
-class _Extraction:
-    """What extracting brought, over all jobs."""
-
-    inline: dict[str, Feature] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    passes: dict[str, int] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    extracted: int = 0
-    peak_memory: int = 0
-    store_error: str | None = None
-
-    def take(self, result: JobResult) -> None:
-        self.inline.update(result.inline)
-        self.failures.update(result.failures)
-        for path, count in result.passes.items():
-            self.passes[path] = self.passes.get(path, 0) + count
-        for name, seconds in result.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self.extracted += len(result.stored) + len(result.inline)
-        self.peak_memory = max(self.peak_memory, result.peak_memory)
 
 
 class Run:
@@ -84,11 +60,20 @@ class Run:
         out: The run folder.
         config: How to run.
         progress: Who hears of it.
+        permissive: Whether metrics with non-commercial weights are left out.
     """
 
     def __init__(
-        self, benchmark: Benchmark, submission: CheckedSubmission, out: Path, config: RunConfig, progress: Progress
+        self,
+        benchmark: Benchmark,
+        submission: CheckedSubmission,
+        out: Path,
+        config: RunConfig,
+        progress: Progress,
+        *,
+        permissive: bool = False,
     ) -> None:
+        self._permissive = permissive
         self._benchmark = benchmark
         self._submission = submission
         self._out = out
@@ -103,7 +88,7 @@ class Run:
         """Runs the metrics and writes the run folder."""
         started = datetime.now(timezone.utc)
         journal = Journal(self._out)
-        lacks = {metric: find_lack(metric, self._catalogue, self._resolver) for metric in metrics}
+        lacks = {metric: self._lack(metric) for metric in metrics}
         runnable = [metric for metric in metrics if lacks[metric] is None]
         if not runnable:
             found = "; ".join(f"{m.card.id}: {lack.reason}, to fix: {lack.fix}" for m, lack in lacks.items() if lack)
@@ -115,9 +100,13 @@ class Run:
         )
         self._seconds["plan"] = time.perf_counter() - clock
         journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=[m.card.id for m in runnable])
-        extraction = self._extract(plan, journal)
+        extraction = extract(plan, self._config, self._progress, journal)
+        self._seconds["extract"] = extraction.elapsed
         records = self._score(plan, extraction)
-        numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed)
+        anchors = known_anchors(self._benchmark, runnable, self._catalogue.weights)
+        clock = time.perf_counter()
+        numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed, anchors=anchors)
+        self._seconds["aggregate"] = time.perf_counter() - clock
         missing = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
         results = Results(
             benchmark=self._benchmark_ref(),
@@ -128,58 +117,24 @@ class Run:
             unavailable=missing,
             environment=self._environment(),
             run=self._run_info(started, plan, extraction),
-            complete=not missing and all(number.n_error == 0 for number in numbers),
+            complete=not missing and all(_is_whole(number) for number in numbers),
         )
         write_run(self._out, results, records, self._media_lines(plan))
         journal.write("finished", complete=results.complete)
         return results
 
-    def _extract(self, plan: Plan, journal: Journal) -> _Extraction:
-        extraction = _Extraction()
-        if not plan.jobs:
-            return extraction
-        clock = time.perf_counter()
-        total = sum(job.seconds for job in plan.jobs)
-        done = 0.0
-        self._progress.begin("extracting", total, "s of media")
-
-        def advance(inside: float) -> None:
-            self._progress.advance(done + inside)
-
-        for job, result in self._executor(len(plan.jobs)).run(plan.jobs, advance):
-            extraction.take(result)
-            done += job.seconds
-            self._progress.advance(done)
-            self._report(result, extraction)
-            failed = {key: failure.reason for key, failure in result.failures.items()}
-            traces = {key: failure.trace for key, failure in result.failures.items() if failure.trace is not None}
-            journal.write("extracted", passes=result.passes, stored=len(result.stored), failed=failed, traces=traces)
-        self._progress.end()
-        self._seconds["extract"] = time.perf_counter() - clock
-        return extraction
-
-    def _report(self, result: JobResult, extraction: _Extraction) -> None:
-        if result.store_error is not None and extraction.store_error is None:
-            extraction.store_error = result.store_error
-            self._progress.note(
-                f"the feature store cannot be written ({result.store_error}); this run goes on, but the next one will "
-                f"have to extract again. Free some space or set {paths.CACHE_VARIABLE} to a writable folder."
+    def _lack(self, metric: Metric) -> Lack | None:
+        if self._permissive and not metric.card.commercial_use:
+            license_text = metric.card.weights_license or "licence unknown"
+            return Lack(
+                f"left out by --permissive, its weights are not for commercial use: {license_text}",
+                "run without --permissive",
             )
-        for reason in sorted({f.reason for f in result.failures.values() if f.blame is Blame.OURS}):
-            self._progress.note(f"error on our side, the metrics concerned are incomplete: {reason}")
+        return find_lack(metric, self._catalogue, self._resolver)
 
-    def _executor(self, jobs: int) -> Executor:
-        store = (self._config.store or paths.feature_root()).absolute()
-        settings = WorkerSettings(store, self._config.device, self._config.batch_size)
-        if self._config.engine == "ray":
-            return RayExecutor(settings, self._config.workers)
-        workers = min(self._config.effective_workers(), jobs)
-        return InProcessExecutor(settings) if workers == 1 else ProcessExecutor(settings, workers)
-
-    def _score(self, plan: Plan, extraction: _Extraction) -> list[Record]:
+    def _score(self, plan: Plan, extraction: Extraction) -> list[Record]:
         clock = time.perf_counter()
-        known: dict[str, Feature | Failure] = {**extraction.inline, **extraction.failures}
-        records = score_cells(plan.cells, self._submission.outputs, known, self._store.load)
+        records = score_cells(plan.cells, self._submission.outputs, extraction.known, self._store.load)
         self._seconds["score"] = time.perf_counter() - clock
         return records
 
@@ -202,7 +157,7 @@ class Run:
             decode_profile=decode_profile(),
         )
 
-    def _run_info(self, started: datetime, plan: Plan, extraction: _Extraction) -> RunInfo:
+    def _run_info(self, started: datetime, plan: Plan, extraction: Extraction) -> RunInfo:
         stages = {name: round(seconds, 3) for name, seconds in self._seconds.items()}
         stages |= {f"extract {name}": round(seconds, 3) for name, seconds in sorted(extraction.seconds.items())}
         candidates = {
@@ -214,6 +169,7 @@ class Run:
             started=started,
             finished=datetime.now(timezone.utc),
             seed=self._config.seed,
+            permissive=self._permissive,
             policy=Policy(),
             workers=self._config.effective_workers(),
             batch_size=self._config.batch_size,
@@ -257,6 +213,7 @@ def evaluate(
     suite: str = "lite",
     metrics: Sequence[str] | None = None,
     out: str | Path = "run",
+    permissive: bool = False,
     config: RunConfig | None = None,
     progress: Progress | None = None,
 ) -> Results:
@@ -268,6 +225,7 @@ def evaluate(
         suite: Named list of metrics.
         metrics: Metric ids to run instead of the suite's whole list; a metric of the suite keeps its parameters there.
         out: The run folder to write.
+        permissive: Leave out metrics whose weights are not for commercial use; the results list them.
         config: Device, workers and the like.
         progress: Who hears of the progress; nobody by default.
 
@@ -288,7 +246,8 @@ def evaluate(
     loaded.verify_media()
     submission = check_submission(Path(outputs), loaded)
     check_run_folder(Path(out), submission, loaded, chosen_suite)
-    return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(chosen_suite, chosen)
+    run = Run(loaded, submission, Path(out), config, progress or SilentProgress(), permissive=permissive)
+    return run.execute(chosen_suite, chosen)
 
 
 def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchmark, suite: SuiteRef) -> None:
@@ -340,6 +299,11 @@ def choose_metrics(
 def unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:
     """Returns how results list a metric that cannot run here."""
     return UnavailableMetric(id=metric.card.id, protocol=metric.card.protocol, reason=lack.reason, fix=lack.fix)
+
+
+def _is_whole(number: MetricResult) -> bool:
+    # A metric that no sample applies to has no value, and nothing is missing.
+    return number.n_error == 0 and (number.value is not None or number.n_ok == 0)
 
 
 def _package_versions() -> dict[str, str]:

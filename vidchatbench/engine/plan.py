@@ -67,6 +67,7 @@ class Planner:
         clips: The clip of each sample and role, as far as the sample offers it.
         catalogue: Where extractors come from.
         store: What is there already.
+        sounds: Clips whose sound the candidates are heard with instead of their own, by sample.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Planner:
         clips: Mapping[tuple[str, Role], ClipSource],
         catalogue: Catalogue,
         store: Container[str],
+        sounds: Mapping[str, ClipSource] | None = None,
     ) -> None:
         self._samples = samples
         self._outputs = outputs
@@ -84,6 +86,7 @@ class Planner:
         # Clips of equal content are one: it is read once, under the first path it was met.
         self._clips: dict[str, ClipSource] = {}
         self._roles = {place: self._clips.setdefault(clip.sha256, clip) for place, clip in clips.items()}
+        self._sounds = {name: self._clips.setdefault(clip.sha256, clip) for name, clip in (sounds or {}).items()}
         self._tasks: dict[str, Task] = {}
         self._extractors: dict[ExtractorSpec, tuple[Extractor, dict[str, object]]] = {}
 
@@ -103,7 +106,7 @@ class Planner:
             lack = self._lack_of_stream(need, sample)
             if lack is not None:
                 return Cell(metric, sample, lack)
-            media = tuple(self._roles[sample.id, role].sha256 for role in need.roles)
+            media = tuple(self._clip(need, sample, role).sha256 for role in need.roles)
             keys[need.name] = self._task(need.extractor, media).key
         return Cell(metric, sample, None, keys)
 
@@ -121,11 +124,17 @@ class Planner:
                 return Score.invalid(f"{output.path.name}: {output.reason}")
         return None
 
+    def _clip(self, need: Need, sample: Sample, role: Role) -> ClipSource:
+        extractor, _ = self._extractor(need.extractor)
+        if role is Role.CANDIDATE and isinstance(extractor, AudioExtractor) and sample.id in self._sounds:
+            return self._sounds[sample.id]
+        return self._roles[sample.id, role]
+
     def _lack_of_stream(self, need: Need, sample: Sample) -> Score | None:
         extractor, _ = self._extractor(need.extractor)
         is_sound = isinstance(extractor, AudioExtractor)
         for role in need.roles:
-            clip = self._roles[sample.id, role]
+            clip = self._clip(need, sample, role)
             if (clip.info.audio if is_sound else clip.info.video) is not None:
                 continue
             reason = f"{Path(clip.path).name}: there is no {'sound' if is_sound else 'picture'} stream"

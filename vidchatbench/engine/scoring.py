@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from vidchatbench.contract.features import Feature
-from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.metrics import Metric, SetItem, SetMetric, distance_of_means
 from vidchatbench.contract.scores import Score, Status
 from vidchatbench.engine.isolation import Blame, Failure, attempt
 from vidchatbench.engine.plan import Cell
@@ -31,9 +33,9 @@ def score_cells(
         One record per cell, in their order.
     """
 
-    def score(cell: Cell) -> Score:
+    def score(cell: Cell) -> Record:
         if cell.settled is not None:
-            return cell.settled
+            return Record.of(cell.sample, cell.metric, cell.settled)
         features: dict[str, Feature] = {}
         for name, key in cell.keys.items():
             if key not in known:
@@ -41,14 +43,35 @@ def score_cells(
                 known[key] = load(key) or lost
             found = known[key]
             if isinstance(found, Failure):
-                return _blame(found, cell, outputs)
+                return Record.of(cell.sample, cell.metric, _blame(found, cell, outputs))
             features[name] = found
-        result = attempt(lambda: _checked(cell.metric.score(cell.sample, features)))
-        if isinstance(result, Failure):
-            return Score(Status.ERROR, None, f"{cell.metric.card.id}: {result.reason}")
-        return _within_range(cell.metric, result)
+        return _score_features(cell, features)
 
-    return [Record.of(cell.sample, cell.metric, score(cell)) for cell in cells]
+    return [score(cell) for cell in cells]
+
+
+def _score_features(cell: Cell, features: Mapping[str, Feature]) -> Record:
+    metric = cell.metric
+    if isinstance(metric, SetMetric):
+        found = attempt(lambda: _checked_item(metric.item(cell.sample, features)))
+        if isinstance(found, SetItem):
+            return Record.of(cell.sample, metric, distance_of_means(found), found)
+    else:
+        found = attempt(lambda: _checked(metric.score(cell.sample, features)))
+    if isinstance(found, Failure):
+        return Record.of(cell.sample, metric, Score(Status.ERROR, None, f"{metric.card.id}: {found.reason}"))
+    return Record.of(cell.sample, metric, _within_range(metric, found))
+
+
+def _checked_item(answer: object) -> SetItem | Score:
+    if isinstance(answer, Score) and answer.status is not Status.OK:
+        return answer
+    if not isinstance(answer, SetItem):
+        raise TypeError(f"item() returned {answer!r}, not a SetItem or the Score of a failure")
+    for rows in (answer.candidate, answer.reference):
+        if rows.ndim != 2 or len(rows) == 0 or not np.isfinite(rows).all():  # noqa: PLR2004
+            raise ValueError(f"item() returned rows of shape {rows.shape}; finite rows of shape (n, d) are needed")
+    return answer
 
 
 def _checked(answer: object) -> Score:

@@ -8,6 +8,15 @@ from pathlib import Path
 _CHUNK = 1 << 20
 
 
+def git_blob_of(path: Path) -> str:
+    """Returns the hash under which git knows a file's content: sha1 over ``blob <size>``, a zero byte, the content."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def hash_file(path: Path) -> str:
     """Returns the sha256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()

@@ -6,14 +6,20 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.metrics import Metric, SetItem, SetMetric
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.contract.samples import Sample
 from vidchatbench.contract.scores import Score, Status
-from vidchatbench.results.schema import Anchors, MetricResult, WeightUse
-from vidchatbench.statistics.intervals import cluster_mean_interval
-from vidchatbench.weights.table import weight_spec
+from vidchatbench.engine.isolation import Failure, attempt
+from vidchatbench.results.schema import Anchors, Floor, MetricResult, WeightUse
+from vidchatbench.statistics.intervals import Interval, cluster_mean_interval
+from vidchatbench.statistics.sets import estimate_set
+from vidchatbench.weights.table import pin_of, weight_spec
+
+LEAST_SET_COVERAGE = 0.95
+"""Share of samples that a distance between sets must rest on to be ranked: leaving hard samples out must not pay."""
 
 
 @dataclass(frozen=True)
@@ -24,23 +30,41 @@ class Record:
         sample: The sample.
         metric: The metric.
         score: What the metric said of it.
-        counted: The value that enters the mean: the score's, or the card's worst for the submission's faults.
+        counted: The value that enters the mean: the score's, or the card's worst for the submission's faults; always
+            ``None`` for metrics of sets.
+        item: What the sample contributes to a metric of sets.
     """
 
     sample: Sample
     metric: Metric
     score: Score
     counted: float | None
+    item: SetItem | None = None
 
     @classmethod
-    def of(cls, sample: Sample, metric: Metric, score: Score) -> Record:
+    def of(cls, sample: Sample, metric: Metric, score: Score, item: SetItem | None = None) -> Record:
         """Builds a record, charging the worst value where the submission is to blame."""
+        if metric.card.aggregation == "set":
+            return cls(sample, metric, score, None, item)
         counted = metric.card.worst if score.status.is_failure_of_output else score.value
         return cls(sample, metric, score, counted)
 
 
+class _Number(NamedTuple):
+    value: float | None
+    interval: Interval | None
+    method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
+    floor: Floor | None
+    problem: str | None = None
+
+
 def aggregate(
-    metric: Metric, records: Sequence[Record], weights: Mapping[str, WeightSpec], *, seed: int
+    metric: Metric,
+    records: Sequence[Record],
+    weights: Mapping[str, WeightSpec],
+    *,
+    seed: int,
+    anchors: Anchors | None = None,
 ) -> MetricResult:
     """Returns the result of one metric over its samples.
 
@@ -48,21 +72,16 @@ def aggregate(
         metric: The metric.
         records: Its records, one per sample of the benchmark.
         weights: The weights table.
-        seed: Seed of the bootstrap.
+        seed: Seed of the bootstrap and of the jackknife's groups.
+        anchors: What the metric gives for known systems, where that has been computed.
     """
     counts = Counter(record.score.status for record in records)
-    counted = [(record.counted, record.sample.cluster) for record in records if record.counted is not None]
-    values = [value for value, _ in counted]
-    # An exactly rounded sum does not depend on the order in which samples came in.
-    value = math.fsum(values) / len(values) if values else None
-    # Where nothing was measured, equal penalties would look like certainty.
-    interval = None
-    if counts[Status.OK]:
-        interval = cluster_mean_interval(values, [cluster for _, cluster in counted], seed=seed)
+    number = _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed)
+    anchors = anchors or Anchors()
     card = metric.card
-    n_failed = counts[Status.OUTPUT_MISSING] + counts[Status.OUTPUT_INVALID]
     applicable = len(records) - counts[Status.NOT_APPLICABLE]
-    used = [weight_spec(weights, name) for name in card.weights]
+    coverage = counts[Status.OK] / applicable if applicable else None
+    used = tuple(_weight_use(weights, name) for name in card.weights)
     return MetricResult(
         id=card.id,
         version=card.version,
@@ -71,25 +90,98 @@ def aggregate(
         dimension=card.dimension,
         direction=card.direction,
         unit=card.unit,
-        value=value,
-        ci95=(interval.low, interval.high) if interval is not None else None,
+        aggregation=card.aggregation,
+        value=number.value,
+        ci95=None if number.interval is None else (number.interval.low, number.interval.high),
+        interval_method=number.method,
+        floor=number.floor,
         n_expected=len(records),
         n_ok=counts[Status.OK],
-        n_failed=n_failed,
+        n_failed=counts[Status.OUTPUT_MISSING] + counts[Status.OUTPUT_INVALID],
         n_not_applicable=counts[Status.NOT_APPLICABLE],
         n_error=counts[Status.ERROR],
-        coverage=counts[Status.OK] / applicable if applicable else None,
-        anchors=Anchors(),
+        coverage=coverage,
+        anchors=anchors,
+        anchored=_anchored(number.value, anchors, card.null),
+        unranked=number.problem or _why_unranked(metric, counts, coverage, used),
         params=dict(metric.params),
-        weights=tuple(WeightUse(name=spec.name, sha256=spec.sha256, license=spec.license) for spec in used),
+        weights=used,
     )
 
 
+def _mean_number(records: Sequence[Record], seed: int) -> _Number:
+    counted = [(record.counted, record.sample.cluster) for record in records if record.counted is not None]
+    values = [value for value, _ in counted]
+    # An exactly rounded sum does not depend on the order in which samples came in.
+    value = math.fsum(values) / len(values) if values else None
+    # Where nothing was measured, equal penalties would look like certainty.
+    interval = None
+    if any(record.score.status is Status.OK for record in records):
+        interval = cluster_mean_interval(values, [cluster for _, cluster in counted], seed=seed)
+    return _Number(value, interval, None if interval is None else "cluster_bca_bootstrap", None)
+
+
+def _set_number(metric: SetMetric, records: Sequence[Record], seed: int) -> _Number:
+    # In one order whatever the order of the records, so that sums round alike.
+    members = sorted((r.sample.cluster, r.sample.id, i) for i, r in enumerate(records) if r.item is not None)
+    items = [item for _, _, i in members if (item := records[i].item) is not None]
+    if not items:
+        return _Number(None, None, None, None)
+    clusters = [cluster for cluster, _, _ in members]
+    found = attempt(lambda: estimate_set(items, clusters, metric.distance, seed=seed))
+    if isinstance(found, Failure):
+        return _Number(None, None, None, None, found.reason)
+    interval = found.interval
+    if interval is not None and metric.card.minimum is not None:
+        least = metric.card.minimum
+        interval = Interval(max(least, interval.low), max(least, interval.high))
+    floor = None if found.floor is None else Floor(**found.floor._asdict())
+    return _Number(found.value, interval, None if interval is None else "delete_group_jackknife", floor)
+
+
+def _weight_use(weights: Mapping[str, WeightSpec], name: str) -> WeightUse:
+    spec = weight_spec(weights, name)
+    if spec.sha256 is None:
+        raise ValueError(f"weight {name!r} took part, but nothing is known of its content")
+    return WeightUse(name=spec.name, sha256=spec.sha256, license=spec.license, pin=pin_of(weights, name))
+
+
+def _anchored(value: float | None, anchors: Anchors, null: str | None) -> float | None:
+    if value is None or anchors.oracle is None or null is None or null not in anchors.nulls:
+        return None
+    floor, span = anchors.nulls[null], anchors.oracle - anchors.nulls[null]
+    return None if span == 0 else 100 * (value - floor) / span
+
+
+def _why_unranked(
+    metric: Metric, counts: Mapping[Status, int], coverage: float | None, used: Sequence[WeightUse]
+) -> str | None:
+    strange = [use.name for use in used if not use.pin.is_official]
+    if strange:
+        return f"the weights {', '.join(strange)} are not the pinned ones"
+    if counts[Status.ERROR]:
+        return f"{counts[Status.ERROR]} samples failed through our own error"
+    if coverage is None:
+        return "the metric applies to no sample"
+    if metric.card.aggregation == "set" and coverage < LEAST_SET_COVERAGE:
+        return f"the set covers {coverage:.0%} of the samples; {LEAST_SET_COVERAGE:.0%} is needed"
+    return None
+
+
 def aggregate_all(
-    metrics: Sequence[Metric], records: Sequence[Record], weights: Mapping[str, WeightSpec], *, seed: int
+    metrics: Sequence[Metric],
+    records: Sequence[Record],
+    weights: Mapping[str, WeightSpec],
+    *,
+    seed: int,
+    anchors: Mapping[str, Anchors] | None = None,
 ) -> tuple[MetricResult, ...]:
-    """Returns the result of every metric, in the given order; see :func:`aggregate`."""
+    """Returns the result of every metric, in the given order; ``anchors`` is by metric id. See :func:`aggregate`."""
     by_metric: dict[int, list[Record]] = {id(metric): [] for metric in metrics}
     for record in records:
         by_metric[id(record.metric)].append(record)
-    return tuple(aggregate(metric, by_metric[id(metric)], weights, seed=seed) for metric in metrics)
+    known = anchors or {}
+    return tuple(
+        aggregate(metric, by_metric[id(metric)], weights, seed=seed, anchors=known.get(metric.card.id))
+        for metric in metrics
+    )

@@ -15,6 +15,7 @@ from vidchatbench.contract.features import Param
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError
 from vidchatbench.submission.system import SystemDescription
+from vidchatbench.weights.lock import Pin
 
 SCHEMA_VERSION: Literal[1] = 1
 RESULTS_FILE = "results.json"
@@ -43,11 +44,12 @@ class SuiteRef(_Frozen):
 
 
 class WeightUse(_Frozen):
-    """A weights file that took part."""
+    """A weights file that took part, and on whose word it is the right one."""
 
     name: str
     sha256: Sha256
     license: str
+    pin: Pin
 
 
 class Anchors(_Frozen):
@@ -57,11 +59,26 @@ class Anchors(_Frozen):
     nulls: dict[str, Finite] = Field(default_factory=dict)
 
 
+class Floor(_Frozen):
+    """For distances between sets: what real clips score against other real clips, at the same number of samples.
+
+    ``value`` is the mean distance between two disjoint halves of the references, ``candidate`` that of the candidates
+    of one half to the references of the other, with ``n`` samples on each side. Only these two may be compared: the
+    bias of a Fréchet distance depends on the number of samples.
+    """
+
+    value: Finite
+    candidate: Finite
+    n: int
+
+
 class MetricResult(_Frozen):
     """One metric over the benchmark.
 
     ``n_expected`` is the number of samples of the benchmark and the sum of the other four counts. ``n_failed`` counts
-    the submission's faults, which are charged the card's worst value and are part of ``value``.
+    the submission's faults. Where samples are averaged they are charged the card's worst value and are part of
+    ``value``; a distance between sets is computed without them, and ranked only if few are missing. ``anchored`` is
+    the value on the scale on which the null is 0 and the oracle 100. ``unranked`` says why the number cannot be ranked.
     """
 
     id: str
@@ -71,8 +88,11 @@ class MetricResult(_Frozen):
     dimension: Dimension
     direction: Literal["higher", "lower"]
     unit: str
+    aggregation: Literal["mean", "set"]
     value: Finite | None
     ci95: tuple[Finite, Finite] | None
+    interval_method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
+    floor: Floor | None
     n_expected: int
     n_ok: int
     n_failed: int
@@ -80,6 +100,8 @@ class MetricResult(_Frozen):
     n_error: int
     coverage: Annotated[float, Field(ge=0, le=1)] | None
     anchors: Anchors
+    anchored: Finite | None
+    unranked: str | None
     params: dict[str, Param]
     weights: tuple[WeightUse, ...]
 
@@ -109,6 +131,7 @@ class Policy(_Frozen):
 
     output_missing: Literal["worst"] = "worst"
     output_invalid: Literal["worst"] = "worst"
+    failed_in_sets: Literal["left_out"] = "left_out"
     error: Literal["incomplete"] = "incomplete"
 
 
@@ -118,6 +141,7 @@ class RunInfo(_Frozen):
     started: datetime
     finished: datetime
     seed: int
+    permissive: bool
     policy: Policy
     workers: int
     batch_size: int

@@ -13,7 +13,8 @@ from pathlib import Path
 from vidchatbench import paths
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.errors import UnavailableError, UsageError, WeightsError
-from vidchatbench.media.hashing import hash_file
+from vidchatbench.media.hashing import git_blob_of, hash_file
+from vidchatbench.weights.lock import LockEntry, Pin, record_first
 from vidchatbench.weights.table import BY_HASH, cache_name, weight_spec
 
 
@@ -102,6 +103,8 @@ class WeightResolver:
         return f"vidchatbench weights pull {name}"
 
     def _search(self, spec: WeightSpec) -> Found | None:
+        if spec.sha256 is None:
+            return self._search_by_blob(spec)
         if self._mirror is not None:
             for file in sorted(self._mirror.rglob("*")):
                 if file.is_file() and spec.size in {None, file.stat().st_size} and self._hashes.of(file) == spec.sha256:
@@ -114,12 +117,25 @@ class WeightResolver:
             return Found(self._verified(cached, spec), Place.CACHE)
         return None
 
+    def _search_by_blob(self, spec: WeightSpec) -> Found | None:
+        # A file of which nobody has published any hash cannot be told from another; only `weights pull` brings it.
+        if self._mirror is None or spec.git_blob is None:
+            return None
+        for file in sorted(self._mirror.rglob("*")):
+            if file.is_file() and git_blob_of(file) == spec.git_blob:
+                entry = LockEntry(
+                    sha256=self._hashes.of(file), size=file.stat().st_size, source=str(file), pin=Pin.PUBLISHED
+                )
+                record_first(spec.name, entry)
+                return Found(file, Place.MIRROR)
+        return None
+
     def _verified(self, file: Path, spec: WeightSpec) -> Path:
         actual = self._hashes.of(file)
         if actual != spec.sha256:
             raise WeightsError(
                 f"{file} is not the weight {spec.name!r}: its sha256 is {actual[:12]}..., expected "
-                f"{spec.sha256[:12]}... (delete it, then: {self.fix(spec.name)})"
+                f"{(spec.sha256 or '')[:12]}... (delete it, then: {self.fix(spec.name)})"
             )
         return file
 

@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, as_array
+from vidchatbench_metrics.torch_weights import load_state
 from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class SpeakerEncoder:
     def __init__(self, weights: Path) -> None:
         import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
 
-        state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]  # noqa: TID251
+        state = load_state(weights)["model_state"]
         self._lstm = torch.nn.LSTM(MEL.n_mels, _HIDDEN, _LAYERS, batch_first=True)
         self._linear = torch.nn.Linear(_HIDDEN, EMBEDDING_SIZE)
         self._lstm.load_state_dict(_below("lstm.", state))
