@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from vidchatbench.api import Plugin
-from vidchatbench_metrics import faces, identity, video_quality, voice
+from vidchatbench_metrics import av_sync, emotion, faces, identity, video_quality, voice
 from vidchatbench_metrics.suites import SUITES
 
+_FAMILIES = (video_quality, identity, av_sync, emotion, voice)
+
 plugin = Plugin(
-    metrics={**video_quality.METRICS, **identity.METRICS, **voice.METRICS},
-    extractors={**faces.EXTRACTORS, **video_quality.EXTRACTORS, **identity.EXTRACTORS, **voice.EXTRACTORS},
-    weights=(*faces.WEIGHTS, *identity.WEIGHTS, *voice.WEIGHTS),
+    metrics={name: target for family in _FAMILIES for name, target in family.METRICS.items()},
+    extractors={name: target for family in (faces, *_FAMILIES) for name, target in family.EXTRACTORS.items()},
+    weights=tuple(spec for family in (faces, *_FAMILIES) for spec in family.WEIGHTS),
     suites=SUITES,
 )

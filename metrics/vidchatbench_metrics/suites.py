@@ -2,27 +2,112 @@
 
 from __future__ import annotations
 
-from vidchatbench.api import Suite, SuiteEntry
+from vidchatbench.api import Param, Suite, SuiteEntry
+
+
+def _entries(*metrics: str, **params: Param) -> tuple[SuiteEntry, ...]:
+    return tuple(SuiteEntry(metric=name, params=params) for name in metrics)
+
+
+_SMALL_FACE_NETWORK: dict[str, Param] = {"network": "mobilefacenet", "fps": 2}
 
 LITE = Suite(
     name="lite",
     version=1,
-    description="Runs on a CPU with small, permissive weights: fewer frames a second, and protocol ids that say so.",
+    description="Runs on a CPU with small weights: fewer frames a second, and protocol ids that say so.",
     metrics=(
-        SuiteEntry(metric="video_quality/psnr", params={"fps": 5}),
-        SuiteEntry(metric="video_quality/ssim", params={"fps": 5}),
-        SuiteEntry(metric="video_quality/duration_ratio"),
-        SuiteEntry(metric="video_quality/sharpness"),
-        SuiteEntry(metric="video_quality/sharpness_frame"),
-        SuiteEntry(metric="video_quality/flicker"),
-        SuiteEntry(metric="video_quality/face_presence"),
-        SuiteEntry(metric="identity/arcface", params={"network": "mobilefacenet", "fps": 2}),
-        SuiteEntry(metric="voice/resemblyzer"),
-        SuiteEntry(metric="voice/dnsmos_sig"),
-        SuiteEntry(metric="voice/dnsmos_bak"),
-        SuiteEntry(metric="voice/dnsmos_ovr"),
-        SuiteEntry(metric="voice/dnsmos_p808"),
+        *_entries("video_quality/psnr", "video_quality/ssim", fps=5),
+        *_entries(
+            "video_quality/duration_ratio",
+            "video_quality/sharpness",
+            "video_quality/sharpness_frame",
+            "video_quality/flicker",
+            "video_quality/face_presence",
+        ),
+        *_entries("identity/arcface", "identity/drift", **_SMALL_FACE_NETWORK),
+        *_entries(
+            "emotion/expression_fd_tddfa",
+            "emotion/expression_kd_tddfa",
+            "emotion/agreement_fer",
+            "emotion/distribution_agreement_fer",
+            "voice/resemblyzer",
+            "voice/dnsmos_sig",
+            "voice/dnsmos_bak",
+            "voice/dnsmos_ovr",
+            "voice/dnsmos_p808",
+        ),
     ),
 )
 
-SUITES = (LITE,)
+OFFICIAL = Suite(
+    name="official",
+    version=1,
+    description=(
+        "The paper's numbers except dialogue coherence, each with what keeps it honest: a kernel distance beside every "
+        "Fréchet distance, and the ratio of durations beside what is compared frame by frame."
+    ),
+    metrics=_entries(
+        "video_quality/fid",
+        "video_quality/kid",
+        "video_quality/fvd",
+        "video_quality/kvd",
+        "video_quality/psnr",
+        "video_quality/ssim",
+        "video_quality/duration_ratio",
+        "identity/arcface",
+        "av_sync/lse_c",
+        "emotion/expression_fd",
+        "emotion/expression_kd",
+        "voice/sim_o",
+    ),
+)
+
+EXTENDED = Suite(
+    name="extended",
+    version=1,
+    description="Every built-in metric with its own parameters; the no-reference scores need the extra [iqa].",
+    metrics=(
+        *OFFICIAL.metrics,
+        *_entries(
+            "video_quality/fid_face",
+            "video_quality/kid_face",
+            "video_quality/fvd_128f",
+            "video_quality/kvd_128f",
+            "video_quality/cmmd",
+            "video_quality/lpips",
+            "video_quality/sharpness",
+            "video_quality/sharpness_frame",
+            "video_quality/flicker",
+            "video_quality/face_presence",
+            "iqa/musiq",
+            "iqa/niqe",
+            "iqa/clipiqa",
+            "iqa/topiq_nr",
+            "identity/drift",
+            "identity/facenet",
+            "av_sync/lse_d",
+            "av_sync/offset",
+            "av_sync/lse_c_speech",
+            "av_sync/lse_d_speech",
+            "av_sync/lse_c_sgc",
+            "av_sync/lse_d_sgc",
+            "av_sync/offset_sgc",
+            "emotion/expression_fd_tddfa",
+            "emotion/expression_kd_tddfa",
+            "emotion/agreement",
+            "emotion/distribution_agreement",
+            "emotion/valence_ccc",
+            "emotion/arousal_ccc",
+            "emotion/agreement_fer",
+            "emotion/distribution_agreement_fer",
+            "voice/resemblyzer",
+            "voice/utmos",
+            "voice/dnsmos_sig",
+            "voice/dnsmos_bak",
+            "voice/dnsmos_ovr",
+            "voice/dnsmos_p808",
+        ),
+    ),
+)
+
+SUITES = (OFFICIAL, EXTENDED, LITE)

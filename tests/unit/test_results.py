@@ -387,7 +387,18 @@ def test_every_sample_has_a_row_with_its_fate() -> None:
 def test_columns_are_those_of_the_schema_even_without_rows() -> None:
     import pyarrow as pa
 
-    expected = ["sample_id", "cluster", "metric", "protocol", "status", "value", "counted", "reason", "details"]
+    expected = [
+        "sample_id",
+        "cluster",
+        "metric",
+        "protocol",
+        "status",
+        "value",
+        "counted",
+        "reason",
+        "details",
+        "features",
+    ]
     assert SAMPLES_SCHEMA.names == expected
     for scores in ([], [MISSING], [ERROR], [Score.ok(1.0)]):
         schema = pq.read_schema(pa.BufferReader(samples_parquet(records(scores))))

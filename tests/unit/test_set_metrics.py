@@ -51,7 +51,7 @@ class SetOfMeans(SetMetric):
     def needs(self) -> tuple[Need, ...]:
         return ()
 
-    def item(self, sample: Sample, features: Mapping[str, Feature]) -> SetItem | Score:
+    def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
         answer = features["answer"].meta.get("say")
         if answer == "invalid":
             return Score.invalid("no face")
@@ -74,7 +74,7 @@ def items(n: int, seed: int = 0, shift: float = 1.0) -> list[SetItem]:
 
 
 def records(metric: SetMetric, found: Sequence[SetItem], failed: int = 0) -> list[Record]:
-    good = [Record.of(sample(f"s{i:03}"), metric, Score.ok(1.0), item) for i, item in enumerate(found)]
+    good = [Record.of_item(sample(f"s{i:03}"), metric, item, {}) for i, item in enumerate(found)]
     bad = [Record.of(sample(f"x{i:03}"), metric, Score.invalid("no face")) for i in range(failed)]
     return [*good, *bad]
 

@@ -14,10 +14,15 @@ from vidchatbench.statistics.intervals import Interval, cluster_mean_interval
 
 
 def interval(
-    values: Sequence[float], clusters: Sequence[str] | None = None, *, seed: int = 0, level: float = 0.95
+    values: Sequence[float],
+    clusters: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    expand: bool = True,
 ) -> Interval:
     names = [f"c{k}" for k in range(len(values))] if clusters is None else clusters
-    found = cluster_mean_interval(values, names, seed=seed, level=level)
+    found = cluster_mean_interval(values, names, seed=seed, level=level, expand=expand)
     assert found is not None
     return found
 
@@ -36,7 +41,7 @@ DATA = {
 @pytest.mark.parametrize("kind", DATA)
 def test_single_samples_give_the_interval_of_scipy(kind: str, n: int, level: float) -> None:
     values = DATA[kind](np.random.default_rng(n), n)
-    found = interval(values.tolist(), level=level)
+    found = interval(values.tolist(), level=level, expand=False)
     reference = stats.bootstrap(
         (values,), np.mean, method="BCa", confidence_level=level, n_resamples=9999, rng=np.random.default_rng(1)
     ).confidence_interval

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vidchatbench._version import __version__
-from vidchatbench.cli import anchors, check, demo, doctor, evaluate, metrics, weights
+from vidchatbench.cli import anchors, check, compare, demo, doctor, evaluate, metrics, weights
 from vidchatbench.cli.exit_codes import INPUT, USAGE
 from vidchatbench.errors import InputError, MediaError, VidChatBenchError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 evaluate.add_to(app)
 check.add_to(app)
+compare.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)
 anchors.add_to(app)

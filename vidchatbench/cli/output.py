@@ -107,11 +107,11 @@ def print_results(console: Console, results: Results) -> None:
 def _is_worth_a_column(name: str, results: Results, console: Console) -> bool:
     if name in _LEAST_WIDTH:
         return console.width >= _LEAST_WIDTH[name]
-    counts = {
+    counts: dict[str, list[int]] = {
         "failed": [metric.n_failed for metric in results.metrics],
         "n/a": [metric.n_not_applicable for metric in results.metrics],
         "error": [metric.n_error for metric in results.metrics],
-        "anchored": [metric.anchored is not None for metric in results.metrics],
+        "anchored": [int(metric.anchored is not None) for metric in results.metrics],
     }
     return any(counts[name]) if name in counts else True
 

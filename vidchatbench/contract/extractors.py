@@ -161,7 +161,10 @@ class Extractor(ABC):
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
-        """Extractors of the same clip whose :class:`Timeline` or feature this one reads, by local name."""
+        """Extractors of the same clip whose :class:`Timeline` or feature this one reads, by local name.
+
+        For a :class:`PairExtractor`: extractors of each of its two clips.
+        """
         return {}
 
     def setup(self, context: ExtractorContext) -> None:
@@ -240,6 +243,10 @@ class FrameExtractor(Extractor):
         raise NotImplementedError(f"extractor {self.id!r} offers no timeline")
 
 
+PairUpstream = tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
+"""The upstream timelines of the first and of the second clip of a pair, by local name."""
+
+
 class PairSession(Session):
     """Receives the frames of two clips in step."""
 
@@ -257,8 +264,12 @@ class PairExtractor(Extractor):
         """Grid rate in frames per second."""
 
     @abstractmethod
-    def begin(self, first: ClipInfo, second: ClipInfo) -> PairSession:
-        """Starts a pair of clips."""
+    def begin(self, first: ClipInfo, second: ClipInfo, upstream: PairUpstream) -> PairSession:
+        """Starts a pair of clips; ``upstream`` has, for either clip, one entry per name in :attr:`requires`.
+
+        The engine pushes a pair of frames only once the horizons of the upstream timelines of both clips have passed
+        it. Where both clips are the same, both mappings hold the same timelines.
+        """
 
 
 class AudioExtractor(Extractor):

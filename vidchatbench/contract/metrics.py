@@ -107,7 +107,7 @@ class SetMetric(Metric):
     """
 
     @abstractmethod
-    def item(self, sample: Sample, features: Mapping[str, Feature]) -> SetItem | Score:
+    def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
         """Returns what one sample contributes, or why it cannot: ``Score.invalid`` or ``Score.not_applicable``."""
 
     @abstractmethod
@@ -125,7 +125,8 @@ class SetMetric(Metric):
         The value is the Euclidean distance between the means of the two sides' rows. It is not averaged to anything;
         it shows which samples are far off.
         """
-        found = self.item(sample, features)
+        del sample
+        found = self.item(features)
         return found if isinstance(found, Score) else distance_of_means(found)
 
 

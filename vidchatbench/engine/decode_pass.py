@@ -105,7 +105,7 @@ class DecodePass:
         if isinstance(extractor, AudioExtractor):
             self._audio_tasks[task.media[0]].append(task)
         elif isinstance(extractor, FrameExtractor):
-            upstream = {name: self._timelines[key] for name, key in task.upstream.items()}
+            upstream = self._timelines_of(task.upstream)
             session = extractor.begin(_clip_info(self._sources[task.media[0]]), upstream)
             lane = FrameLane(task.key, task.media[0], session, extractor.fps, upstream)
             self._frame_lanes[task.media[0]].append(lane)
@@ -113,9 +113,14 @@ class DecodePass:
                 self._timelines[task.key] = lane.timeline
         elif isinstance(extractor, PairExtractor):
             first, second = (_clip_info(self._sources[sha]) for sha in task.media)
-            self._pair_lanes.append(PairLane(task.key, task.media, extractor.begin(first, second), extractor.fps))
+            both = (self._timelines_of(task.upstream_of(0)), self._timelines_of(task.upstream_of(1)))
+            session = extractor.begin(first, second, both)
+            self._pair_lanes.append(PairLane(task.key, task.media, session, extractor.fps, both))
         else:
             raise TypeError(f"extractor {extractor.id!r} is neither of frames, nor of pairs, nor of sound")
+
+    def _timelines_of(self, keys: Mapping[str, str]) -> dict[str, ClosableTimeline]:
+        return {name: self._timelines[key] for name, key in keys.items()}
 
     def _replay(self, task: Task, extractor: Extractor, load: Callable[[str], Feature | None]) -> None:
         feature = load(task.key)

@@ -64,7 +64,8 @@ class Task:
         key: Key in the feature store.
         spec: Extractor and parameters.
         media: sha256 of the clip, or of the two clips of a pair.
-        upstream: Key of each feature of the same clip that the extractor reads, by local name.
+        upstream: Key of each feature that the extractor reads, by its local name; for a pair by :func:`side_name`,
+            because the extractor reads features of either clip.
         stored: True where the feature is in the store already and is only read by others of the job.
         sound: True where the feature is made of the sound alone.
     """
@@ -75,6 +76,16 @@ class Task:
     upstream: Mapping[str, str] = field(default_factory=dict)
     stored: bool = False
     sound: bool = False
+
+    def upstream_of(self, side: int) -> dict[str, str]:
+        """Returns the keys of what a pair reads of its first (0) or second (1) clip, by local name."""
+        start = side_name(side, "")
+        return {name.removeprefix(start): key for name, key in self.upstream.items() if name.startswith(start)}
+
+
+def side_name(side: int, name: str) -> str:
+    """Returns how :attr:`Task.upstream` of a pair names a feature of its first (0) or second (1) clip: ``0:faces``."""
+    return f"{side}:{name}"
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,8 @@ def group_into_jobs(tasks: Sequence[Task], clips: Mapping[str, ClipSource]) -> l
     """Groups tasks so that, as far as possible, every clip is decoded in exactly one job.
 
     Clips that are compared with each other must be decoded in step, so they share a job; a chain of comparisons
-    longer than :data:`MOST_CLIPS_IN_STEP` is cut, and the clip at the cut is decoded once more.
+    longer than :data:`MOST_CLIPS_IN_STEP` is cut, and the clip at the cut is decoded once more. What a comparison
+    reads of its clips must come about in its own job, so at a cut it is extracted in both jobs, and gives the same.
 
     Args:
         tasks: All tasks, in dependency order; tasks that are ``stored`` may be repeated in several jobs.
@@ -134,10 +146,24 @@ def group_into_jobs(tasks: Sequence[Task], clips: Mapping[str, ClipSource]) -> l
     for task in tasks:
         if len(task.media) == 2:  # noqa: PLR2004 - a pair
             groups.join(*task.media)
+    places = _places(tasks, groups)
     members: dict[int, list[Task]] = {}
     for task in tasks:
-        members.setdefault(groups.place(task.media), []).append(task)
+        for place in places[task.key]:
+            members.setdefault(place, []).append(task)
     return [_job(group, clips) for _, group in sorted(members.items())]
+
+
+def _places(tasks: Sequence[Task], groups: _Groups) -> dict[str, set[int]]:
+    # A task goes where it is read, from the last readers backwards; what nobody reads goes where its clips are.
+    read_in: dict[str, set[int]] = {task.key: set() for task in tasks}
+    for task in reversed(tasks):
+        if not read_in[task.key]:
+            read_in[task.key] = {groups.place(task.media)}
+        if not task.stored:
+            for key in task.upstream.values():
+                read_in[key] |= read_in[task.key]
+    return read_in
 
 
 def _job(tasks: list[Task], clips: Mapping[str, ClipSource]) -> Job:

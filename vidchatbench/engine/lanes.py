@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from time import perf_counter
 
@@ -129,30 +129,37 @@ class FrameLane(Lane):
         if not self.wants_more:  # what the session has is all it wants; nothing that happens later concerns it
             self._held.clear()
             return
-        broken = next((timeline.broken for timeline in self._upstream.values() if timeline.broken is not None), None)
+        broken = _first_fault(self._upstream.values())
         if broken is not None:
             self.fail(broken)
             self._held.clear()
             return
-        horizon = min((timeline.horizon() for timeline in self._upstream.values()), default=math.inf)
+        horizon = _least_horizon(self._upstream.values())
         while self._held and self._held[0].time <= horizon and self.wants_more:
             frame = self._held.popleft()
             self.guard(lambda frame=frame: self._session.push(frame), self.media)  # type: ignore[misc]
         if not self.wants_more:
             self._held.clear()
         elif len(self._held) > MOST_HELD:
-            reason = f"the timeline it reads from stands still at {horizon:.2f} s while frames pile up"
-            self.fail(Failure(Blame.OURS, reason, self.media))
+            self.fail(_standstill(horizon, self.media))
             self._held.clear()
 
 
 class PairLane(Lane):
     """One pair extractor on two clips; the clip itself twice where both are the same."""
 
-    def __init__(self, key: str, media: tuple[str, ...], session: PairSession, fps: float) -> None:
+    def __init__(
+        self,
+        key: str,
+        media: tuple[str, ...],
+        session: PairSession,
+        fps: float,
+        upstream: tuple[Mapping[str, ClosableTimeline], Mapping[str, ClosableTimeline]] = ({}, {}),
+    ) -> None:
         super().__init__(key)
         self.media = media
         self._session = session
+        self._upstream = [timeline for side in upstream for timeline in side.values()]
         self._same = media[0] == media[1]
         self._samplers = {sha: GridSampler(fps) for sha in media}
         self._held: dict[str, deque[GridFrame]] = {sha: deque() for sha in media}
@@ -179,11 +186,37 @@ class PairLane(Lane):
 
     def finish(self) -> None:
         """Takes the finished feature after both clips have ended."""
+        broken = _first_fault(self._upstream)
+        if broken is not None and not self._session.done:  # even after the last pair: what it read has no result
+            self.fail(broken)
         self.conclude(self._session.finish, self.media[0])
 
     def _match(self) -> None:
+        broken = _first_fault(self._upstream)
+        if broken is not None and not self._session.done:
+            self.fail(broken)
+        horizon = _least_horizon(self._upstream)
         first, second = (self._held[sha] for sha in self.media)
-        while first and second and not self.failed and not self._session.done:
+        while first and second and first[0].time <= horizon and not self.failed and not self._session.done:
             one = first.popleft()
             two = one if self._same else second.popleft()
             self.guard(lambda one=one, two=two: self._session.push(one, two), self.media[0])  # type: ignore[misc]
+        # Frames of one clip that wait for those of the other are no standstill.
+        if min(len(first), len(second)) > MOST_HELD and not self.failed and not self._session.done:
+            self.fail(_standstill(horizon, self.media[0]))
+        if self.failed or self._session.done:
+            first.clear()
+            second.clear()
+
+
+def _first_fault(timelines: Iterable[ClosableTimeline]) -> Failure | None:
+    return next((timeline.broken for timeline in timelines if timeline.broken is not None), None)
+
+
+def _least_horizon(timelines: Iterable[ClosableTimeline]) -> float:
+    return min((timeline.horizon() for timeline in timelines), default=math.inf)
+
+
+def _standstill(horizon: float, media: str) -> Failure:
+    reason = f"the timeline it reads from stands still at {horizon:.2f} s while frames pile up"
+    return Failure(Blame.OURS, reason, media)

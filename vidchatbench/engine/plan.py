@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidchatbench.benchmark.load import Benchmark
-from vidchatbench.contract.extractors import AudioExtractor, Extractor
+from vidchatbench.contract.extractors import AudioExtractor, Extractor, PairExtractor
 from vidchatbench.contract.features import ExtractorSpec, Need
 from vidchatbench.contract.metrics import Metric
 from vidchatbench.contract.samples import Role, Sample
 from vidchatbench.contract.scores import Score, Status
-from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs
+from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs, side_name
 from vidchatbench.errors import InputError, MediaError
 from vidchatbench.features.keys import describe_extractor, feature_key
 from vidchatbench.media.probe import probe
@@ -145,7 +145,7 @@ class Planner:
         extractor, description = self._extractor(spec)
         key = feature_key(description, media)
         if key not in self._tasks:
-            upstream = {name: self._task(required, media).key for name, required in extractor.requires.items()}
+            upstream = self._upstream(extractor, media)
             # Inserted after what it reads from, so that the order of insertion is an order of work.
             self._tasks[key] = Task(
                 key,
@@ -156,6 +156,15 @@ class Planner:
                 sound=isinstance(extractor, AudioExtractor),
             )
         return self._tasks[key]
+
+    def _upstream(self, extractor: Extractor, media: tuple[str, ...]) -> dict[str, str]:
+        if not isinstance(extractor, PairExtractor):
+            return {name: self._task(required, media).key for name, required in extractor.requires.items()}
+        return {
+            side_name(side, name): self._task(required, (sha,)).key
+            for side, sha in enumerate(media)
+            for name, required in extractor.requires.items()
+        }
 
     def _extractor(self, spec: ExtractorSpec) -> tuple[Extractor, dict[str, object]]:
         if spec not in self._extractors:

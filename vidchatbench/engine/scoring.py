@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from vidchatbench.contract.features import Feature
-from vidchatbench.contract.metrics import Metric, SetItem, SetMetric, distance_of_means
+from vidchatbench.contract.metrics import Metric, SetItem, SetMetric
 from vidchatbench.contract.scores import Score, Status
 from vidchatbench.engine.isolation import Blame, Failure, attempt
 from vidchatbench.engine.plan import Cell
@@ -53,9 +53,9 @@ def score_cells(
 def _score_features(cell: Cell, features: Mapping[str, Feature]) -> Record:
     metric = cell.metric
     if isinstance(metric, SetMetric):
-        found = attempt(lambda: _checked_item(metric.item(cell.sample, features)))
+        found = attempt(lambda: _checked_item(metric.item(features)))
         if isinstance(found, SetItem):
-            return Record.of(cell.sample, metric, distance_of_means(found), found)
+            return Record.of_item(cell.sample, metric, found, cell.keys)
     else:
         found = attempt(lambda: _checked(metric.score(cell.sample, features)))
     if isinstance(found, Failure):

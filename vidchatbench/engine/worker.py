@@ -118,18 +118,22 @@ def guarded_torch(device: str) -> Iterator[None]:
 
     The number of threads changes sums in their last bits; with one thread a worker, the numbers do not depend on the
     machine's cores or on the number of workers, and whole clips side by side use the cores better anyway. Building a
-    network draws random numbers, which must not change the course of a training run that scores clips on the way.
+    network draws random numbers, which must not change the course of a training run that scores clips on the way. On a
+    GPU, products are computed in float32 and not in the shorter TF32, so that its numbers are those of the CPU.
     """
     import torch  # noqa: PLC0415 - only a worker that extracts pays for loading torch
 
     before = torch.get_num_threads()
+    short = (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
     with torch.random.fork_rng(devices=[]):
         if device.startswith("cpu"):
             torch.set_num_threads(1)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         try:
             yield
         finally:
             torch.set_num_threads(before)
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = short
 
 
 def peak_memory() -> int:

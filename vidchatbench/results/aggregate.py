@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from vidchatbench.contract.metrics import Metric, SetItem, SetMetric
+from vidchatbench.contract.metrics import Metric, SetItem, SetMetric, distance_of_means
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.contract.samples import Sample
 from vidchatbench.contract.scores import Score, Status
@@ -33,6 +33,7 @@ class Record:
         counted: The value that enters the mean: the score's, or the card's worst for the submission's faults; always
             ``None`` for metrics of sets.
         item: What the sample contributes to a metric of sets.
+        features: Keys of the features that the item was made of.
     """
 
     sample: Sample
@@ -40,12 +41,18 @@ class Record:
     score: Score
     counted: float | None
     item: SetItem | None = None
+    features: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, sample: Sample, metric: Metric, score: Score, item: SetItem | None = None) -> Record:
+    def of_item(cls, sample: Sample, metric: SetMetric, item: SetItem, features: Mapping[str, str]) -> Record:
+        """Builds the record of a sample that enters a set; its score says how far it is off, and enters nothing."""
+        return cls(sample, metric, distance_of_means(item), None, item, dict(features))
+
+    @classmethod
+    def of(cls, sample: Sample, metric: Metric, score: Score) -> Record:
         """Builds a record, charging the worst value where the submission is to blame."""
         if metric.card.aggregation == "set":
-            return cls(sample, metric, score, None, item)
+            return cls(sample, metric, score, None)
         counted = metric.card.worst if score.status.is_failure_of_output else score.value
         return cls(sample, metric, score, counted)
 

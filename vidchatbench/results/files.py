@@ -31,9 +31,14 @@ SAMPLES_SCHEMA = pa.schema(
         pa.field("counted", pa.float64()),
         pa.field("reason", pa.string()),
         pa.field("details", pa.string(), nullable=False),
+        pa.field("features", pa.string(), nullable=False),
     ]
 )
-"""Columns of ``samples.parquet``; ``details`` is a JSON object, ``counted`` the value that entered the mean."""
+"""Columns of ``samples.parquet``.
+
+``counted`` is the value that entered the mean, none for metrics of sets; ``details`` is a JSON object; ``features`` one
+of the keys under which the feature store holds what a metric of sets compared, empty for other metrics.
+"""
 
 
 def write_run(folder: Path, results: Results, records: Sequence[Record], media: Iterable[dict[str, object]]) -> None:
@@ -64,6 +69,7 @@ def samples_parquet(records: Sequence[Record]) -> bytes:
             "counted": record.counted,
             "reason": record.score.reason,
             "details": json.dumps(dict(record.score.details), sort_keys=True, allow_nan=False),
+            "features": json.dumps(dict(record.features), sort_keys=True),
         }
         for record in records
     ]

@@ -1,13 +1,15 @@
 """Intervals for means over clustered samples: the seeded cluster bootstrap with BCa limits.
 
-Resampled are clusters (identities), never samples of one speaker as if they were independent. Source: Efron 1987,
-"Better Bootstrap Confidence Intervals"; clusters as in Miller 2024, arXiv 2411.00640.
+Resampled are clusters (identities), never samples of one speaker as if they were independent. Sources: Efron 1987,
+"Better Bootstrap Confidence Intervals"; clusters as in Miller 2024, arXiv 2411.00640. A bootstrap of few clusters is
+too narrow, as a normal interval with an estimated spread is; the limits are widened as Student's t widens those
+(Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 5.3: the expanded percentiles).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +28,13 @@ class Interval(NamedTuple):
 
 
 def cluster_mean_interval(
-    values: Sequence[float], clusters: Sequence[str], *, seed: int, level: float = 0.95, draws: int = DRAWS
+    values: Sequence[float],
+    clusters: Sequence[str],
+    *,
+    seed: int,
+    level: float = 0.95,
+    draws: int = DRAWS,
+    expand: bool = True,
 ) -> Interval | None:
     """Returns the BCa bootstrap interval of a mean over clustered values.
 
@@ -39,6 +47,7 @@ def cluster_mean_interval(
         seed: Seed of the draws.
         level: Confidence level in (0, 1).
         draws: Number of draws.
+        expand: Whether the limits are widened for few clusters; the plain BCa otherwise.
 
     Returns:
         The interval, or ``None`` with fewer than three clusters, which say nothing of the spread between clusters.
@@ -60,10 +69,13 @@ def cluster_mean_interval(
     sums = np.bincount(index[order], weights=data[order], minlength=len(names)).astype(np.float64)
     counts = np.bincount(index[order], minlength=len(names)).astype(np.float64)
     estimate = float(sums.sum() / counts.sum())
-    means = np.sort(_draw_means(sums, counts, seed, draws))
-    if means[0] == means[-1]:
-        return Interval(float(means[0]), float(means[-1]))
-    return _bca(means, estimate, _jackknife(sums, counts), level)
+    means = _draw_means(sums, counts, seed, draws)
+    if means.min() == means.max():
+        return Interval(float(means[0]), float(means[0]))
+    low, high = bca_limits(
+        means[:, None], np.array([estimate]), _jackknife(sums, counts)[:, None], level, expand=expand
+    )
+    return Interval(float(low[0]), float(high[0]))
 
 
 def _draw_means(sums: NDArray[np.float64], counts: NDArray[np.float64], seed: int, draws: int) -> NDArray[np.float64]:
@@ -81,18 +93,55 @@ def _jackknife(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArra
     return without
 
 
-def _bca(means: NDArray[np.float64], estimate: float, jackknife: NDArray[np.float64], level: float) -> Interval:
-    normal = NormalDist()
+def bca_limits(
+    draws: NDArray[np.float64],
+    estimates: NDArray[np.float64],
+    jackknife: NDArray[np.float64],
+    level: float,
+    *,
+    expand: bool = True,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the lower and upper BCa limits of several statistics that were drawn together.
+
+    Args:
+        draws: Bootstrap replicates, of shape (draws, k).
+        estimates: The statistics, of shape (k,).
+        jackknife: The statistics without each cluster in turn, of shape (clusters, k).
+        level: Confidence level in (0, 1).
+        expand: Whether the limits are widened for few clusters.
+    """
+    from scipy.special import ndtr, ndtri  # noqa: PLC0415 - not needed to print --help
+
+    ordered = np.sort(draws, axis=0)
+    n = len(ordered)
     # Draws equal to the estimate count half: with few clusters, ties are common and would shift the correction.
-    below = (np.searchsorted(means, estimate, "left") + np.searchsorted(means, estimate, "right")) / 2
-    share = min(max(float(below) / len(means), 1 / len(means)), 1 - 1 / len(means))
-    bias = normal.inv_cdf(share)
-    deviation = jackknife.mean() - jackknife
-    spread = float((deviation**2).sum()) ** 1.5
-    acceleration = float((deviation**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    below = ((ordered < estimates).sum(axis=0) + (ordered <= estimates).sum(axis=0)) / 2
+    bias = ndtri(np.clip(below / n, 1 / n, 1 - 1 / n))
+    deviation = jackknife.mean(axis=0) - jackknife
+    spread = (deviation**2).sum(axis=0) ** 1.5
+    cubes = (deviation**3).sum(axis=0)
+    acceleration = np.divide(cubes, 6 * spread, out=np.zeros_like(spread), where=spread > 0)
     limits = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
-        z = bias + normal.inv_cdf(tail)
-        adjusted = normal.cdf(bias + z / (1 - acceleration * z))
-        limits.append(float(np.quantile(means, adjusted)))
-    return Interval(*limits)
+        z = bias + (expanded_quantile(tail, len(jackknife)) if expand else float(ndtri(tail)))
+        limits.append(_quantiles(ordered, ndtr(bias + z / (1 - acceleration * z))))
+    return limits[0], limits[1]
+
+
+@functools.cache
+def expanded_quantile(tail: float, clusters: int) -> float:
+    """Returns the quantile that stands for the normal one with an estimated spread: ``t * sqrt(n / (n - 1))``."""
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    return float(stdtrit(clusters - 1, tail) * np.sqrt(clusters / (clusters - 1)))
+
+
+def _quantiles(ordered: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    # As np.quantile does, with a share of its own for every column.
+    place = np.clip(shares, 0.0, 1.0) * (len(ordered) - 1)
+    before = np.floor(place).astype(np.intp)
+    after = np.minimum(before + 1, len(ordered) - 1)
+    columns = np.arange(ordered.shape[1])
+    low, high = ordered[before, columns], ordered[after, columns]
+    found: NDArray[np.float64] = low + (high - low) * (place - before)
+    return found

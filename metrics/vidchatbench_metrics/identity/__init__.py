@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from vidchatbench.api import WeightSpec
 
-METRICS = {"identity/arcface": "vidchatbench_metrics.identity.arcface:ArcFace"}
+METRICS = {
+    "identity/arcface": "vidchatbench_metrics.identity.arcface:ArcFace",
+    "identity/facenet": "vidchatbench_metrics.identity.facenet:Facenet",
+    "identity/drift": "vidchatbench_metrics.identity.drift:IdentityDrift",
+}
 
 EXTRACTORS = {
     "identity/arcface_frames": "vidchatbench_metrics.identity.embeddings:ArcFaceFrames",
     "identity/arcface_reference": "vidchatbench_metrics.identity.embeddings:ArcFaceReference",
+    "identity/facenet_frames": "vidchatbench_metrics.identity.embeddings:FacenetFrames",
+    "identity/facenet_reference": "vidchatbench_metrics.identity.embeddings:FacenetReference",
 }
 
 WEIGHTS = (
@@ -31,5 +37,16 @@ WEIGHTS = (
         license="Apache-2.0",
         commercial_use=True,
         origin="foamliu/MobileFaceNet, trained with ArcFace on a refined MS-Celeb-1M; LFW 99.48 % by its author",
+    ),
+    WeightSpec(
+        name="facenet_vggface2",
+        file_name="20180402-114759-vggface2.pt",
+        # facenet-pytorch publishes no hash; this one is what many users of the release have pinned independently.
+        sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+        size=111_898_327,
+        urls=("https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/20180402-114759-vggface2.pt",),
+        license="MIT (weights published with the code); trained on VGGFace2",
+        commercial_use=True,
+        origin="timesler/facenet-pytorch, ported from davidsandberg/facenet: Inception-ResNet-v1 trained on VGGFace2",
     ),
 )

@@ -1,8 +1,11 @@
-"""``identity/arcface_frames`` and ``/arcface_reference``: embeddings of the responder's face."""
+"""``identity/*_frames`` and ``/*_reference``: embeddings of the responder's face, by one network or the other."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +24,27 @@ from vidchatbench.api import (
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 from vidchatbench_metrics.faces.tracks import KEY_FPS, LONGEST, MIN_FACE, MTCNN_WEIGHTS
-from vidchatbench_metrics.identity.alignment import align_face
-from vidchatbench_metrics.identity.network import FaceNetwork, weight_of
+from vidchatbench_metrics.identity.encoders import ArcFaceEncoder, FaceEncoder
+from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS, FacenetEncoder
+from vidchatbench_metrics.identity.network import NETWORKS, weight_of
 
 
-class ArcFaceFrames(FrameExtractor):
-    """Embedding of the responder's face in every frame of the grid.
+class _Embedding(FrameExtractor):
+    """What the extractors of all networks share: which file, and what to do with it."""
 
-    Feature:
-        embedding: float32 (n, d), each row of length 1, one per frame that shows the responder's face.
-        time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames looked at.
-    """
+    short_names: ClassVar[Mapping[str, str]] = NETWORKS
 
-    id = "identity/arcface_frames"
-    defaults = {"network": "w600k_r50", "fps": 25}
+    @property
+    def network_weight(self) -> str:
+        """The recognition network's name in the weights table."""
+        return weight_of(str(self.params["network"]), self.short_names)
 
+    @abstractmethod
+    def encoder(self, path: Path, device: str) -> FaceEncoder:
+        """Loads the network."""
+
+
+class _Frames(_Embedding):
     @property
     def fps(self) -> float:
         """Frames per second."""
@@ -45,7 +53,7 @@ class ArcFaceFrames(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The recognition network."""
-        return (weight_of(str(self.params["network"])),)
+        return (self.network_weight,)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -54,49 +62,15 @@ class ArcFaceFrames(FrameExtractor):
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
-        self._network = FaceNetwork(context.weights[self.weights[0]], context.device)
+        self._encoder = self.encoder(context.weights[self.network_weight], context.device)
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _TrackSession:
         """Starts a clip."""
         del clip
-        return _TrackSession(self._network, upstream["faces"])
+        return _TrackSession(self._encoder, upstream["faces"])
 
 
-class _TrackSession(FrameSession):
-    def __init__(self, network: FaceNetwork, faces: Timeline) -> None:
-        self._network = network
-        self._faces = faces
-        self._frames = 0
-        # Which track is the responder's is known only at the end, so every track is embedded.
-        self._rows: dict[int, list[tuple[float, NDArray[np.float32]]]] = {}
-
-    def push(self, frame: Frame) -> None:
-        self._frames += 1
-        for face in faces_at(self._faces, frame.time):
-            aligned = align_face(frame.rgb(), face.landmarks)
-            row = (frame.time, self._network.embed([aligned])[0])
-            self._rows.setdefault(face.track, []).append(row)
-
-    def finish(self) -> Feature:
-        primary = primary_track(self._faces)
-        rows = [] if primary is None else self._rows.get(primary, [])
-        embeddings = np.stack([row for _, row in rows]) if rows else np.zeros((0, 0), np.float32)
-        arrays = {"embedding": as_array(embeddings, "float32"), "time": as_array([t for t, _ in rows], "float64")}
-        return Feature(arrays, {"frames": self._frames})
-
-
-class ArcFaceReference(FrameExtractor):
-    """Embedding of the face that the system was given.
-
-    The largest face of the first frame, on a grid of 5 a second, in which one is found; a still image has one frame.
-
-    Feature:
-        embedding: float32 (d,), of length 1; of shape (0,) where no face was found.
-        meta: ``time`` in seconds of the frame, ``None`` where no face was found.
-    """
-
-    id = "identity/arcface_reference"
-    defaults = {"network": "w600k_r50"}
+class _Reference(_Embedding):
     packages = ("facenet_pytorch",)
 
     @property
@@ -107,22 +81,45 @@ class ArcFaceReference(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The recognition network and the detector."""
-        return (weight_of(str(self.params["network"])), *MTCNN_WEIGHTS)
+        return (self.network_weight, *MTCNN_WEIGHTS)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the detector and the network."""
-        self._network = FaceNetwork(context.weights[self.weights[0]], context.device)
+        self._encoder = self.encoder(context.weights[self.network_weight], context.device)
         self._detector = FaceDetector(context.device, MIN_FACE)
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _FirstFaceSession:
         """Starts a clip."""
         del clip, upstream
-        return _FirstFaceSession(self._network, self._detector)
+        return _FirstFaceSession(self._encoder, self._detector)
+
+
+class _TrackSession(FrameSession):
+    def __init__(self, encoder: FaceEncoder, faces: Timeline) -> None:
+        self._encoder = encoder
+        self._faces = faces
+        self._frames = 0
+        # Which track is the responder's is known only at the end, so every track is embedded.
+        self._rows: dict[int, list[tuple[float, NDArray[np.float32]]]] = {}
+
+    def push(self, frame: Frame) -> None:
+        self._frames += 1
+        for face in faces_at(self._faces, frame.time):
+            embedding = self._encoder.encode(frame.rgb(), face.box, face.landmarks)
+            if embedding is not None:
+                self._rows.setdefault(face.track, []).append((frame.time, embedding))
+
+    def finish(self) -> Feature:
+        primary = primary_track(self._faces)
+        rows = [] if primary is None else self._rows.get(primary, [])
+        embeddings = np.stack([row for _, row in rows]) if rows else np.zeros((0, 0), np.float32)
+        arrays = {"embedding": as_array(embeddings, "float32"), "time": as_array([t for t, _ in rows], "float64")}
+        return Feature(arrays, {"frames": self._frames})
 
 
 class _FirstFaceSession(FrameSession):
-    def __init__(self, network: FaceNetwork, detector: FaceDetector) -> None:
-        self._network = network
+    def __init__(self, encoder: FaceEncoder, detector: FaceDetector) -> None:
+        self._encoder = encoder
         self._detector = detector
         self._found: tuple[float, NDArray[np.float32]] | None = None
 
@@ -136,11 +133,84 @@ class _FirstFaceSession(FrameSession):
         if len(faces.boxes) == 0:
             return
         sizes = (faces.boxes[:, 2] - faces.boxes[:, 0]) * (faces.boxes[:, 3] - faces.boxes[:, 1])
-        aligned = align_face(frame.rgb(), faces.landmarks[int(np.argmax(sizes))])
-        self._found = (frame.time, self._network.embed([aligned])[0])
+        largest = int(np.argmax(sizes))
+        embedding = self._encoder.encode(frame.rgb(), faces.boxes[largest], faces.landmarks[largest])
+        if embedding is not None:
+            self._found = (frame.time, embedding)
 
     def finish(self) -> Feature:
         if self._found is None:
             return Feature({"embedding": np.zeros(0, np.float32)}, {"time": None})
         time, embedding = self._found
         return Feature({"embedding": as_array(embedding, "float32")}, {"time": time})
+
+
+class ArcFaceFrames(_Frames):
+    """ArcFace embedding of the responder's face in every frame of the grid.
+
+    Feature:
+        embedding: float32 (n, d), each row of length 1, one per frame that shows the responder's face.
+        time: float64 (n,), seconds.
+        meta: ``frames``, the number of frames looked at.
+    """
+
+    id = "identity/arcface_frames"
+    defaults = {"network": "w600k_r50", "fps": 25}
+
+    def encoder(self, path: Path, device: str) -> FaceEncoder:
+        """Loads the network."""
+        return ArcFaceEncoder(path, device)
+
+
+class ArcFaceReference(_Reference):
+    """ArcFace embedding of the face that the system was given.
+
+    The largest face of the first frame, on a grid of 5 a second, in which one is found; a still image has one frame.
+
+    Feature:
+        embedding: float32 (d,), of length 1; of shape (0,) where no face was found.
+        meta: ``time`` in seconds of the frame, ``None`` where no face was found.
+    """
+
+    id = "identity/arcface_reference"
+    defaults = {"network": "w600k_r50"}
+
+    def encoder(self, path: Path, device: str) -> FaceEncoder:
+        """Loads the network."""
+        return ArcFaceEncoder(path, device)
+
+
+class FacenetFrames(_Frames):
+    """FaceNet embedding of the responder's face in every frame of the grid.
+
+    Feature:
+        embedding: float32 (n, 512), each row of length 1, one per frame that shows the responder's face.
+        time: float64 (n,), seconds.
+        meta: ``frames``, the number of frames looked at.
+    """
+
+    id = "identity/facenet_frames"
+    defaults = {"network": "vggface2", "fps": 25}
+    short_names = FACENET_NETWORKS
+    packages = ("facenet_pytorch",)
+
+    def encoder(self, path: Path, device: str) -> FaceEncoder:
+        """Loads the network."""
+        return FacenetEncoder(path, device)
+
+
+class FacenetReference(_Reference):
+    """FaceNet embedding of the face that the system was given, chosen as for :class:`ArcFaceReference`.
+
+    Feature:
+        embedding: float32 (512,), of length 1; of shape (0,) where no face was found.
+        meta: ``time`` in seconds of the frame, ``None`` where no face was found.
+    """
+
+    id = "identity/facenet_reference"
+    defaults = {"network": "vggface2"}
+    short_names = FACENET_NETWORKS
+
+    def encoder(self, path: Path, device: str) -> FaceEncoder:
+        """Loads the network."""
+        return FacenetEncoder(path, device)

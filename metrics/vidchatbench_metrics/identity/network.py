@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ NETWORKS = {"w600k_r50": "arcface_w600k_r50", "mobilefacenet": "arcface_mobilefa
 """Short names of the networks in the weights table."""
 
 
-def weight_of(network: str) -> str:
+def weight_of(network: str, short_names: Mapping[str, str]) -> str:
     """Returns the weights table's name of a network: a short name, or ``sha256:<64 hex digits>`` for any other."""
-    return NETWORKS.get(network, network)
+    return short_names.get(network, network)
 
 
 class FaceNetwork:

@@ -1,6 +1,17 @@
-"""Video quality: fidelity to the real reply, sharpness, flicker, presence of the face."""
+"""Video quality: fidelity to the real reply, distances between sets, no-reference scores, sharpness, flicker, face."""
 
 from __future__ import annotations
+
+from vidchatbench_metrics.video_quality.distribution_entries import (
+    DISTRIBUTION_EXTRACTORS,
+    DISTRIBUTION_METRICS,
+    DISTRIBUTION_WEIGHTS,
+)
+from vidchatbench_metrics.video_quality.perceptual_entries import (
+    PERCEPTUAL_EXTRACTORS,
+    PERCEPTUAL_METRICS,
+    PERCEPTUAL_WEIGHTS,
+)
 
 _PACKAGE = "vidchatbench_metrics.video_quality"
 
@@ -12,6 +23,8 @@ METRICS = {
     "video_quality/flicker": f"{_PACKAGE}.flicker:Flicker",
     "video_quality/face_presence": f"{_PACKAGE}.face_presence:FacePresence",
     "video_quality/duration_ratio": f"{_PACKAGE}.duration_ratio:DurationRatio",
+    **DISTRIBUTION_METRICS,
+    **PERCEPTUAL_METRICS,
 }
 
 EXTRACTORS = {
@@ -21,4 +34,8 @@ EXTRACTORS = {
     "video_quality/face_laplacian": f"{_PACKAGE}.laplacian:FaceLaplacian",
     "video_quality/frame_laplacian": f"{_PACKAGE}.laplacian:FrameLaplacian",
     "video_quality/frame_difference": f"{_PACKAGE}.difference:FrameDifference",
+    **DISTRIBUTION_EXTRACTORS,
+    **PERCEPTUAL_EXTRACTORS,
 }
+
+WEIGHTS = (*DISTRIBUTION_WEIGHTS, *PERCEPTUAL_WEIGHTS)

@@ -34,9 +34,9 @@ class _PairedFrames(PairExtractor):
     def measure(self) -> Measure:
         """Returns the function that compares two pictures."""
 
-    def begin(self, first: ClipInfo, second: ClipInfo) -> _Session:
+    def begin(self, first: ClipInfo, second: ClipInfo, upstream: PairUpstream) -> _Session:
         """Starts a pair."""
-        del first, second
+        del first, second, upstream
         return _Session(self.measure(), self.fps)
 
 

@@ -1,4 +1,4 @@
-"""Voice metrics: whose voice is heard (Resemblyzer), how clean it sounds (DNSMOS), and whether anyone speaks at all.
+"""Voice metrics: whose voice is heard (SIM-o, Resemblyzer), how it sounds (UTMOS, DNSMOS), whether anyone speaks.
 
 Only plain data lives here, so that importing the family loads no model library.
 """
@@ -13,12 +13,16 @@ METRICS: dict[str, str] = {
     "voice/dnsmos_bak": "vidchatbench_metrics.voice.quality:DnsmosBackground",
     "voice/dnsmos_ovr": "vidchatbench_metrics.voice.quality:DnsmosOverall",
     "voice/dnsmos_p808": "vidchatbench_metrics.voice.quality:DnsmosP808",
+    "voice/sim_o": "vidchatbench_metrics.voice.sim_o:SimO",
+    "voice/utmos": "vidchatbench_metrics.voice.utmos:Utmos",
 }
 
 EXTRACTORS: dict[str, str] = {
     "speech/silero": "vidchatbench_metrics.voice.speech:SileroSpeech",
     "voice/resemblyzer_embedding": "vidchatbench_metrics.voice.resemblyzer:ResemblyzerEmbedding",
     "voice/dnsmos_scores": "vidchatbench_metrics.voice.dnsmos:DnsmosScores",
+    "voice/wavlm_sv_embedding": "vidchatbench_metrics.voice.wavlm_sv:WavlmSpeakerEmbedding",
+    "voice/utmos_scores": "vidchatbench_metrics.voice.utmos_scores:UtmosScores",
 }
 
 _DNS_CHALLENGE = "https://raw.githubusercontent.com/microsoft/DNS-Challenge/master/DNSMOS/DNSMOS"
@@ -74,5 +78,30 @@ WEIGHTS: tuple[WeightSpec, ...] = (
         license=_DNS_LICENSE,
         commercial_use=True,
         origin="Microsoft, DNS Challenge; trained on crowdsourced ITU-T P.808 ratings of noise-suppressed speech",
+    ),
+    WeightSpec(
+        name="wavlm_large_finetune",
+        file_name="wavlm_large_finetune.pth",
+        # Not published by its authors; ten public projects pin this hash, two of them for the authors' own address.
+        sha256="51f07e3b94d9e0262a6a675ef5a087be3dd09e8c62e9d886827f44f82fe7f94b",
+        size=1_301_926_579,
+        urls=(
+            "https://huggingface.co/subatomicseer/wavlm-large-sv-ckpts/resolve/main/wavlm_large_finetune.pth",
+            "https://huggingface.co/k2-fsa/TTS_eval_models/resolve/main/speaker_similarity/wavlm_large_finetune.pth",
+            "https://huggingface.co/popsoda2002/seedtts-wavlm-sim/resolve/main/wavlm_large_finetune.pth",
+        ),
+        license="CC BY-SA 3.0: commercial use permitted, share alike (licence file of microsoft/UniSpeech)",
+        commercial_use=True,
+        origin="Microsoft, UniSpeech; WavLM-large with ECAPA-TDNN, fine-tuned on VoxCeleb2; EER on VoxCeleb1-O 0.431 %",
+    ),
+    WeightSpec(
+        name="utmos22_strong",
+        file_name="utmos22_strong_step7459_v1.pt",
+        sha256="38aa51ab79e2a4e09a1449758a4b37e9cbb2e8235a49662a732d33a9ba1e9bff",
+        size=None,
+        urls=("https://github.com/tarepan/SpeechMOS/releases/download/v1.0.0/utmos22_strong_step7459_v1.pt",),
+        license="MIT",
+        commercial_use=True,
+        origin="Saruwatari lab, University of Tokyo, converted by tarepan; wav2vec 2.0 base fine-tuned on BVCC ratings",
     ),
 )

@@ -1,0 +1,243 @@
+"""Lip sync error by SyncNet: confidence (LSE-C), distance (LSE-D) and offset of the responder's face and voice."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidchatbench.api import (
+    ExtractorSpec,
+    Feature,
+    Metric,
+    MetricCard,
+    Need,
+    Role,
+    Sample,
+    Score,
+    load_card,
+)
+from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summarise
+from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW, weight_of
+from vidchatbench_metrics.voice.gate import lacks_speech, speech_of, speech_seconds
+
+LEAST_COVERAGE = 0.5
+"""Share of frames that must show the responder's face."""
+
+LEAST_SECONDS = 1.0
+"""Seconds that face and sound must have in common."""
+
+TRACKS_IN_DETAIL = 4
+
+_FPS = 25
+_SAMPLES_PER_FRAME = 640
+# Segments are stored in float32; a tenth of a millisecond is more than they can be off.
+_ROUNDING = 1e-4
+
+
+class _SyncMetric(Metric):
+    """What the eight metrics share.
+
+    Parameters:
+        network: ``syncnet_v2``, or ``sha256:<64 hex>`` for any state dict of that network in the weights mirror.
+
+    Class attributes:
+        crop: The crops that are looked at, see :class:`vidchatbench_metrics.av_sync.picture.SyncNetPicture`.
+        speech_only: Whether only windows within the candidate's speech count.
+    """
+
+    defaults = {"network": "syncnet_v2"}
+    crop: ClassVar[str] = "lossless"
+    speech_only: ClassVar[bool] = False
+
+    @staticmethod
+    @abstractmethod
+    def value(lse: Lse) -> float:
+        """Returns the metric's number."""
+
+    def make_card(self) -> MetricCard:
+        """Returns the card; another network is another protocol."""
+        network = str(self.params["network"])
+        if network in NETWORKS:
+            return self.default_card
+        weight = weight_of(network)
+        card = self.default_card
+        if not weight.startswith("sha256:"):
+            raise ValueError(
+                f"{card.id} has no network {network!r}; use {', '.join(NETWORKS)} or sha256:<64 hex digits>"
+            )
+        name = f"net-{weight.removeprefix('sha256:')[:12]}"
+        return card.vary(
+            protocol=card.protocol.replace("-v1", f"-{name}-v1"),
+            protocol_text=card.protocol_text.replace("syncnet_v2", name),
+            weights=(weight, *card.weights[1:]),
+            weights_license="unknown, the network was named by its hash",
+            commercial_use=False,
+        )
+
+    def needs(self) -> tuple[Need, ...]:
+        """Embeddings of the candidate's picture and of its sound, and where it speaks if that matters."""
+        network = self.params["network"]
+        picture = ExtractorSpec.of("av_sync/syncnet_picture", crop=self.crop, network=network)
+        sound = ExtractorSpec.of("av_sync/syncnet_sound", network=network)
+        needs = (Need("picture", picture, (Role.CANDIDATE,)), Need("sound", sound, (Role.CANDIDATE,)))
+        return (*needs, speech_of(Role.CANDIDATE)) if self.speech_only else needs
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Scores the responder's track; other faces are recorded beside it."""
+        del sample
+        picture, sound = features["picture"], features["sound"]
+        primary, tracks = picture.meta["primary"], int(picture.number("tracks"))
+        frames = int(picture.number("frames"))
+        spoken = features["candidate_speech"] if self.speech_only else None
+        if spoken is not None and (reason := lacks_speech(speech_seconds(spoken))):
+            return Score.invalid(reason, speech_seconds=speech_seconds(spoken), tracks=tracks)
+        if primary is None:
+            return Score.invalid("the responder's face is in no track that is long and large enough", tracks=tracks)
+        shown = int(np.count_nonzero(picture["track"] == primary)) + PICTURE_WINDOW - 1
+        coverage = shown / frames
+        if coverage < LEAST_COVERAGE:
+            return Score.invalid(
+                f"the responder's face was followed through {shown} of {frames} frames; at least half is needed",
+                tracks=tracks,
+                coverage=coverage,
+            )
+        count, common = _windows(picture, sound, int(primary))
+        if common < LEAST_SECONDS:
+            return Score.invalid(f"face and sound have {common:.2f} s in common; 1 s is needed", coverage=coverage)
+        distances, starts = _distances(picture, sound, int(primary), count)
+        if spoken is not None:
+            distances = distances[_in_speech(starts, spoken)]
+            if len(distances) == 0:
+                return Score.invalid("no 0.2 s of the responder's face lie within speech", coverage=coverage)
+        lse = summarise(distances)
+        details: dict[str, float | int] = {
+            "offset": lse.offset,
+            "distance": lse.distance,
+            "confidence": lse.confidence,
+            "scored_seconds": len(distances) / _FPS,
+            "coverage": coverage,
+            "tracks": tracks,
+        }
+        others = {} if spoken is not None else self._tracks(picture, sound)
+        return Score.ok(self.value(lse), **details, **others)
+
+    def _tracks(self, picture: Feature, sound: Feature) -> dict[str, float]:
+        """Returns the number of each of the longest tracks, where there are several."""
+        numbers, lengths = np.unique(picture["track"], return_counts=True)
+        if len(numbers) < 2:  # noqa: PLR2004 - a single track is the score itself
+            return {}
+        longest = numbers[np.argsort(-lengths, kind="stable")][:TRACKS_IN_DETAIL]
+        found: dict[str, float] = {}
+        for number in sorted(int(number) for number in longest):
+            count, _ = _windows(picture, sound, number)
+            if count > 0:
+                found[f"track{number}"] = self.value(summarise(_distances(picture, sound, number, count)[0]))
+        return found
+
+
+class _Confidence(_SyncMetric):
+    @staticmethod
+    def value(lse: Lse) -> float:
+        """The confidence."""
+        return lse.confidence
+
+
+class _Distance(_SyncMetric):
+    @staticmethod
+    def value(lse: Lse) -> float:
+        """The distance."""
+        return lse.distance
+
+
+class _Offset(_SyncMetric):
+    @staticmethod
+    def value(lse: Lse) -> float:
+        """The size of the offset; its sign is in the details."""
+        return float(abs(lse.offset))
+
+
+class Confidence(_Confidence):
+    """LSE-C over the whole clip, the paper's ``Sync_conf``: 0 or more, higher is better."""
+
+    default_card = load_card(__package__, "lse_c.toml")
+
+
+class Distance(_Distance):
+    """LSE-D over the whole clip: 0 or more, lower is better."""
+
+    default_card = load_card(__package__, "lse_d.toml")
+
+
+class Offset(_Offset):
+    """Frames by which voice and lips are apart: 0 to 15, lower is better."""
+
+    default_card = load_card(__package__, "offset.toml")
+
+
+class ConfidenceSgc(_Confidence):
+    """LSE-C with the constants of SyncNet's own pipeline."""
+
+    default_card = load_card(__package__, "lse_c_sgc.toml")
+    crop = "sgc"
+
+
+class DistanceSgc(_Distance):
+    """LSE-D with the constants of SyncNet's own pipeline."""
+
+    default_card = load_card(__package__, "lse_d_sgc.toml")
+    crop = "sgc"
+
+
+class OffsetSgc(_Offset):
+    """Frames by which voice and lips are apart, with the constants of SyncNet's own pipeline."""
+
+    default_card = load_card(__package__, "offset_sgc.toml")
+    crop = "sgc"
+
+
+class ConfidenceInSpeech(_Confidence):
+    """LSE-C where the candidate speaks."""
+
+    default_card = load_card(__package__, "lse_c_speech.toml")
+    speech_only = True
+
+
+class DistanceInSpeech(_Distance):
+    """LSE-D where the candidate speaks."""
+
+    default_card = load_card(__package__, "lse_d_speech.toml")
+    speech_only = True
+
+
+def _windows(picture: Feature, sound: Feature, track: int) -> tuple[int, float]:
+    """Returns how many windows of a track count, and the seconds that track and sound have in common.
+
+    As in the reference, which cuts the sound to the track: the shorter of the two in frames, less 5.
+    """
+    starts = picture["frame"][picture["track"] == track]
+    shown = len(starts) + PICTURE_WINDOW - 1
+    heard = int(sound.number("samples")) // _SAMPLES_PER_FRAME - int(starts[0])
+    common = max(0, min(shown, heard))
+    return common - PICTURE_WINDOW, common / _FPS
+
+
+def _distances(
+    picture: Feature, sound: Feature, track: int, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    rows = picture["track"] == track
+    starts = picture["frame"][rows][:count]
+    first = int(starts[0])
+    return shifted_distances(picture["embedding"][rows][:count], sound["embedding"][first : first + count]), starts
+
+
+def _in_speech(starts: NDArray[np.int32], speech: Feature) -> NDArray[np.bool_]:
+    """Returns which windows lie within a segment of speech from beginning to end."""
+    begin = starts.astype(np.float64) / _FPS
+    end = begin + PICTURE_WINDOW / _FPS
+    segments = speech["segments"].astype(np.float64).reshape(-1, 2)
+    inside = (begin[:, None] >= segments[:, 0] - _ROUNDING) & (end[:, None] <= segments[:, 1] + _ROUNDING)
+    return np.asarray(inside.any(axis=1), np.bool_)

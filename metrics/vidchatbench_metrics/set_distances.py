@@ -1,0 +1,369 @@
+"""Distances between two sets of feature rows: Fréchet, and the maximum mean discrepancy of two kernels.
+
+Each class fulfils :class:`vidchatbench.api.SetDistance`. Intervals, floors and tests ask for many selections of the
+same samples, so what the selections share is computed once: sums of outer products for the Fréchet distance, sums of
+the kernel over every pair of samples for the others. All arithmetic is in float64. A distance does not depend on the
+order in which the positions of a selection are given.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidchatbench.api import Array
+
+Positions = NDArray[np.intp]
+Matrix = NDArray[np.float64]
+
+BLOCK_ROWS = 1024
+"""Rows of one side whose kernel values with all rows of the other are in memory at once."""
+
+
+class _Rows:
+    """The rows of all samples of one side, one below the other.
+
+    Args:
+        samples: Rows of each sample, each of shape (n, d), n >= 1.
+    """
+
+    def __init__(self, samples: Sequence[Array]) -> None:
+        if not samples:
+            raise ValueError("a set needs at least one sample")
+        for sample in samples:
+            if sample.ndim != 2 or len(sample) == 0:  # noqa: PLR2004 - rows and columns
+                raise ValueError(f"a sample must have the shape (n, d) with n >= 1, not {sample.shape}")
+        self.values: Matrix = np.concatenate([np.asarray(sample, np.float64) for sample in samples])
+        if not np.isfinite(self.values).all():
+            raise ValueError("a row holds a NaN or an infinity")
+        self.counts: Positions = np.array([len(sample) for sample in samples], np.intp)
+        self.starts: Positions = np.cumsum(self.counts) - self.counts
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def positions(self, selected: Positions) -> Positions:
+        """Returns the selected positions in ascending order, on which no distance depends.
+
+        Raises:
+            ValueError: If none is selected, one twice, or one that does not exist.
+        """
+        ordered = np.sort(np.asarray(selected, np.intp))
+        if len(ordered) == 0:
+            raise ValueError("a distance needs at least one sample on each side")
+        if ordered[0] < 0 or ordered[-1] >= len(self) or (np.diff(ordered) == 0).any():
+            raise ValueError(f"positions must be different and lie in 0..{len(self) - 1}")
+        return ordered
+
+    def of(self, ordered: Positions) -> Matrix:
+        """Returns the rows of the samples at the given positions."""
+        chosen = np.zeros(len(self), np.bool_)
+        chosen[ordered] = True
+        return self.values[np.repeat(chosen, self.counts)]
+
+    def others(self, ordered: Positions) -> Positions:
+        """Returns all other positions, in ascending order."""
+        rest = np.ones(len(self), np.bool_)
+        rest[ordered] = False
+        return np.flatnonzero(rest)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Mean (d,), trace of the covariance, and a matrix F (d, r) with F F' equal to the covariance."""
+
+    mean: Matrix
+    trace: float
+    factor: Matrix
+
+
+class _Side:
+    """Means and covariances of selections of one side.
+
+    Args:
+        rows: The rows, from which a common centre has been subtracted so that sums do not cancel.
+        ddof: What is subtracted from the number of rows to divide by.
+    """
+
+    def __init__(self, rows: _Rows, ddof: int) -> None:
+        self._rows = rows
+        self._ddof = ddof
+        self._last: tuple[bytes, _Moments] | None = None
+
+    @cached_property
+    def _total(self) -> tuple[Matrix, Matrix]:
+        values = self._rows.values
+        return values.sum(axis=0), values.T @ values
+
+    def moments(self, selected: Positions) -> _Moments:
+        """Returns the moments of a selection; those of the last one are remembered."""
+        ordered = self._rows.positions(selected)
+        key = ordered.tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = (key, self._moments(ordered))
+        return self._last[1]
+
+    def _moments(self, ordered: Positions) -> _Moments:
+        count = int(self._rows.counts[ordered].sum())
+        divisor = count - self._ddof
+        if divisor < 1:
+            raise ValueError(
+                f"a covariance with ddof {self._ddof} needs {self._ddof + 1} rows, the selection has {count}"
+            )
+        if count <= self._rows.values.shape[1]:
+            values = self._rows.of(ordered)
+            mean = values.mean(axis=0)
+            deviations = (values - mean) / np.sqrt(divisor)
+            return _Moments(mean, float(np.square(deviations).sum()), deviations.T)
+        total, products = self._sums(ordered)
+        mean = total / count
+        covariance = (products - count * np.outer(mean, mean)) / divisor
+        return _Moments(mean, float(np.trace(covariance)), _root(covariance))
+
+    def _sums(self, ordered: Positions) -> tuple[Matrix, Matrix]:
+        removed = self._rows.others(ordered)
+        if self._rows.counts[removed].sum() >= self._rows.counts[ordered].sum():
+            values = self._rows.of(ordered)
+            return values.sum(axis=0), values.T @ values
+        total, products = self._total
+        if len(removed) == 0:
+            return total, products
+        values = self._rows.of(removed)
+        return total - values.sum(axis=0), products - values.T @ values
+
+
+class FrechetDistance:
+    """Fréchet distance of two Gaussians, ``|m1 - m2|^2 + tr S1 + tr S2 - 2 tr (S1 S2)^(1/2)``, 0 or more.
+
+    Dowson and Landau 1982, "The Fréchet distance between multivariate normal distributions". With ``S = F F'`` the last
+    trace is the sum of the singular values of ``F1' F2``, because their squares are the eigenvalues of ``S1 S2``; no
+    root of a matrix is taken, nothing complex arises, and a singular covariance needs no correction. With fewer rows
+    than columns F is made of the centred rows, so that the cost is that of the rows; else of the covariance.
+
+    Args:
+        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
+        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+        ddof: 1 for sample covariances, 0 for population covariances.
+
+    Raises:
+        ValueError: If a side has no samples, or rows have different widths or are not finite.
+    """
+
+    def __init__(self, candidates: Sequence[Array], references: Sequence[Array], ddof: int = 1) -> None:
+        first, second = _same_width(_Rows(candidates), _Rows(references))
+        centre = (first.values.sum(axis=0) + second.values.sum(axis=0)) / (len(first.values) + len(second.values))
+        first.values -= centre
+        second.values -= centre
+        self._candidates, self._references = _Side(first, ddof), _Side(second, ddof)
+
+    def between(self, candidates: Positions, references: Positions) -> float:
+        """Returns the distance of the selected samples, in squared units of the features.
+
+        Args:
+            candidates: Positions of the selected candidates, none twice.
+            references: Positions of the selected references, none twice.
+
+        Raises:
+            ValueError: If a selection is empty, names a sample twice or one that does not exist, or has too few rows
+                for a covariance.
+        """
+        one, two = self._candidates.moments(candidates), self._references.moments(references)
+        cross = float(np.linalg.svd(one.factor.T @ two.factor, compute_uv=False).sum())
+        apart = float(np.square(one.mean - two.mean).sum())
+        return max(0.0, apart + one.trace + two.trace - 2 * cross)
+
+
+class _KernelDistance(ABC):
+    """Sums of a kernel over every pair of samples; subclasses say which kernel and which estimator.
+
+    Args:
+        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
+        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+    """
+
+    def __init__(self, candidates: Sequence[Array], references: Sequence[Array]) -> None:
+        self._candidates, self._references = _same_width(_Rows(candidates), _Rows(references))
+        self._within_candidates = self._block_sums(self._candidates, self._candidates)
+        self._within_references = self._block_sums(self._references, self._references)
+        self._across = self._block_sums(self._candidates, self._references)
+
+    @abstractmethod
+    def _kernel(self, first: Matrix, second: Matrix) -> Matrix:
+        """Kernel of each row of one matrix with each row of another: (n, d), (m, d) -> (n, m)."""
+
+    def _block_sums(self, first: _Rows, second: _Rows) -> Matrix:
+        # One entry per pair of samples. Within one side the matrix is symmetric: half of it is copied.
+        same = first is second
+        sums = np.empty((len(first), len(second)))
+        at = 0
+        while at < len(first):
+            after = max(at + 1, int(np.searchsorted(first.starts, first.starts[at] + BLOCK_ROWS)))
+            block = slice(first.starts[at], first.starts[after - 1] + first.counts[after - 1])
+            begin = at if same else 0
+            values = self._kernel(first.values[block], second.values[second.starts[begin] :])
+            by_column = np.add.reduceat(values, second.starts[begin:] - second.starts[begin], axis=1)
+            sums[at:after, begin:] = np.add.reduceat(by_column, first.starts[at:after] - first.starts[at], axis=0)
+            if same:
+                sums[after:, at:after] = sums[at:after, after:].T
+            at = after
+        return sums
+
+
+class PolynomialMmd(_KernelDistance):
+    """Squared maximum mean discrepancy with the kernel ``(gamma x.y + coef0)^degree``: KID's and KVD's distance.
+
+    Binkowski et al. 2018, "Demystifying MMD GANs". The unbiased estimate (U-statistic) over all rows, not over random
+    subsets: exact, without a seed, and of less variance. It can be slightly below 0 where the sets are alike.
+
+    The estimate is unbiased for rows drawn independently. Rows of one sample (frames of one clip) are not:
+    ``same_sample=False`` leaves every pair of rows of one sample out, and is then unbiased for samples drawn
+    independently. With one row per sample both are the same.
+
+    Args:
+        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
+        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+        degree: Power, 1 or more.
+        gamma: Factor of the scalar product; ``None`` for ``1 / d``.
+        coef0: What is added to it.
+        same_sample: Whether two different rows of one sample count as a pair of their side.
+
+    Raises:
+        ValueError: If a side has no samples, or rows have different widths or are not finite.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Array],
+        references: Sequence[Array],
+        degree: int = 3,
+        gamma: float | None = None,
+        coef0: float = 1.0,
+        *,
+        same_sample: bool = True,
+    ) -> None:
+        if degree < 1:
+            raise ValueError(f"the degree must be 1 or more, not {degree}")
+        self._degree, self._gamma, self._coef0 = degree, gamma, coef0
+        super().__init__(candidates, references)
+        for rows, sums in (
+            (self._candidates, self._within_candidates),
+            (self._references, self._within_references),
+        ):
+            diagonal = np.einsum("ij,ij->i", rows.values, rows.values) * self._scale_of(rows.values.shape[1])
+            own = np.add.reduceat(self._power(diagonal + coef0), rows.starts)
+            np.fill_diagonal(sums, np.diagonal(sums) - own if same_sample else 0.0)
+        self._same_sample = same_sample
+
+    def between(self, candidates: Positions, references: Positions) -> float:
+        """Returns the squared discrepancy of the selected samples.
+
+        Args:
+            candidates: Positions of the selected candidates, none twice.
+            references: Positions of the selected references, none twice.
+
+        Raises:
+            ValueError: If a selection is empty, names a sample twice or one that does not exist, or has not one pair.
+        """
+        first, second = self._candidates.positions(candidates), self._references.positions(references)
+        within = self._mean(self._candidates, self._within_candidates, first)
+        within += self._mean(self._references, self._within_references, second)
+        rows = int(self._candidates.counts[first].sum()) * int(self._references.counts[second].sum())
+        return within - 2 * float(self._across[np.ix_(first, second)].sum()) / rows
+
+    def _mean(self, rows: _Rows, sums: Matrix, ordered: Positions) -> float:
+        counts = rows.counts[ordered]
+        left_out = counts if self._same_sample else counts**2
+        pairs = int(counts.sum()) ** 2 - int(left_out.sum())
+        if pairs == 0:
+            raise ValueError("the unbiased estimate needs at least one pair on each side: select more samples")
+        return float(sums[np.ix_(ordered, ordered)].sum()) / pairs
+
+    def _scale_of(self, width: int) -> float:
+        return 1 / width if self._gamma is None else self._gamma
+
+    def _kernel(self, first: Matrix, second: Matrix) -> Matrix:
+        values: Matrix = first @ second.T
+        values *= self._scale_of(first.shape[1])
+        values += self._coef0
+        return self._power(values)
+
+    def _power(self, base: Matrix) -> Matrix:
+        # Repeated multiplication: numpy's general power takes some twenty times as long.
+        power = base.copy()
+        for _ in range(self._degree - 1):
+            power *= base
+        return power
+
+
+class GaussianMmd(_KernelDistance):
+    """Squared maximum mean discrepancy with the kernel ``exp(-|x - y|^2 / (2 sigma^2))``, times ``scale``: CMMD's.
+
+    Jayasumana et al. 2024, "Rethinking FID: Towards a Better Evaluation Metric for Image Generation": the estimate of
+    least variance, which counts each row with itself and is therefore 0 or more, with a small bias.
+
+    Args:
+        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
+        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+        sigma: Width of the kernel, in units of the features.
+        scale: Factor of the result.
+
+    Raises:
+        ValueError: If a side has no samples, rows have different widths or are not finite, or sigma is not positive.
+    """
+
+    def __init__(
+        self, candidates: Sequence[Array], references: Sequence[Array], sigma: float = 10.0, scale: float = 1000.0
+    ) -> None:
+        if sigma <= 0:
+            raise ValueError(f"sigma must be positive, not {sigma}")
+        self._sigma, self._scale = sigma, scale
+        super().__init__(candidates, references)
+
+    def between(self, candidates: Positions, references: Positions) -> float:
+        """Returns ``scale`` times the squared discrepancy of the selected samples, 0 or more.
+
+        Args:
+            candidates: Positions of the selected candidates, none twice.
+            references: Positions of the selected references, none twice.
+
+        Raises:
+            ValueError: If a selection is empty, names a sample twice or one that does not exist.
+        """
+        first, second = self._candidates.positions(candidates), self._references.positions(references)
+        n, m = int(self._candidates.counts[first].sum()), int(self._references.counts[second].sum())
+        within = float(self._within_candidates[np.ix_(first, first)].sum()) / n**2
+        within += float(self._within_references[np.ix_(second, second)].sum()) / m**2
+        across = float(self._across[np.ix_(first, second)].sum()) / (n * m)
+        return max(0.0, self._scale * (within - 2 * across))
+
+    def _kernel(self, first: Matrix, second: Matrix) -> Matrix:
+        # |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, all of it in one matrix
+        values: Matrix = first @ second.T
+        values *= -2
+        values += np.einsum("ij,ij->i", first, first)[:, None]
+        values += np.einsum("ij,ij->i", second, second)
+        np.maximum(values, 0.0, out=values)
+        values /= -2 * self._sigma**2
+        return np.exp(values, out=values)
+
+
+def _same_width(first: _Rows, second: _Rows) -> tuple[_Rows, _Rows]:
+    widths = first.values.shape[1], second.values.shape[1]
+    if widths[0] != widths[1]:
+        raise ValueError(f"candidates have {widths[0]} columns, references {widths[1]}")
+    return first, second
+
+
+def _root(covariance: Matrix) -> Matrix:
+    try:
+        root: Matrix = np.linalg.cholesky(covariance).astype(np.float64, copy=False)
+    except np.linalg.LinAlgError:
+        # A singular one, as with a feature that never changes, has a root all the same.
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return root

@@ -1,0 +1,214 @@
+"""``video_quality/fid``, ``/fvd``, ``/cmmd`` and their kin: how far the replies, as a set, are from the real ones."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from vidchatbench.api import (
+    Array,
+    ExtractorSpec,
+    Feature,
+    MetricCard,
+    Need,
+    Param,
+    Role,
+    Score,
+    SetDistance,
+    SetItem,
+    SetMetric,
+    load_card,
+)
+from vidchatbench_metrics.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
+from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
+from vidchatbench_metrics.video_quality.networks import BY_HASH
+
+SHORTEST = 1.0
+"""Seconds that a clip must last."""
+
+LEAST_COVERAGE = 0.5
+"""Share of the sixteen frames that must show the responder's face."""
+
+CMMD_SIGMA = 10.0
+CMMD_SCALE = 1000.0
+
+_HASH_SHOWN = 12
+
+
+class _Distribution(SetMetric):
+    """Rows of candidate and reference from one extractor of single clips.
+
+    Parameters:
+        network: The official network by its short name, or ``sha256:<64 hex>`` for any other of that interface whose
+            file lies in the weights mirror.
+    """
+
+    extractor: ClassVar[str]
+    extractor_params: ClassVar[Mapping[str, Param]] = {}
+
+    def make_card(self) -> MetricCard:
+        """Returns the card; another network is another protocol."""
+        official, network = str(self.defaults["network"]), str(self.params["network"])
+        if network == official:
+            return self.default_card
+        if not re.fullmatch(f"{BY_HASH}[0-9a-f]{{64}}", network):
+            raise ValueError(
+                f"{self.default_card.id} has no network {network!r}; use {official} or sha256:<64 hex digits>"
+            )
+        card, name = self.default_card, network.replace(":", "-")[: len(BY_HASH) + _HASH_SHOWN]
+        return card.vary(
+            protocol=card.protocol.replace(official, name),
+            protocol_text=card.protocol_text.replace(official, name),
+            weights=(network, *card.weights[1:]),
+            weights_license="unknown, the network was named by its hash",
+            commercial_use=False,
+        )
+
+    def needs(self) -> tuple[Need, ...]:
+        """The same features of both sides."""
+        spec = ExtractorSpec.of(self.extractor, network=self.params["network"], **self.extractor_params)
+        return (Need("candidate", spec, (Role.CANDIDATE,)), Need("reference", spec, (Role.REFERENCE,)))
+
+    def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
+        """Returns the rows of both sides; a reference that cannot give them is not the submission's fault."""
+        candidate, reference = features["candidate"], features["reference"]
+        problem = self.problem(reference)
+        if problem is not None:
+            return Score.not_applicable(f"the real reply {problem}")
+        problem = self.problem(candidate)
+        frames = int(candidate.number("frames"))
+        if problem is not None:
+            return Score.invalid(f"the reply {problem}", frames=frames)
+        rows, reference_rows = candidate["embedding"], reference["embedding"]
+        return SetItem(
+            rows, reference_rows, {"frames": frames, "rows": len(rows), "reference_rows": len(reference_rows)}
+        )
+
+    def problem(self, feature: Feature) -> str | None:
+        """Says why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""
+        seconds = feature.number("frames") / FPS
+        return f"lasts {seconds:.2f} s; {SHORTEST:g} s is needed" if seconds < SHORTEST else None
+
+    @abstractmethod
+    def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> SetDistance:
+        """Prepares the distance; see :class:`vidchatbench.api.SetMetric`."""
+
+
+class _Frechet(_Distribution):
+    """Fréchet distance of sample covariances."""
+
+    ddof: ClassVar[int] = 1
+
+    def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> FrechetDistance:
+        """Prepares the Fréchet distance."""
+        return FrechetDistance(candidates, references, ddof=self.ddof)
+
+
+class _Kernel(_Distribution):
+    """Unbiased squared maximum mean discrepancy with the kernel ``(x.y / d + 1)^3``."""
+
+    def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> PolynomialMmd:
+        """Prepares the kernel distance; frames of one clip are no independent draws, hence no pairs."""
+        return PolynomialMmd(candidates, references, degree=3, gamma=None, coef0=1.0, same_sample=False)
+
+
+class _Faces(_Distribution):
+    """Rows of the responder's face only."""
+
+    extractor = "video_quality/inception_faces"
+    defaults = {"network": "pt-inception"}
+
+    def problem(self, feature: Feature) -> str | None:
+        """Names a clip that is too short, or shows the face in under half of the frames looked at."""
+        short = super().problem(feature)
+        rows, chosen = len(feature["embedding"]), int(feature.number("chosen"))
+        if short is not None or rows >= LEAST_COVERAGE * chosen:
+            return short
+        return f"shows the responder's face in {rows} of {chosen} frames; at least half is needed"
+
+
+class _Motion(_Distribution):
+    """One row per clip, of sixteen frames from its beginning."""
+
+    extractor = "video_quality/i3d_clip"
+    defaults = {"network": "i3d-sgv"}
+    extractor_params = {"every": 1}
+
+    def problem(self, feature: Feature) -> str | None:
+        """Names a clip that is too short for the frames that are spanned."""
+        short = super().problem(feature)
+        needed = FRAMES_PER_CLIP * int(self.extractor_params["every"] or 1)
+        frames = int(feature.number("frames"))
+        if short is not None or frames >= needed:
+            return short
+        return f"lasts {frames / FPS:.2f} s; {needed / FPS:.2f} s is needed"
+
+
+class Fid(_Frechet):
+    """Fréchet Inception distance of frames, lower is better."""
+
+    default_card = load_card(__package__, "fid.toml")
+    defaults = {"network": "pt-inception"}
+    extractor = "video_quality/inception_frames"
+
+
+class Kid(_Kernel):
+    """Kernel Inception distance of frames, lower is better."""
+
+    default_card = load_card(__package__, "kid.toml")
+    defaults = {"network": "pt-inception"}
+    extractor = "video_quality/inception_frames"
+
+
+class FidFace(_Faces, _Frechet):
+    """Fréchet Inception distance of the responder's face, lower is better."""
+
+    default_card = load_card(__package__, "fid_face.toml")
+
+
+class KidFace(_Faces, _Kernel):
+    """Kernel Inception distance of the responder's face, lower is better."""
+
+    default_card = load_card(__package__, "kid_face.toml")
+
+
+class Fvd(_Motion, _Frechet):
+    """Fréchet video distance of the first 16 frames, lower is better."""
+
+    default_card = load_card(__package__, "fvd.toml")
+    ddof = 0
+
+
+class Kvd(_Motion, _Kernel):
+    """Kernel video distance of the first 16 frames, lower is better."""
+
+    default_card = load_card(__package__, "kvd.toml")
+
+
+class Fvd128(_Motion, _Frechet):
+    """Fréchet video distance of every 8th of the first 128 frames, lower is better."""
+
+    default_card = load_card(__package__, "fvd_128f.toml")
+    extractor_params = {"every": 8}
+    ddof = 0
+
+
+class Kvd128(_Motion, _Kernel):
+    """Kernel video distance of every 8th of the first 128 frames, lower is better."""
+
+    default_card = load_card(__package__, "kvd_128f.toml")
+    extractor_params = {"every": 8}
+
+
+class Cmmd(_Distribution):
+    """CLIP maximum mean discrepancy of frames, lower is better."""
+
+    default_card = load_card(__package__, "cmmd.toml")
+    defaults = {"network": "clip-vit-l14-336"}
+    extractor = "video_quality/clip_image_frames"
+
+    def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> GaussianMmd:
+        """Prepares the kernel distance."""
+        return GaussianMmd(candidates, references, sigma=CMMD_SIGMA, scale=CMMD_SCALE)

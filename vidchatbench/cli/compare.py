@@ -1,0 +1,92 @@
+"""``vidchatbench compare``: which system is better, by how much, and what could have gone unnoticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vidchatbench.results.comparison import ComparedMetric, Comparison
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("compare")(compare)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders of `evaluate`.")],
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    set_draws: Annotated[int, typer.Option(help="Most exchanges for metrics of sets, which cost seconds each.")] = 999,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison on stdout.")] = False,
+) -> None:
+    """Compares systems on the same samples: difference, 95 % interval, adjusted p-value, verdict.
+
+    p-values are of a paired permutation test over identities, adjusted by Holm for every metric and pair shown. Runs of
+    another manifest, suite or protocol are refused.
+
+    Example: vidchatbench compare run_ours/ run_theirs/
+    """
+    from vidchatbench import paths  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.features.store import FeatureStore  # noqa: PLC0415
+    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.results.comparison import compare_runs  # noqa: PLC0415
+
+    store = FeatureStore(paths.feature_root())
+    with interruptible():
+        found = compare_runs(runs, catalogue=load_catalogue(), load=store.load, seed=seed, set_draws=set_draws)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    _print(stderr_console(), found)
+
+
+def _print(console: Console, found: Comparison) -> None:
+    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+
+    title = (
+        f"{' , '.join(found.systems)} on {found.benchmark.name} {found.benchmark.version} "
+        f"({found.benchmark.n_samples} samples), suite {found.suite.name}"
+    ).replace(" ,", ",")
+    columns = ("metric", "first", "second", "difference", "95 % interval", "p (Holm)", "n", "verdict")
+    rows = [row for metric in found.metrics for row in _rows(metric)]
+    print_table(console, title, columns, rows, whole=("metric", "difference", "95 % interval", "p (Holm)", "n"))
+
+    def say(text: str, style: str = "dim") -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
+    say("difference: first minus second, over the samples that both have; n: samples (identities)")
+    say(f"p: paired permutation over identities, adjusted by Holm for {len(rows)} comparisons; significant under 0.05")
+    for metric in found.metrics:
+        say(f"  {metric.id}{f' ({metric.unit})' if metric.unit else ''}: {metric.protocol}")
+    for item in found.left_out:
+        say(f"not compared: {item.id} ({item.reason})", "yellow")
+
+
+def _rows(metric: ComparedMetric) -> list[tuple[str, ...]]:
+    from vidchatbench.cli.output import format_value  # noqa: PLC0415
+
+    values = {value.system: value.value for value in metric.values}
+    rows: list[tuple[str, ...]] = []
+    for pair in metric.pairs:
+        shown = ["–" if (v := values[name]) is None else format_value(v) for name in (pair.first, pair.second)]
+        low_high = "–" if pair.ci95 is None else f"{format_value(pair.ci95[0])} … {format_value(pair.ci95[1])}"
+        arrow = "↑" if metric.direction == "higher" else "↓"
+        rows.append(
+            (
+                f"{metric.id} {arrow}",
+                f"{pair.first} {shown[0]}",
+                f"{pair.second} {shown[1]}",
+                f"{pair.difference:+.4g}",
+                low_high,
+                f"{pair.p_holm:.4f}" if pair.p_holm >= 0.0001 else "< 0.0001",  # noqa: PLR2004
+                f"{pair.n} ({pair.clusters})",
+                pair.verdict,
+            )
+        )
+    return rows
