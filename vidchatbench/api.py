@@ -21,6 +21,7 @@ from vidchatbench.contract.extractors import (
 from vidchatbench.contract.features import Array, ExtractorSpec, Feature, Need, Param, as_array
 from vidchatbench.contract.metrics import Metric, SetDistance, SetItem, SetMetric
 from vidchatbench.contract.plugins import PackageFile, Plugin, Suite, SuiteEntry, WeightSpec
+from vidchatbench.contract.sample_extractors import Content, Refusal, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.contract.samples import Role, Sample, Side
 from vidchatbench.contract.scores import Score, Status
 from vidchatbench.errors import MediaError
@@ -31,6 +32,7 @@ __all__ = [
     "Audio",
     "AudioExtractor",
     "ClipInfo",
+    "Content",
     "Dimension",
     "Extractor",
     "ExtractorContext",
@@ -48,8 +50,12 @@ __all__ = [
     "PairSession",
     "Param",
     "Plugin",
+    "Refusal",
     "Role",
     "Sample",
+    "SampleExtractor",
+    "SampleInput",
+    "SampleNotes",
     "Score",
     "SetDistance",
     "SetItem",
