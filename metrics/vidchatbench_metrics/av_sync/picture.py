@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Mapping
 
@@ -77,6 +78,7 @@ class SyncNetPicture(FrameExtractor):
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
+        importlib.import_module("cv2")
         self._network = PictureNetwork(load_network(context.weights[self.weights[0]]), context.device)
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _Session:

@@ -55,6 +55,7 @@ class SyncNetSound(AudioExtractor):
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
+        importlib.import_module("python_speech_features")
         self._network = SoundNetwork(load_network(context.weights[self.weights[0]]), context.device)
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
