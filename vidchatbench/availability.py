@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vidchatbench.contract.extractors import Extractor
 from vidchatbench.contract.features import ExtractorSpec
 from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.sample_extractors import SampleExtractor
 from vidchatbench.engine.isolation import Failure, attempt
 from vidchatbench.errors import UsageError, WeightsError
 from vidchatbench.plugins import Catalogue
@@ -78,5 +79,6 @@ def _with_upstream(spec: ExtractorSpec, catalogue: Catalogue, below: tuple[Extra
         raise UsageError(f"extractor {spec.id!r} requires itself")
     extractor = catalogue.extractor(spec)
     yield extractor
-    for required in extractor.requires.values():
+    read = tuple(need.extractor for need in extractor.reads()) if isinstance(extractor, SampleExtractor) else ()
+    for required in (*extractor.requires.values(), *read):
         yield from _with_upstream(required, catalogue, (*below, spec))

@@ -15,8 +15,8 @@ PACKAGES = (ROOT / "vidchatbench", ROOT / "metrics" / "vidchatbench_metrics")
 MAX_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 8
-# A parameter of a command is an option of the command line; `evaluate` has ten by design.
-MAX_OPTIONS = 10
+# A parameter of a command is an option of the command line; `evaluate` has thirteen by design.
+MAX_OPTIONS = 13
 MIN_DOCUMENTED = 0.95
 BROAD_EXCEPT_ALLOWED = ("vidchatbench/plugins.py", "vidchatbench/engine/isolation.py")
 PRINT_ALLOWED = "vidchatbench/cli/"

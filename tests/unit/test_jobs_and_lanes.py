@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +17,7 @@ import av
 import numpy as np
 import pytest
 
+from vidchatbench.contract.cards import Dimension, MetricCard
 from vidchatbench.contract.extractors import (
     Audio,
     AudioExtractor,
@@ -30,17 +31,22 @@ from vidchatbench.contract.extractors import (
     Timeline,
     TimelineSession,
 )
-from vidchatbench.contract.features import ExtractorSpec, Feature
+from vidchatbench.contract.features import ExtractorSpec, Feature, Need
+from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.samples import Role, Sample, Side
+from vidchatbench.contract.scores import Score
 from vidchatbench.engine import worker as worker_module
 from vidchatbench.engine.decode_pass import DecodePass, PassReport
 from vidchatbench.engine.isolation import Blame, Failure, attempt
-from vidchatbench.engine.jobs import MOST_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs
+from vidchatbench.engine.jobs import MOST_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs, side_name
 from vidchatbench.engine.lanes import MOST_HELD, ClosableTimeline, FrameLane, PairLane
+from vidchatbench.engine.plan import Plan, Planner
 from vidchatbench.engine.worker import Worker, WorkerSettings
 from vidchatbench.errors import MediaError
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.probe import MediaInfo, VideoInfo, probe
 from vidchatbench.plugins import Catalogue
+from vidchatbench.submission.check import Output
 
 MakeClip = Callable[..., Path]
 SPEC = ExtractorSpec.of("t/x")
@@ -171,6 +177,79 @@ def test_random_plans_keep_what_every_grouping_must_keep(seed: int) -> None:
     jobs = group_into_jobs(list(tasks.values()), sources(names))
     check_jobs(jobs, list(tasks.values()))
     assert jobs == group_into_jobs(list(tasks.values()), sources(names)), "the same plan gives the same jobs"
+
+
+def watching(one: str, two: str) -> Task:
+    """A pair that reads the track of either clip."""
+    upstream = {side_name(0, "track"): f"track({one})", side_name(1, "track"): f"track({two})"}
+    return Task(f"w({one},{two})", ExtractorSpec.of("t/w"), (one, two), upstream)
+
+
+def check_watching(jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
+    """What every grouping must keep where pairs read features, which may be extracted in several jobs."""
+    assert {task.key for job in jobs for task in job.tasks} == {task.key for task in tasks}
+    counted = Counter(task.key for job in jobs for task in job.tasks)
+    read = {key for task in tasks for key in task.upstream.values()}
+    assert all(count == 1 for key, count in counted.items() if key not in read), "only what is read is made twice"
+    for job in jobs:
+        assert any(not task.stored for task in job.tasks), "no job without work"
+        assert len(job.clips) <= MOST_CLIPS_IN_STEP
+        assert {clip.sha256 for clip in job.clips} == {sha for task in job.tasks for sha in task.media}
+        seen: set[str] = set()
+        for task in job.tasks:
+            assert task.key not in seen, "once a job is enough"
+            assert task.stored or set(task.upstream.values()) <= seen, f"{task.key} comes before what it reads"
+            seen.add(task.key)
+
+
+def test_a_pair_names_what_it_reads_by_side() -> None:
+    task = watching("a", "b")
+    assert task.upstream == {"0:track": "track(a)", "1:track": "track(b)"}
+    assert (task.upstream_of(0), task.upstream_of(1)) == ({"track": "track(a)"}, {"track": "track(b)"})
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("length", [MOST_CLIPS_IN_STEP, MOST_CLIPS_IN_STEP + 1, 30, 100])
+def test_a_cut_chain_has_on_both_sides_what_its_pairs_read(length: int, stored: bool) -> None:
+    names = [f"c{k:03d}" for k in range(length)]
+    tracks = [replace(single(name, "track"), stored=stored) for name in names]
+    tasks = [*tracks, *(watching(one, two) for one, two in itertools.pairwise(names))]
+    jobs = group_into_jobs(tasks, sources(names))
+    check_watching(jobs, tasks)
+    counted = Counter(task.key for job in jobs for task in job.tasks)
+    read = Counter(clip.sha256 for job in jobs for clip in job.clips)
+    assert all(counted[f"track({name})"] == read[name] for name in names), "a clip is never read for its track alone"
+    assert (sum(counted.values()) == len(tasks)) == (length <= MOST_CLIPS_IN_STEP)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_one_reference_watched_with_many_candidates_has_its_track_in_every_job(stored: bool) -> None:
+    names = [f"c{k:02d}" for k in range(30)]
+    tasks = [replace(single("reference", "track"), stored=stored), *(single(name, "track") for name in names)]
+    tasks += [watching(name, "reference") for name in names]
+    jobs = group_into_jobs(tasks, sources([*names, "reference"]))
+    check_watching(jobs, tasks)
+    assert len(jobs) > 3
+    assert all("track(reference)" in {task.key for task in job.tasks} for job in jobs)
+    assert max(Counter(clip.sha256 for job in jobs for clip in job.clips if clip.sha256 != "reference").values()) == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_plans_have_what_their_pairs_read(seed: int) -> None:
+    chance = random.Random(seed)
+    names = [f"c{k:02d}" for k in range(chance.randint(1, 40))]
+    tasks: dict[str, Task] = {}
+    for _ in range(chance.randint(1, 60)):
+        one, two = chance.choice(names), chance.choice(names)
+        tracks = [replace(single(name, "track"), stored=name.endswith("3")) for name in (one, two)]
+        more = chance.choice([[pair(one, two)], [single(one, "face", track=f"track({one})")], [watching(one, two)]])
+        for task in [*tracks, watching(one, two), *more]:
+            tasks.setdefault(task.key, task)
+    jobs = group_into_jobs(list(tasks.values()), sources(names))
+    check_watching(jobs, list(tasks.values()))
+    homes = {task.media[0]: number for number, job in enumerate(jobs) for task in job.tasks if "face" in task.key}
+    for number, job in enumerate(jobs):
+        assert all(homes[task.media[0]] == number for task in job.tasks if "face" in task.key)
 
 
 def test_the_seconds_of_a_job_are_those_that_its_tasks_read() -> None:
@@ -449,12 +528,13 @@ def test_time_is_charged_to_the_lane_that_spent_it() -> None:
 
 
 class Pairs(PairSession):
-    """Records the grid points, and the gray levels, of the pairs it gets."""
+    """Records the grid points, and the gray levels, of the pairs it gets, and what the timelines say of them."""
 
     def __init__(self, log: Log, *, wants: int | None = None, breaks_at: int | None = None) -> None:
         self.log = log
         self.wants = wants
         self.breaks_at = breaks_at
+        self.upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]] = ({}, {})
 
     @property
     def done(self) -> bool:
@@ -464,6 +544,10 @@ class Pairs(PairSession):
         assert not self.done, "a session that is done gets nothing more"
         if self.breaks_at is not None and first.index >= self.breaks_at:
             raise RuntimeError("broken")
+        for side, frame in zip(self.upstream, (first, second), strict=True):
+            for timeline in side.values():
+                assert frame.time <= timeline.horizon(), "a pair comes only once the horizons have passed it"
+                self.log.told.append(timeline.at(frame.time))
         self.log.pairs.append((first.index, second.index))
         self.log.levels.append((int(first.rgb()[0, 0, 0]), int(second.rgb()[0, 0, 0])))
 
@@ -596,6 +680,111 @@ def test_a_pair_that_is_done_gets_no_stale_picture_at_the_end() -> None:
     assert log.levels == [(k, k) for k in range(4)]
 
 
+def watched(
+    one: ClosableTimeline, two: ClosableTimeline, session: PairSession, media: tuple[str, str] = ("a", "b")
+) -> PairLane:
+    upstream = ({"track": one}, {"track": two})
+    if isinstance(session, Pairs):
+        session.upstream = upstream
+    return PairLane("k", media, session, 25.0, upstream)
+
+
+def feed_both(ends: Mapping[str, tuple[FrameLane, int]], lane: PairLane) -> None:
+    """Reads two clips side by side, as a pass does: a clip's own lanes first, and its end as soon as it comes."""
+    for k in range(max(n for _, n in ends.values())):
+        for sha, (own, n) in ends.items():
+            if k < n:
+                own.push(PICTURE, Fraction(k, 25))
+                lane.push(sha, gray(k % 250), Fraction(k, 25))
+            if k == n - 1:
+                own.finish(Fraction(n, 25))
+                lane.end_clip(sha, Fraction(n, 25))
+
+
+@pytest.mark.parametrize(("one", "two"), [(50, 50), (50, 30), (30, 50)])
+@pytest.mark.parametrize(("fast", "slow"), [(0.0, 0.4), (0.4, 0.0), (9.0, 0.0), (0.0, 9.0)])
+def test_a_pair_waits_for_the_timelines_of_both_clips(one: int, two: int, fast: float, slow: float) -> None:
+    (first, track), (second, other) = upstream_lane(Delayed(fast)), upstream_lane(Delayed(slow))
+    log = Log()
+    lane = watched(track, other, Pairs(log))
+    feed_both({"a": (first, one), "b": (second, two)}, lane)
+    lane.finish()
+    assert numbers(lane) == list(range(min(one, two)))
+    assert log.levels == [(k, k) for k in range(min(one, two))]
+    assert log.told == [40 * k for k in range(min(one, two)) for _ in "ab"]
+
+
+def test_a_pair_comes_as_soon_as_both_timelines_are_sure() -> None:
+    (first, track), (second, other) = upstream_lane(Delayed(0.4)), upstream_lane(Delayed(0.2))
+    log = Log()
+    lane = watched(track, other, Pairs(log))
+    for k in range(25):
+        for sha, own in (("a", first), ("b", second)):
+            own.push(PICTURE, Fraction(k, 25))
+            lane.push(sha, gray(k), Fraction(k, 25))
+    assert len(log.pairs) == 14
+
+
+def test_a_clip_paired_with_itself_waits_for_its_one_timeline() -> None:
+    own, track = upstream_lane(Delayed(0.3))
+    log = Log()
+    lane = watched(track, track, Pairs(log), ("a", "a"))
+    feed_both({"a": (own, 20)}, lane)
+    lane.finish()
+    assert log.levels == [(k, k) for k in range(20)]
+    assert len(log.told) == 40
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("when", ["on the way", "at the end", "after the last pair"])
+def test_a_pair_fails_with_the_timeline_of_either_clip(side: int, when: str) -> None:
+    broken = Delayed(0.0, breaks_at=10) if when == "on the way" else Delayed(0.0, at_end=MediaError("c", "no face"))
+    sessions = [broken, Delayed(0.0)] if side == 0 else [Delayed(0.0), broken]
+    (first, track), (second, other) = (upstream_lane(session) for session in sessions)
+    log = Log()
+    lane = watched(track, other, Pairs(log))
+    lengths = [30, 30]
+    if when == "after the last pair":
+        lengths[1 - side] = 5
+    feed_both({"a": (first, lengths[0]), "b": (second, lengths[1])}, lane)
+    lane.finish()
+    failed = (first, second)[side]
+    assert isinstance(failed.outcome, Failure)
+    assert lane.outcome == failed.outcome
+    assert isinstance((second, first)[side].outcome, Feature)
+    if when == "after the last pair":
+        assert len(log.pairs) == 5
+
+
+def test_a_pair_that_is_done_outlives_a_later_fault_of_what_it_read() -> None:
+    (first, track), (second, other) = upstream_lane(Delayed(0.0, breaks_at=15)), upstream_lane(Delayed(0.0))
+    lane = watched(track, other, Pairs(Log(), wants=3))
+    feed_both({"a": (first, 25), "b": (second, 25)}, lane)
+    lane.finish()
+    assert first.failed
+    assert numbers(lane) == [0, 1, 2]
+
+
+def test_a_pair_whose_timeline_never_advances_is_our_fault_and_not_endless_memory() -> None:
+    (first, track), (second, other) = upstream_lane(Delayed(0.0)), upstream_lane(Delayed(1e9))
+    lane = watched(track, other, Pairs(Log()))
+    feed_both({"a": (first, MOST_HELD + 10), "b": (second, MOST_HELD + 10)}, lane)
+    assert isinstance(lane.outcome, Failure)
+    assert lane.outcome.blame is Blame.OURS
+    assert "stands still" in lane.outcome.reason
+    assert not any(lane._held.values())
+
+
+def test_a_clip_that_is_far_ahead_is_no_standstill() -> None:
+    own, track = upstream_lane(Delayed(0.2))
+    other, late = upstream_lane(Delayed(0.2))
+    lane = watched(track, late, Pairs(Log()))
+    for sha, frames in (("a", own), ("b", other)):
+        feed_both({sha: (frames, MOST_HELD + 50)}, lane)
+    lane.finish()
+    assert numbers(lane) == list(range(MOST_HELD + 50))
+
+
 # --- the pass -------------------------------------------------------------------------------------------------------
 
 
@@ -632,7 +821,11 @@ class Paired(PairExtractor):
     def fps(self) -> float:
         return self._fps
 
-    def begin(self, first: ClipInfo, second: ClipInfo) -> PairSession:
+    def begin(
+        self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
+    ) -> PairSession:
+        if isinstance(self._session, Pairs):
+            self._session.upstream = upstream
         return self._session
 
 
@@ -668,6 +861,12 @@ class Bench:
     def add(self, key: str, extractor: Extractor | Failure, *media: str, stored: bool = False, **upstream: str) -> None:
         self.tasks.append(Task(key, SPEC, media, upstream, stored, isinstance(extractor, AudioExtractor)))
         self.extractors[key] = extractor
+
+    def add_pair(self, key: str, session: PairSession, media: Sequence[str], tracks: Sequence[str]) -> None:
+        """Adds a pair that reads a track of either clip."""
+        upstream = {side_name(side, "track"): track for side, track in enumerate(tracks)}
+        self.tasks.append(Task(key, SPEC, tuple(media), upstream))
+        self.extractors[key] = Paired(session)
 
     @property
     def job(self) -> Job:
@@ -931,6 +1130,161 @@ def test_an_image_is_a_clip_of_one_frame(tmp_path: Path, bench: Bench) -> None:
     bench.add("face", Frames(begin), clip)
     assert n(bench.run(), "face") == [0]
     assert seen == [ClipInfo(8, 8, 0.0, is_image=True)]
+
+
+def test_a_pair_reads_the_timelines_of_both_clips_in_one_pass(
+    tmp_path: Path, make_clip: MakeClip, bench: Bench
+) -> None:
+    one = bench.clip(make_clip(tmp_path / "one.mp4", seconds=2, audio=None))
+    two = bench.clip(make_clip(tmp_path / "two.mp4", seconds=1, fps=50, audio=None))
+    tracks = Frames(lambda clip, upstream: Delayed(0.3), fps=5.0)
+    bench.add("track one", tracks, one)
+    bench.add("track two", tracks, two)
+    log = Log()
+    bench.add_pair("pair", Pairs(log), [one, two], ["track one", "track two"])
+    report = bench.run()
+    assert n(report, "pair") == list(range(25))
+    assert log.told == [40 * k for k in range(25) for _ in range(2)]
+    assert report.passes == {str(tmp_path / "one.mp4"): 1, str(tmp_path / "two.mp4"): 1}
+
+
+def test_a_pair_reads_each_clip_with_its_own_timeline(tmp_path: Path, make_clip: MakeClip, bench: Bench) -> None:
+    one = bench.clip(make_clip(tmp_path / "one.mp4", audio=None))
+    two = bench.clip(make_clip(tmp_path / "two.mp4", fps=50, audio=None))
+    session = Pairs(Log())
+    bench.add("track one", Frames(lambda clip, upstream: Delayed(0.0)), one)
+    bench.add("track two", Frames(lambda clip, upstream: Delayed(0.5)), two)
+    bench.add_pair("pair", session, [two, one], ["track two", "track one"])
+    assert n(bench.run(), "pair") == list(range(25))
+    inner = [side["track"]._inner for side in session.upstream]  # type: ignore[attr-defined]
+    assert [timeline.delay for timeline in inner] == [0.5, 0.0]
+
+
+def test_a_pair_of_one_clip_reads_its_timeline_twice(tmp_path: Path, make_clip: MakeClip, bench: Bench) -> None:
+    clip = bench.clip(make_clip(tmp_path / "clip.mp4", audio=None))
+    bench.add("track", Frames(lambda info, upstream: Delayed(0.3)), clip)
+    log = Log()
+    bench.add_pair("pair", Pairs(log), [clip, clip], ["track", "track"])
+    report = bench.run()
+    assert n(report, "pair") == list(range(25))
+    assert len(log.told) == 50
+    assert report.passes == {str(tmp_path / "clip.mp4"): 1}
+
+
+@pytest.mark.parametrize("stored", [("one",), ("two",), ("one", "two")], ids=" and ".join)
+def test_a_pair_reads_a_stored_timeline(
+    tmp_path: Path, make_clip: MakeClip, bench: Bench, stored: tuple[str, ...]
+) -> None:
+    tracks = Frames(lambda info, upstream: Delayed(0.3))
+    media = {}
+    for name, fps in (("one", 25), ("two", 50)):
+        media[name] = bench.clip(make_clip(tmp_path / f"{name}.mp4", fps=fps, audio=None))
+        if name in stored:
+            bench.stored[f"track {name}"] = Feature({"latest": np.array(1.0)})
+        bench.add(f"track {name}", tracks, media[name], stored=name in stored)
+    log = Log()
+    bench.add_pair("pair", Pairs(log), [*media.values()], ["track one", "track two"])
+    report = bench.run()
+    assert n(report, "pair") == list(range(25))
+    assert len(log.told) == 50
+    assert set(report.passes.values()) == {1}
+
+
+@pytest.mark.parametrize("kind", ["set-up", "track", "damage", "removed"])
+def test_a_pair_fails_with_what_it_reads_of_one_clip(
+    tmp_path: Path, make_clip: MakeClip, bench: Bench, kind: str
+) -> None:
+    whole = make_clip(tmp_path / "whole.mp4", seconds=4, front=True, audio=None)
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 5] if kind == "damage" else whole.read_bytes())
+    bad, good = bench.clip(path), bench.clip(make_clip(tmp_path / "good.mp4", fps=50, audio=None))
+    wrong = MediaError("c", "no face") if kind == "track" else None
+    tracks = Frames(lambda clip, upstream: Delayed(0.0, at_end=wrong))
+    bench.add("bad", Failure(Blame.OURS, "no weights") if kind == "set-up" else tracks, bad, stored=kind == "removed")
+    bench.add("good", Frames(lambda clip, upstream: Delayed(0.0)), good)
+    bench.add_pair("pair", Pairs(Log()), [good, bad], ["good", "bad"])
+    bench.add("plain pair", Paired(Pairs(Log())), good, bad)
+    report = bench.run()
+    assert isinstance(report.outcomes["bad"], Failure)
+    assert report.outcomes["pair"] == report.outcomes["bad"], "though the damage comes after the last pair"
+    assert isinstance(report.outcomes["good"], Feature)
+    assert n(report, "plain pair") == list(range(25))
+
+
+class Track(Frames):
+    id = "t/track"
+
+    def __init__(self) -> None:
+        super().__init__(lambda clip, upstream: Delayed(0.2))
+
+
+class Watch(Paired):
+    id = "t/watch"
+
+    def __init__(self) -> None:
+        super().__init__(Pairs(Log()))
+
+    @property
+    def requires(self) -> Mapping[str, ExtractorSpec]:
+        return {"track": ExtractorSpec.of("t/track")}
+
+
+class Watched(Metric):
+    """A metric of one pair that reads a track of either clip."""
+
+    default_card = MetricCard(
+        id="t/watched", version=1, title="x", dimension=Dimension.VIDEO_QUALITY, direction="higher", unit="",
+        worst=0.0, roles=(Role.CANDIDATE, Role.REFERENCE), aggregation="mean", protocol="t/watched-v1",
+        protocol_text="x", description="x", code_license="MIT", commercial_use=True, citation="x", source="x",
+    )  # fmt: skip
+
+    def needs(self) -> tuple[Need, ...]:
+        return (Need("pair", ExtractorSpec.of("t/watch"), (Role.CANDIDATE, Role.REFERENCE)),)
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("copied", [False, True], ids=["a reply", "a copy of the real reply"])
+def test_the_plan_of_a_pair_has_what_it_reads_of_either_clip(
+    tmp_path: Path, make_clip: MakeClip, stored: bool, copied: bool
+) -> None:
+    catalogue = Catalogue()
+    for cls in (Track, Watch):
+        catalogue.extractors.register(cls.id, "x:y", origin="t")
+        catalogue.extractors._loaded[cls.id] = cls
+    real = make_clip(tmp_path / "real.mp4", audio=None)
+    reply = tmp_path / "reply.mp4"
+    if copied:
+        reply.write_bytes(real.read_bytes())
+    else:
+        make_clip(reply, fps=50, audio=None)
+    side = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
+    sample = Sample(id="x", task="dialogue", language="en", initiator=side, responder=side)
+    places = {
+        ("x", role): ClipSource(str(path), probe(path))
+        for role, path in ((Role.CANDIDATE, reply), (Role.REFERENCE, real))
+    }
+    outputs = {"x": Output(reply, probe(reply))}
+
+    def plan(store: set[str]) -> Plan:
+        return Planner([sample], outputs, places, catalogue, store).build([Watched()])
+
+    (job,) = plan(set()).jobs
+    keys = {task.media[0]: task.key for task in job.tasks if task.spec.id == "t/track"}
+    if stored:
+        (job,) = plan(set(keys.values())).jobs
+    *tracks, watch = job.tasks
+    shas = [places["x", role].sha256 for role in (Role.CANDIDATE, Role.REFERENCE)]
+    assert [task.stored for task in tracks] == [stored] * (1 if copied else 2)
+    assert watch.media == tuple(shas)
+    assert watch.upstream == {f"{side}:track": keys[sha] for side, sha in enumerate(shas)}
+    features = {key: Feature({"latest": np.array(1.0)}) for key in keys.values()}
+    extractors = {task.key: catalogue.extractor(task.spec) for task in job.tasks}
+    report = DecodePass(job, extractors, features.get).run()
+    assert n(report, watch.key) == list(range(25))
+    assert set(report.passes.values()) == {1}
 
 
 def test_many_clips_in_step_are_read_side_by_side(tmp_path: Path, make_clip: MakeClip, bench: Bench) -> None:

@@ -25,6 +25,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
     permissive: Annotated[bool, typer.Option("--permissive", help="Leave non-commercial weights out.")] = False,
+    transcripts: Annotated[Path | None, typer.Option(help="What is heard in each reply, instead of ASR here.")] = None,
+    judge: Annotated[str | None, typer.Option(help="URL#MODEL[,URL#MODEL] or a TOML file.")] = None,
+    judge_budget: Annotated[str | None, typer.Option(help='Most it may cost: "200k tokens", "5 USD".')] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
 ) -> None:
     """Scores a system's outputs and writes a run folder.
@@ -46,7 +49,15 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
 
     console = stderr_console()
-    config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
+    config = RunConfig(
+        device=device,
+        workers=workers,
+        engine=engine,  # type: ignore[arg-type]
+        permissive=permissive,
+        transcripts=transcripts,
+        judge=judge,
+        judge_budget=judge_budget,
+    )
     with interruptible():
         results = run(
             outputs,
@@ -54,7 +65,6 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
             suite=suite,
             metrics=split_ids(metrics),
             out=out,
-            permissive=permissive,
             config=config,
             progress=progress_for(console),
         )

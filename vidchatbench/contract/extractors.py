@@ -243,10 +243,6 @@ class FrameExtractor(Extractor):
         raise NotImplementedError(f"extractor {self.id!r} offers no timeline")
 
 
-PairUpstream = tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
-"""The upstream timelines of the first and of the second clip of a pair, by local name."""
-
-
 class PairSession(Session):
     """Receives the frames of two clips in step."""
 
@@ -264,7 +260,9 @@ class PairExtractor(Extractor):
         """Grid rate in frames per second."""
 
     @abstractmethod
-    def begin(self, first: ClipInfo, second: ClipInfo, upstream: PairUpstream) -> PairSession:
+    def begin(
+        self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
+    ) -> PairSession:
         """Starts a pair of clips; ``upstream`` has, for either clip, one entry per name in :attr:`requires`.
 
         The engine pushes a pair of frames only once the horizons of the upstream timelines of both clips have passed

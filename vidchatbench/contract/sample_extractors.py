@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from vidchatbench.contract.extractors import Extractor
 from vidchatbench.contract.features import Feature, Need
@@ -61,7 +62,13 @@ class Refusal:
 
 
 class SampleExtractor(Extractor):
-    """An extractor that reads samples, and features of their clips."""
+    """An extractor that reads samples, and features of their clips.
+
+    Class attributes:
+        lacking: What is said of a sample for which :meth:`content` returns ``None``.
+    """
+
+    lacking: ClassVar[str] = "the sample lacks what this metric reads"
 
     def reads(self) -> tuple[Need, ...]:
         """Features of the sample's clips that :meth:`extract` wants; none by default."""

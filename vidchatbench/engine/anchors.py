@@ -24,6 +24,7 @@ from vidchatbench.engine.extraction import extract
 from vidchatbench.engine.jobs import ClipSource
 from vidchatbench.engine.plan import Planner, gather_clips
 from vidchatbench.engine.progress import Progress
+from vidchatbench.engine.sample_pass import run_sample_tasks
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import InputError, UsageError
@@ -181,8 +182,9 @@ class _Maker:
         outputs = {key: Output(Path(clip.path), clip.info) for key, clip in candidates.items()}
         planner = Planner(samples, outputs, clips, self._catalogue, self._store, sounds)
         plan = planner.build(metrics)
-        extraction = extract(plan, self._config, self._progress)
-        records = score_cells(plan.cells, outputs, extraction.known, self._store.load)
+        known = extract(plan, self._config, self._progress).known
+        run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, self._progress)
+        records = score_cells(plan.cells, outputs, known, self._store.load)
         return {
             metric.card.id: aggregate(
                 metric,

@@ -114,8 +114,8 @@ class DecodePass:
         elif isinstance(extractor, PairExtractor):
             first, second = (_clip_info(self._sources[sha]) for sha in task.media)
             both = (self._timelines_of(task.upstream_of(0)), self._timelines_of(task.upstream_of(1)))
-            session = extractor.begin(first, second, both)
-            self._pair_lanes.append(PairLane(task.key, task.media, session, extractor.fps, both))
+            pair = extractor.begin(first, second, both)
+            self._pair_lanes.append(PairLane(task.key, task.media, pair, extractor.fps, both))
         else:
             raise TypeError(f"extractor {extractor.id!r} is neither of frames, nor of pairs, nor of sound")
 

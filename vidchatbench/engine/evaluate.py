@@ -13,13 +13,16 @@ from vidchatbench import paths
 from vidchatbench._version import __version__
 from vidchatbench.availability import Lack, find_lack
 from vidchatbench.benchmark.load import Benchmark, load_benchmark
+from vidchatbench.contract.features import Param
 from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.sample_extractors import SampleNotes
 from vidchatbench.contract.samples import Role
 from vidchatbench.engine.anchors import known_anchors
 from vidchatbench.engine.extraction import Extraction, extract
 from vidchatbench.engine.journal import Journal
 from vidchatbench.engine.plan import Plan, Planner, benchmark_media, gather_clips, needed_roles
 from vidchatbench.engine.progress import Progress, SilentProgress
+from vidchatbench.engine.sample_pass import Known, run_sample_tasks
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import peak_memory
@@ -42,6 +45,8 @@ from vidchatbench.results.schema import (
     load_results,
 )
 from vidchatbench.submission.check import CheckedSubmission, check_submission
+from vidchatbench.submission.system import OutputNotes
+from vidchatbench.submission.transcripts import read_transcripts
 from vidchatbench.weights.resolver import WeightResolver
 
 _RECORDED_PACKAGES = (
@@ -60,20 +65,11 @@ class Run:
         out: The run folder.
         config: How to run.
         progress: Who hears of it.
-        permissive: Whether metrics with non-commercial weights are left out.
     """
 
     def __init__(
-        self,
-        benchmark: Benchmark,
-        submission: CheckedSubmission,
-        out: Path,
-        config: RunConfig,
-        progress: Progress,
-        *,
-        permissive: bool = False,
+        self, benchmark: Benchmark, submission: CheckedSubmission, out: Path, config: RunConfig, progress: Progress
     ) -> None:
-        self._permissive = permissive
         self._benchmark = benchmark
         self._submission = submission
         self._out = out
@@ -95,14 +91,24 @@ class Run:
             raise UsageError(f"no metric that was asked for can run here ({found})")
         clock = time.perf_counter()
         clips = gather_clips(self._benchmark, self._submission, needed_roles(runnable))
-        plan = Planner(self._benchmark.samples, self._submission.outputs, clips, self._catalogue, self._store).build(
-            runnable
+        planner = Planner(
+            self._benchmark.samples,
+            self._submission.outputs,
+            clips,
+            self._catalogue,
+            self._store,
+            notes=self._notes(),
         )
+        plan = planner.build(runnable)
         self._seconds["plan"] = time.perf_counter() - clock
         journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=[m.card.id for m in runnable])
         extraction = extract(plan, self._config, self._progress, journal)
         self._seconds["extract"] = extraction.elapsed
-        records = self._score(plan, extraction)
+        known = extraction.known
+        read = run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, self._progress)
+        extraction.extracted += read.extracted
+        extraction.seconds.update(read.seconds)
+        records = self._score(plan, known)
         anchors = known_anchors(self._benchmark, runnable, self._catalogue.weights)
         clock = time.perf_counter()
         numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed, anchors=anchors)
@@ -124,7 +130,7 @@ class Run:
         return results
 
     def _lack(self, metric: Metric) -> Lack | None:
-        if self._permissive and not metric.card.commercial_use:
+        if self._config.permissive and not metric.card.commercial_use:
             license_text = metric.card.weights_license or "licence unknown"
             return Lack(
                 f"left out by --permissive, its weights are not for commercial use: {license_text}",
@@ -132,9 +138,22 @@ class Run:
             )
         return find_lack(metric, self._catalogue, self._resolver)
 
-    def _score(self, plan: Plan, extraction: Extraction) -> list[Record]:
+    def _notes(self) -> dict[str, SampleNotes]:
+        path, declared = self._config.transcripts, self._submission.notes
+        given = {} if path is None else read_transcripts(path, self._benchmark)
+        nothing = OutputNotes()
+        return {
+            sample.id: SampleNotes(
+                declared_transcript=declared.get(sample.id, nothing).transcript,
+                given_transcript=given.get(sample.id),
+                latency_s=declared.get(sample.id, nothing).latency_s,
+            )
+            for sample in self._benchmark
+        }
+
+    def _score(self, plan: Plan, known: Known) -> list[Record]:
         clock = time.perf_counter()
-        records = score_cells(plan.cells, self._submission.outputs, extraction.known, self._store.load)
+        records = score_cells(plan.cells, self._submission.outputs, known, self._store.load)
         self._seconds["score"] = time.perf_counter() - clock
         return records
 
@@ -169,7 +188,7 @@ class Run:
             started=started,
             finished=datetime.now(timezone.utc),
             seed=self._config.seed,
-            permissive=self._permissive,
+            permissive=self._config.permissive,
             policy=Policy(),
             workers=self._config.effective_workers(),
             batch_size=self._config.batch_size,
@@ -213,7 +232,6 @@ def evaluate(
     suite: str = "lite",
     metrics: Sequence[str] | None = None,
     out: str | Path = "run",
-    permissive: bool = False,
     config: RunConfig | None = None,
     progress: Progress | None = None,
 ) -> Results:
@@ -225,8 +243,7 @@ def evaluate(
         suite: Named list of metrics.
         metrics: Metric ids to run instead of the suite's whole list; a metric of the suite keeps its parameters there.
         out: The run folder to write.
-        permissive: Leave out metrics whose weights are not for commercial use; the results list them.
-        config: Device, workers and the like.
+        config: Device, workers, judge and the like.
         progress: Who hears of the progress; nobody by default.
 
     Returns:
@@ -241,13 +258,12 @@ def evaluate(
     config.check_device()
     config.check_engine()
     catalogue = load_catalogue()
-    chosen_suite, chosen = choose_metrics(catalogue, suite, metrics)
+    chosen_suite, chosen = choose_metrics(catalogue, suite, metrics, config.overrides())
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
     submission = check_submission(Path(outputs), loaded)
     check_run_folder(Path(out), submission, loaded, chosen_suite)
-    run = Run(loaded, submission, Path(out), config, progress or SilentProgress(), permissive=permissive)
-    return run.execute(chosen_suite, chosen)
+    return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(chosen_suite, chosen)
 
 
 def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchmark, suite: SuiteRef) -> None:
@@ -276,23 +292,38 @@ def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchm
 
 
 def choose_metrics(
-    catalogue: Catalogue, suite_name: str, metric_ids: Sequence[str] | None
+    catalogue: Catalogue,
+    suite_name: str,
+    metric_ids: Sequence[str] | None,
+    overrides: Mapping[str, Param] | None = None,
 ) -> tuple[SuiteRef, list[Metric]]:
     """Returns the metrics to run and the name under which the results list them.
+
+    Args:
+        catalogue: Where metrics come from.
+        suite_name: Named list of metrics.
+        metric_ids: Metrics to run instead of the whole list.
+        overrides: Parameters for every metric that has them.
 
     Raises:
         UsageError: If the suite or a metric is unknown, or a metric is named twice.
     """
     suite = catalogue.suite(suite_name)
-    configured: Mapping[str, Mapping[str, object]] = {entry.metric: entry.params for entry in suite.metrics}
+    configured: Mapping[str, Mapping[str, Param]] = {entry.metric: entry.params for entry in suite.metrics}
+
+    def build(name: str) -> Metric:
+        metric = catalogue.metric(name, **configured.get(name, {}))
+        changed = {key: value for key, value in (overrides or {}).items() if key in metric.defaults}
+        return catalogue.metric(name, **{**configured.get(name, {}), **changed}) if changed else metric
+
     if metric_ids is None:
-        chosen = [catalogue.metric(entry.metric, **entry.params) for entry in suite.metrics]
+        chosen = [build(entry.metric) for entry in suite.metrics]
         return SuiteRef(name=suite.name, version=suite.version), chosen
     if not metric_ids:
         raise UsageError("no metric is named")
     if len(set(metric_ids)) != len(metric_ids):
         raise UsageError("a metric is named twice")
-    chosen = [catalogue.metric(name, **configured.get(name, {})) for name in metric_ids]  # type: ignore[arg-type]
+    chosen = [build(name) for name in metric_ids]
     return SuiteRef(name="custom", version=0), chosen
 
 

@@ -15,6 +15,8 @@ from vidchatbench.engine.evaluate import choose_metrics, unavailable
 from vidchatbench.engine.isolation import Failure
 from vidchatbench.engine.jobs import ClipSource
 from vidchatbench.engine.plan import Planner
+from vidchatbench.engine.progress import SilentProgress
+from vidchatbench.engine.sample_pass import run_sample_tasks
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import Worker, WorkerSettings
@@ -112,6 +114,7 @@ class ClipScorer:
         known: dict[str, Feature | Failure] = {}
         for job in plan.jobs:
             known.update(self._worker.run(job).failures)
+        run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, SilentProgress())
         records = score_cells(plan.cells, outputs, known, self._store.load)
         scores: dict[str, dict[str, Score]] = {metric.card.id: {} for metric in self._metrics}
         for record in records:

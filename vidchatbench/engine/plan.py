@@ -10,11 +10,14 @@ from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.extractors import AudioExtractor, Extractor, PairExtractor
 from vidchatbench.contract.features import ExtractorSpec, Need
 from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.sample_extractors import SampleExtractor, SampleNotes
 from vidchatbench.contract.samples import Role, Sample
 from vidchatbench.contract.scores import Score, Status
+from vidchatbench.engine.isolation import Failure, attempt
 from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs, side_name
+from vidchatbench.engine.sample_pass import SampleTask
 from vidchatbench.errors import InputError, MediaError
-from vidchatbench.features.keys import describe_extractor, feature_key
+from vidchatbench.features.keys import describe_extractor, feature_key, sample_key
 from vidchatbench.media.probe import probe
 from vidchatbench.plugins import Catalogue
 from vidchatbench.submission.check import CheckedSubmission, Output
@@ -45,7 +48,8 @@ class Plan:
         cells: Metrics times samples, in the order of the suite and of the manifest.
         clips: Every clip by sha256.
         roles: The clip of each sample and role.
-        jobs: What is missing, as jobs.
+        jobs: What is missing of clips, as jobs.
+        samples: What is read of samples after that, each task after those it reads from.
         wanted: Number of features that cells ask for.
         reused: Number of those that are in the store already.
     """
@@ -54,6 +58,7 @@ class Plan:
     clips: dict[str, ClipSource]
     roles: dict[tuple[str, Role], ClipSource]
     jobs: list[Job]
+    samples: list[SampleTask]
     wanted: int
     reused: int
 
@@ -68,6 +73,7 @@ class Planner:
         catalogue: Where extractors come from.
         store: What is there already.
         sounds: Clips whose sound the candidates are heard with instead of their own, by sample.
+        notes: What is known of the replies besides their clips, by sample.
     """
 
     def __init__(
@@ -78,6 +84,7 @@ class Planner:
         catalogue: Catalogue,
         store: Container[str],
         sounds: Mapping[str, ClipSource] | None = None,
+        notes: Mapping[str, SampleNotes] | None = None,
     ) -> None:
         self._samples = samples
         self._outputs = outputs
@@ -87,15 +94,19 @@ class Planner:
         self._clips: dict[str, ClipSource] = {}
         self._roles = {place: self._clips.setdefault(clip.sha256, clip) for place, clip in clips.items()}
         self._sounds = {name: self._clips.setdefault(clip.sha256, clip) for name, clip in (sounds or {}).items()}
+        self._notes = notes or {}
         self._tasks: dict[str, Task] = {}
+        self._sample_tasks: dict[str, SampleTask] = {}
         self._extractors: dict[ExtractorSpec, tuple[Extractor, dict[str, object]]] = {}
 
     def build(self, metrics: Sequence[Metric]) -> Plan:
         """Returns the plan for the given metrics."""
         cells = [self._cell(metric, sample) for metric in metrics for sample in self._samples]
         wanted = {key for cell in cells for key in cell.keys.values()}
-        reused = sum(self._tasks[key].stored for key in wanted)
-        return Plan(cells, self._clips, self._roles, self._missing_jobs(), len(wanted), reused)
+        tasks: dict[str, Task | SampleTask] = {**self._tasks, **self._sample_tasks}
+        reused = sum(tasks[key].stored for key in wanted)
+        samples = list(self._sample_tasks.values())
+        return Plan(cells, self._clips, self._roles, self._missing_jobs(), samples, len(wanted), reused)
 
     def _cell(self, metric: Metric, sample: Sample) -> Cell:
         settled = self._settle(metric, sample)
@@ -103,12 +114,41 @@ class Planner:
             return Cell(metric, sample, settled)
         keys = {}
         for need in metric.needs():
-            lack = self._lack_of_stream(need, sample)
-            if lack is not None:
-                return Cell(metric, sample, lack)
-            media = tuple(self._clip(need, sample, role).sha256 for role in need.roles)
-            keys[need.name] = self._task(need.extractor, media).key
+            found = self._feature(need, sample)
+            if isinstance(found, Score):
+                return Cell(metric, sample, found)
+            keys[need.name] = found
         return Cell(metric, sample, None, keys)
+
+    def _feature(self, need: Need, sample: Sample) -> str | Score:
+        """Returns the key of a feature, or the score that follows where there can be none."""
+        extractor, description = self._extractor(need.extractor)
+        if isinstance(extractor, SampleExtractor):
+            return self._sample_feature(extractor, description, sample)
+        lack = self._lack_of_stream(need, sample)
+        if lack is not None:
+            return lack
+        return self._task(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
+
+    def _sample_feature(
+        self, extractor: SampleExtractor, description: dict[str, object], sample: Sample
+    ) -> str | Score:
+        content = attempt(lambda: extractor.content(sample, self._notes.get(sample.id, SampleNotes())))
+        if isinstance(content, Failure):
+            return Score(Status.ERROR, None, f"{extractor.id}: {content.reason}")
+        if content is None:
+            return Score.not_applicable(extractor.lacking)
+        keys = {}
+        for need in extractor.reads():
+            found = self._feature(need, sample)
+            if isinstance(found, Score):
+                return found
+            keys[need.name] = found
+        key = sample_key(description, content, keys)
+        if key not in self._sample_tasks:
+            stored = key in self._store
+            self._sample_tasks[key] = SampleTask(key, extractor.spec, sample.id, content, keys, stored)
+        return key
 
     def _settle(self, metric: Metric, sample: Sample) -> Score | None:
         if sample.task not in metric.card.tasks:

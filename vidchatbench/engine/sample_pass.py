@@ -16,6 +16,7 @@ from vidchatbench.contract.features import ExtractorSpec, Feature
 from vidchatbench.contract.sample_extractors import Content, Refusal, SampleExtractor, SampleInput
 from vidchatbench.engine.isolation import Blame, Failure, attempt
 from vidchatbench.engine.progress import Progress
+from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import guarded_torch
 from vidchatbench.features.keys import describe_extractor
 from vidchatbench.plugins import Catalogue
@@ -126,6 +127,8 @@ class SamplePass:
                 known[task.key] = features
             else:
                 ready.append((task, SampleInput(task.name, task.content, features)))
+        if not ready:
+            return
         provenance = describe_extractor(extractor, self._catalogue)
         done = 0
         try:
@@ -189,6 +192,23 @@ class SamplePass:
 
         refused = attempt(save)
         return refused if isinstance(refused, Failure) else outcome
+
+
+def run_sample_tasks(
+    tasks: Sequence[SampleTask], known: Known, catalogue: Catalogue, store: Store, config: RunConfig, progress: Progress
+) -> SamplePassReport:
+    """Runs the sample tasks of a plan; see :meth:`SamplePass.run`."""
+    if all(task.stored for task in tasks):
+        return SamplePassReport()
+    runner = SamplePass(
+        catalogue,
+        WeightResolver(catalogue.weights),
+        store,
+        device=config.device,
+        batch_size=config.batch_size,
+        progress=progress,
+    )
+    return runner.run(tasks, known)
 
 
 def _next(

@@ -1,4 +1,8 @@
-"""How a run is carried out; nothing in here but the seed may change a number."""
+"""How a run is carried out.
+
+Device, workers, batch size, engine and store change no number. What does change one is marked in the results: the seed,
+brought transcripts and the judge by the protocol id of what they enter.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +29,10 @@ class RunConfig:
         engine: ``"local"`` processes or a ``"ray"`` cluster.
         seed: Seed of the intervals.
         store: Folder of the feature store; by default in the cache.
+        permissive: Leave out metrics whose weights are not for commercial use; the results list them.
+        transcripts: File of what is heard in each reply, instead of having it heard here.
+        judge: Who judges dialogue: ``URL#MODEL``, several of them separated by commas, or a TOML file.
+        judge_budget: Most that the judge may cost, such as ``"200k tokens"`` or ``"5 USD"``.
     """
 
     device: str = "cpu"
@@ -33,6 +41,10 @@ class RunConfig:
     engine: Literal["local", "ray"] = "local"
     seed: int = 0
     store: Path | None = None
+    permissive: bool = False
+    transcripts: Path | None = None
+    judge: str | None = None
+    judge_budget: str | None = None
 
     def __post_init__(self) -> None:
         if not _DEVICE.match(self.device):
@@ -43,6 +55,11 @@ class RunConfig:
             raise UsageError(f"the batch size must be at least 1, not {self.batch_size}")
         if self.engine not in {"local", "ray"}:
             raise UsageError(f"there is no engine {self.engine!r}; use local or ray")
+
+    def overrides(self) -> dict[str, str]:
+        """Returns the parameters that metrics get which have them."""
+        found = {} if self.transcripts is None else {"transcripts": "given"}
+        return found if self.judge is None else {**found, "judge": self.judge}
 
     def effective_workers(self) -> int:
         """Returns the number of worker processes."""

@@ -44,3 +44,18 @@ def feature_key(description: Mapping[str, object], media: Sequence[str]) -> str:
     """
     parts = {"media": list(media), "decode": decode_profile(), "dtype": DTYPE, **description}
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def sample_key(description: Mapping[str, object], content: Mapping[str, object], features: Mapping[str, str]) -> str:
+    """Returns the key of the feature that ``description`` makes of a sample.
+
+    Args:
+        description: See :func:`describe_extractor`.
+        content: What the extractor reads of the sample, JSON values only.
+        features: Key of each feature that it reads, by local name.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    parts = {"content": dict(content), "features": dict(features), "dtype": DTYPE, **description}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()

@@ -13,7 +13,7 @@ from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.samples import Sample
 from vidchatbench.errors import InputError, MediaError, UsageError
 from vidchatbench.media.probe import MediaInfo, probe
-from vidchatbench.submission.system import SystemDescription, read_notes, read_system
+from vidchatbench.submission.system import OutputNotes, SystemDescription, read_notes, read_system
 
 CONTAINERS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
 SHORTEST = 1.0
@@ -69,12 +69,14 @@ class CheckedSubmission:
         root: The outputs folder.
         system: What the submission says of itself.
         outputs: One entry per sample of the benchmark.
+        notes: What the submission declares of single replies, by sample.
         problems: Every finding.
     """
 
     root: Path
     system: SystemDescription
     outputs: dict[str, Output] = field(default_factory=dict)
+    notes: dict[str, OutputNotes] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -146,7 +148,7 @@ def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: Chec
 def _check_notes(sample: Sample, files: list[Path], checked: CheckedSubmission) -> None:
     for path in files:
         try:
-            read_notes(path)
+            checked.notes[sample.id] = read_notes(path)
         except InputError as error:
             message = "; ".join(error.problems)
             checked.problems.append(Problem(Severity.WARNING, "bad_notes", sample.id, path.name, message))
