@@ -331,91 +331,9 @@ class ByHand:
         return np.asarray(powers / powers.sum())
 
 
-WIDTHS = (16, 32, 64, 128)
-
-
-def seeded_weights(seed: int) -> dict[str, dict[str, np.ndarray]]:
-    rng = np.random.default_rng(seed)
-
-    def kernel(*shape: int, fan: int) -> np.ndarray:
-        return rng.normal(0, (2 / fan) ** 0.5, shape).astype(np.float32)
-
-    def norm(width: int) -> dict[str, np.ndarray]:
-        ranges = {"gamma": (0.5, 1.5), "beta": (-0.3, 0.3), "moving_mean": (-0.3, 0.3), "moving_variance": (0.5, 2.0)}
-        return {name: rng.uniform(low, high, width).astype(np.float32) for name, (low, high) in ranges.items()}
-
-    made = {"conv2d_1": {"kernel": kernel(3, 3, 1, 8, fan=9)}, "conv2d_2": {"kernel": kernel(3, 3, 8, 8, fan=72)}}
-    made |= {"batch_normalization_1": norm(8), "batch_normalization_2": norm(8)}
-    inside = 8
-    for number, width in enumerate(WIDTHS, 1):
-        made[f"conv2d_{number + 2}"] = {"kernel": kernel(1, 1, inside, width, fan=inside)}
-        for which, channels in ((2 * number - 1, inside), (2 * number, width)):
-            made[f"separable_conv2d_{which}"] = {
-                "depthwise_kernel": kernel(3, 3, channels, 1, fan=9),
-                "pointwise_kernel": kernel(1, 1, channels, width, fan=channels),
-            }
-        made |= {f"batch_normalization_{3 * number + k}": norm(width) for k in range(3)}
-        inside = width
-    bias = rng.normal(0, 0.3, 7).astype(np.float32)
-    made["conv2d_7"] = {"kernel": kernel(3, 3, 128, 7, fan=1152), "bias": bias}
-    return made
-
-
-def described_layers() -> list[dict[str, Any]]:
-    """The layers as Keras 2.0 describes them."""
-    layers: list[dict[str, Any]] = []
-
-    def add(kind: str, name: str, inputs: Sequence[str], **options: Any) -> str:
-        nodes = [[[source, 0, 0, {}] for source in inputs]] if inputs else []
-        layers.append({"class_name": kind, "name": name, "config": {"name": name, **options}, "inbound_nodes": nodes})
-        return name
-
-    def conv(name: str, source: str, stride: int, padding: str, *, kind: str = "Conv2D", bias: bool = False) -> str:
-        shared = {"data_format": "channels_last", "dilation_rate": [1, 1], "activation": "linear", "use_bias": bias}
-        return add(kind, name, [source], strides=[stride, stride], padding=padding, **shared)
-
-    def norm(number: int, source: str) -> str:
-        options = {"axis": -1, "epsilon": 1e-3, "center": True, "scale": True}
-        return add("BatchNormalization", f"batch_normalization_{number}", [source], **options)
-
-    def relu(number: int, source: str) -> str:
-        return add("Activation", f"activation_{number}", [source], activation="relu")
-
-    x = add("InputLayer", "input_1", [], batch_input_shape=[None, 64, 64, 1])
-    for k in (1, 2):
-        x = relu(k, norm(k, conv(f"conv2d_{k}", x, 1, "valid")))
-    for k in range(1, 5):
-        side = norm(3 * k, conv(f"conv2d_{k + 2}", x, 2, "same"))
-        x = conv(f"separable_conv2d_{2 * k - 1}", x, 1, "same", kind="SeparableConv2D")
-        x = relu(k + 2, norm(3 * k + 1, x))
-        x = norm(3 * k + 2, conv(f"separable_conv2d_{2 * k}", x, 1, "same", kind="SeparableConv2D"))
-        pooling = {"pool_size": [3, 3], "strides": [2, 2], "padding": "same", "data_format": "channels_last"}
-        x = add("MaxPooling2D", f"max_pooling2d_{k}", [x], **pooling)
-        x = add("Add", f"add_{k}", [x, side])
-    x = conv("conv2d_7", x, 1, "same", bias=True)
-    x = add("GlobalAveragePooling2D", "global_average_pooling2d_1", [x], data_format="channels_last")
-    add("Activation", "predictions", [x], activation="softmax")
-    return layers
-
-
-def write_keras(path: Path, layers: list[dict[str, Any]], weights: dict[str, dict[str, np.ndarray]]) -> Path:
-    config = {"layers": layers, "input_layers": [["input_1", 0, 0]], "output_layers": [["predictions", 0, 0]]}
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Model", "config": config})
-        for layer in layers:
-            name = layer["name"]
-            group = file.create_group(f"model_weights/{name}")
-            names = []
-            for part, values in weights.get(name, {}).items():
-                names.append(f"{name}_1/{part}:0".encode())
-                group.create_dataset(f"{name}_1/{part}:0", data=values)
-            group.attrs["weight_names"] = names
-    return path
-
-
 @pytest.fixture(scope="module")
 def seeded_fer(tmp_path_factory) -> Path:
-    return write_keras(tmp_path_factory.mktemp("fer") / "seeded.hdf5", described_layers(), seeded_weights(0))
+    return write_keras(tmp_path_factory.mktemp("fer") / "seeded.hdf5", keras_layers(), keras_weights(0))
 
 
 def greys() -> np.ndarray:
@@ -438,7 +356,7 @@ KERAS = np.array(
 
 class TestMiniXception:
     def test_equals_the_forward_pass_by_hand(self, seeded_fer):
-        network, reference = KerasNetwork(seeded_fer, "cpu"), ByHand(seeded_weights(0))
+        network, reference = KerasNetwork(seeded_fer, "cpu"), ByHand(keras_weights(0))
         found = np.stack([network.run(normalise(grey)) for grey in greys()])
         # float32 against float64 through 14 layers.
         np.testing.assert_allclose(found, np.stack([reference(grey) for grey in greys()]), rtol=0, atol=2e-5)
@@ -463,7 +381,7 @@ class TestMiniXception:
         frames = [Still(k, picture(k)) for k in range(3)]
         extractor = ready(FerFrames(network=ANYONE), seeded_fer)
         feature = run(extractor, frames, faces_of(3))
-        reference = ByHand(seeded_weights(0))
+        reference = ByHand(keras_weights(0))
         # The box is 90.2 x 120.4 around (85.8, 80.4): a square of 120 from (26, 20).
         for k, frame in enumerate(frames):
             square = (
@@ -483,10 +401,10 @@ class TestMiniXception:
         ],
     )
     def test_what_is_not_implemented_is_refused(self, layer, changes, message, tmp_path):
-        layers = described_layers()
+        layers = keras_layers()
         next(found for found in layers if found["name"] == layer)["config"].update(changes)
         with pytest.raises(ValueError, match=message):
-            KerasNetwork(write_keras(tmp_path / "net.hdf5", layers, seeded_weights(0)), "cpu")
+            KerasNetwork(write_keras(tmp_path / "net.hdf5", layers, keras_weights(0)), "cpu")
 
     def test_files_of_another_kind_are_refused(self, tmp_path):
         (tmp_path / "text").write_text("no network", encoding="utf-8")

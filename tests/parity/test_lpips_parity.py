@@ -20,10 +20,11 @@ from vidchatbench.api import ClipInfo, ExtractorContext, Sample, Side
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.weights.resolver import WeightResolver
+from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.perceptual import Lpips
+from vidchatbench_metrics.video_quality.perceptual import Lpips, LpipsFace
 from vidchatbench_metrics.video_quality.perceptual_entries import PERCEPTUAL_WEIGHTS
-from vidchatbench_metrics.video_quality.perceptual_frames import LpipsFrames
+from vidchatbench_metrics.video_quality.perceptual_frames import LpipsFaces, LpipsFrames
 from vidchatbench_metrics.video_quality.perceptual_network import LINEAR_WEIGHT, LpipsDistance
 
 torch = pytest.importorskip("torch")
@@ -159,7 +160,7 @@ def test_the_metric_is_the_packages_from_pictures_to_the_score(published: Any, b
     (need,) = metric.needs()
     extractor = LpipsFrames(**dict(need.extractor.params))
     extractor.setup(ExtractorContext("cpu", 16, {name: backbone, LINEAR_WEIGHT: linear}))
-    session = extractor.begin(ClipInfo(768, 480, 1.5), ClipInfo(768, 480, 1.5))
+    session = extractor.begin(ClipInfo(768, 480, 1.5), ClipInfo(768, 480, 1.5), ({}, {}))
     pairs = [pair(seed, 480, 768) for seed in range(3)]
     for index, pictures in enumerate(pairs):
         candidate, reference = (GridFrame(Picture(p), index, Fraction(index, 2)) for p in pictures)
@@ -171,6 +172,43 @@ def test_the_metric_is_the_packages_from_pictures_to_the_score(published: Any, b
     assert score.value == pytest.approx(np.mean(values), abs=TOLERANCE)
     assert score.details["highest"] == pytest.approx(max(values), abs=TOLERANCE)
     assert score.details["seconds"] == 1.5
+
+
+def test_the_metric_of_faces_is_the_packages_from_pictures_to_the_score(
+    published: Any, backbone: Path, linear: Path
+) -> None:
+    name = "sha256:" + hash_file(backbone)
+    metric = LpipsFace(fps=2, network=name)
+    (need,) = metric.needs()
+    extractor = LpipsFaces(**dict(need.extractor.params))
+    extractor.setup(ExtractorContext("cpu", 16, {name: backbone, LINEAR_WEIGHT: linear}))
+    boxes = np.array([[300.0, 100.0, 400.0, 200.0]]), np.array([[200.0, 120.0, 380.0, 300.0]])
+    timelines = []
+    for box in boxes:
+        faces = FaceTimeline(5.0)
+        for _ in range(8):
+            faces.add_key(box, np.zeros((1, 5, 2)), np.array([0.99]))
+        faces.close()
+        timelines.append(faces)
+    clip = ClipInfo(768, 480, 1.5)
+    session = extractor.begin(clip, clip, ({"faces": timelines[0]}, {"faces": timelines[1]}))
+    values = []
+    for index in range(3):
+        pictures = pair(index, 480, 768)
+        candidate, reference = (GridFrame(Picture(p), index, Fraction(index, 2)) for p in pictures)
+        session.push(candidate, reference)
+        # 1.3 longer sides around (350, 150) and around (290, 210), by hand.
+        cut = pictures[0][85:215, 285:415], pictures[1][93:327, 173:407]
+        first, second = (
+            np.asarray(Image.fromarray(square).resize((256, 256), Image.Resampling.BICUBIC)) for square in cut
+        )
+        values.append(expected(published, first, second))
+    side = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
+    sample = Sample(id="x", task="dialogue", language="en", initiator=side, responder=side)
+    score = metric.score(sample, {"frames": session.finish()})
+    assert score.value == pytest.approx(np.mean(values), abs=TOLERANCE)
+    assert min(values) > 0.02
+    assert score.details["frames"] == score.details["faces"] == score.details["reference_faces"] == 3
 
 
 def test_the_package_carries_the_linear_layers_of_the_table(linear: Path) -> None:

@@ -27,7 +27,7 @@ from vidchatbench_metrics.av_sync.crops import JPEG_TABLE, crop_face, through_jp
 from vidchatbench_metrics.av_sync.distances import shifted_distances, summarise
 from vidchatbench_metrics.av_sync.lse import Confidence, ConfidenceSgc, Distance, Offset
 from vidchatbench_metrics.av_sync.minimal_filter import MinimalFilter
-from vidchatbench_metrics.av_sync.network import PictureNetwork, SoundNetwork, backend_network, load_network
+from vidchatbench_metrics.av_sync.network import PictureNetwork, SoundNetwork, load_network
 from vidchatbench_metrics.av_sync.picture import SyncNetPicture
 from vidchatbench_metrics.av_sync.sound import SyncNetSound, cepstra, to_int16
 from vidchatbench_metrics.faces.timeline import FaceTimeline
@@ -36,6 +36,8 @@ torch = pytest.importorskip("torch")
 cv2 = pytest.importorskip("cv2")
 signal = pytest.importorskip("scipy.signal")
 features = pytest.importorskip("python_speech_features")
+
+from seeded_weights import syncnet_state  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
@@ -100,24 +102,8 @@ def reference() -> types.ModuleType:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     """A state dict in the format of ``syncnet_v2.model``, with statistics of normalisation that are not trivial."""
-    generator = torch.Generator().manual_seed(20)
-    network = backend_network()
-    state = network.state_dict()
-    for name, value in state.items():
-        if name.endswith("running_mean"):
-            value.normal_(0, 0.2, generator=generator)
-        elif name.endswith("running_var"):
-            value.uniform_(0.5, 1.5, generator=generator)
-        elif value.dim() > 1:
-            spread = (2.0 / value[0].numel()) ** 0.5
-            value.normal_(0, spread / (64.0 if name == "netcnnlip.0.weight" else 1.0), generator=generator)
-        elif value.dim() == 1:
-            value.uniform_(0.5 if name.endswith("weight") else -0.1, 1.0, generator=generator)
-    for part in ("netfclip", "netfcaud"):
-        for kind in ("weight", "bias"):
-            state[f"{part}.3.{kind}"] *= 0.02  # distances of about 10, as the trained network has
     path = tmp_path_factory.mktemp("weights") / "syncnet_seeded.model"
-    torch.save(state, path)
+    torch.save(syncnet_state(), path)
     return path
 
 

@@ -10,10 +10,8 @@ shape.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import wave
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -29,36 +27,17 @@ from vidchatbench_metrics.voice.utmos_scores import UtmosScores
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from seeded_weights import (  # noqa: E402
+    BASE_WAV2VEC2,
+    SMALL_WAV2VEC2,
+    recorded_parameter,
+    utmos_checkpoint,
+    utmos_head_shapes,
+)
+
 from vidchatbench_metrics.voice.utmos_network import UtmosHead, UtmosNetwork  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-
-Shapes = dict[str, tuple[int, ...]]
-KERNELS = (10, 3, 3, 3, 3, 2, 2)
-
-
-class Size(NamedTuple):
-    channels: int
-    hidden: int
-    feed_forward: int
-    layers: int
-
-
-SMALL = Size(channels=32, hidden=128, feed_forward=96, layers=3)
-BASE = Size(channels=512, hidden=768, feed_forward=3072, layers=12)
-
-
-def parameter(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Draws a tensor from its name; the legacy generator, because numpy promises never to change it."""
-    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-    if name.endswith("weight_g") or (len(shape) == 1 and name.endswith(".weight")):
-        values = 1 + 0.2 * values
-    elif len(shape) == 1:
-        values = 0.2 * values
-    elif not name.endswith("_emb"):
-        values = values / math.sqrt(math.prod(shape[1:]))
-    return torch.from_numpy(values.astype(np.float32))
-
 
 def sound(seconds: float) -> np.ndarray:
     """Gliding harmonics under a slow swell with a little noise, off centre: it must not be normalised."""
@@ -67,45 +46,6 @@ def sound(seconds: float) -> np.ndarray:
     wave = sum(np.sin(k * pitch + k) / k for k in range(1, 12)) * (0.6 + 0.4 * np.sin(2 * np.pi * 3.1 * time))
     noise = np.random.RandomState(0).standard_normal(len(time))
     return (0.08 * wave + 0.004 * noise + 0.01).astype(np.float32)
-
-
-def backbone_shapes(size: Size) -> Shapes:
-    """The backbone as fairseq names it."""
-    wide, inner, width = size.hidden, size.feed_forward, size.channels
-    shapes: Shapes = {"mask_emb": (wide,)}
-    for index, kernel in enumerate(KERNELS):
-        shapes[f"feature_extractor.conv_layers.{index}.0.weight"] = (width, width if index else 1, kernel)
-    shapes |= {f"feature_extractor.conv_layers.0.2.{kind}": (width,) for kind in ("weight", "bias")}
-    shapes |= {f"layer_norm.{kind}": (width,) for kind in ("weight", "bias")}
-    shapes |= {"post_extract_proj.weight": (wide, width), "post_extract_proj.bias": (wide,)}
-    positions = "encoder.pos_conv.0"
-    shapes |= {f"{positions}.bias": (wide,), f"{positions}.weight_g": (1, 1, 128)}
-    shapes |= {f"{positions}.weight_v": (wide, wide // 16, 128)}
-    shapes |= {f"encoder.layer_norm.{kind}": (wide,) for kind in ("weight", "bias")}
-    for index in range(size.layers):
-        layer = f"encoder.layers.{index}"
-        for part in ("k_proj", "v_proj", "q_proj", "out_proj"):
-            shapes |= {f"{layer}.self_attn.{part}.weight": (wide, wide), f"{layer}.self_attn.{part}.bias": (wide,)}
-        for norm in ("self_attn_layer_norm", "final_layer_norm"):
-            shapes |= {f"{layer}.{norm}.{kind}": (wide,) for kind in ("weight", "bias")}
-        shapes |= {f"{layer}.fc1.weight": (inner, wide), f"{layer}.fc1.bias": (inner,)}
-        shapes |= {f"{layer}.fc2.weight": (wide, inner), f"{layer}.fc2.bias": (wide,)}
-    return shapes
-
-
-def head_shapes(size: Size) -> Shapes:
-    """The head as ``model.py`` names it."""
-    shapes: Shapes = {"domain_emb": (1, 128), "judge_emb": (1, 128)}
-    for side in ("", "_reverse"):
-        shapes |= {f"blstm.weight_ih_l0{side}": (2048, size.hidden + 256), f"blstm.weight_hh_l0{side}": (2048, 512)}
-        shapes |= {f"blstm.bias_{kind}_l0{side}": (2048,) for kind in ("ih", "hh")}
-    shapes |= {"projection.0.weight": (2048, 1024), "projection.0.bias": (2048,)}
-    return shapes | {"projection.2.weight": (1, 2048), "projection.2.bias": (1,)}
-
-
-def checkpoint(size: Size) -> dict[str, torch.Tensor]:
-    shapes = {f"wav2vec2.{name}": shape for name, shape in backbone_shapes(size).items()} | head_shapes(size)
-    return {name: parameter(name, shape) for name, shape in shapes.items()}
 
 
 class Recorded(NamedTuple):
@@ -141,7 +81,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.pt"
-    torch.save(checkpoint(SMALL), path)
+    torch.save(utmos_checkpoint(SMALL_WAV2VEC2), path)
     return path
 
 
@@ -153,7 +93,7 @@ def small(small_file) -> UtmosNetwork:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory) -> UtmosNetwork:
     path = tmp_path_factory.mktemp("weights") / "base.pt"
-    torch.save(checkpoint(BASE), path)
+    torch.save(utmos_checkpoint(BASE_WAV2VEC2), path)
     return UtmosNetwork(path, "cpu", official=True)
 
 
@@ -228,10 +168,10 @@ def lstm(state: dict[str, np.ndarray], side: str, inputs: np.ndarray) -> np.ndar
 class TestHead:
     def test_equals_its_description(self):
         """The head once more, in numpy and double precision."""
-        tensors = {name: parameter(name, shape) for name, shape in head_shapes(SMALL).items()}
-        head = UtmosHead(SMALL.hidden).eval()
+        tensors = {name: recorded_parameter(name, shape) for name, shape in utmos_head_shapes(SMALL_WAV2VEC2).items()}
+        head = UtmosHead(SMALL_WAV2VEC2.hidden).eval()
         head.load_state_dict(tensors)
-        frames = np.random.RandomState(1).standard_normal((13, SMALL.hidden)).astype(np.float32)
+        frames = np.random.RandomState(1).standard_normal((13, SMALL_WAV2VEC2.hidden)).astype(np.float32)
         with torch.inference_mode():
             scores = head(torch.from_numpy(frames)[None]).numpy()
         state = {name: value.numpy().astype(np.float64) for name, value in tensors.items()}
@@ -302,7 +242,7 @@ class TestLoading:
         ],
     )
     def test_nothing_may_be_missing(self, tmp_path, name):
-        state = checkpoint(SMALL)
+        state = utmos_checkpoint(SMALL_WAV2VEC2)
         del state[name]
         with pytest.raises(ValueError, match=r"not of this network: .*missing"):
             self.load(tmp_path, state)
@@ -312,8 +252,8 @@ class TestLoading:
     )
     def test_nothing_may_be_unknown(self, tmp_path, name):
         with pytest.raises(ValueError, match=r"not of this network: .*unknown"):
-            self.load(tmp_path, {**checkpoint(SMALL), name: torch.zeros(3)})
+            self.load(tmp_path, {**utmos_checkpoint(SMALL_WAV2VEC2), name: torch.zeros(3)})
 
     def test_the_official_network_has_its_size(self, tmp_path):
         with pytest.raises(ValueError, match=r"another size.*hidden=128.*expected.*hidden=768"):
-            self.load(tmp_path, checkpoint(SMALL), official=True)
+            self.load(tmp_path, utmos_checkpoint(SMALL_WAV2VEC2), official=True)

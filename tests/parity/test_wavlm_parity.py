@@ -3,14 +3,12 @@
 The reference does not install from the package index in a form that a test could lean on, so its numbers were recorded
 once and stand here: WavLM and the hooks that collect its hidden states as s3prl 0.4.18 carries them
 (``upstream/wavlm``), under UniSpeech's ``ECAPA_TDNN_SMALL`` as f5-tts 1.1.22 carries it (``eval/ecapa_tdnn.py``), in
-torch 2.15 on a CPU with one thread. The weights need no file: each tensor is drawn from its own name and shape.
+torch 2.15 on a CPU with one thread. The weights need no file: each tensor is drawn from its own name and shape (``tests/seeded_weights.py``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,39 +24,17 @@ from vidchatbench_metrics.voice.wavlm_sv import WavlmSpeakerEmbedding
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from seeded_weights import (  # noqa: E402
+    LARGE_WAVLM,
+    SMALL_WAVLM,
+    backbone_shapes,
+    ecapa_shapes,
+    recorded_parameter,
+    wavlm_sv_checkpoint,
+    write_wavlm_sv,
+)
+
 from vidchatbench_metrics.voice.wavlm_network import SpeakerHead, SpeakerNetwork, head_state  # noqa: E402
-
-Shapes = dict[str, tuple[int, ...]]
-KERNELS = (10, 3, 3, 3, 3, 2, 2)
-
-
-class Size(NamedTuple):
-    channels: int
-    hidden: int
-    feed_forward: int
-    layers: int
-    heads: int
-
-
-SMALL = Size(channels=32, hidden=64, feed_forward=96, layers=3, heads=4)
-LARGE = Size(channels=512, hidden=1024, feed_forward=4096, layers=24, heads=16)
-
-
-def parameter(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Draws a tensor from its name; the legacy generator, because numpy promises never to change it."""
-    if name.endswith("num_batches_tracked"):
-        return torch.tensor(1000)
-    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
-    if name.endswith("running_var"):
-        values = np.exp(0.3 * values)
-    elif name.endswith(("weight_g", "grep_a")) or (len(shape) == 1 and name.endswith(".weight")):
-        values = 1 + 0.2 * values
-    elif len(shape) == 1 and name != "feature_weight":
-        values = 0.2 * values
-    elif "relative_attention_bias" not in name and name != "feature_weight":
-        values = values / math.sqrt(math.prod(shape[1:]))
-    return torch.from_numpy(values.astype(np.float32))
-
 
 def sound(seconds: float) -> np.ndarray:
     """Gliding harmonics under a slow swell with a little noise, off centre, so that normalisation matters."""
@@ -67,67 +43,6 @@ def sound(seconds: float) -> np.ndarray:
     wave = sum(np.sin(k * pitch + k) / k for k in range(1, 12)) * (0.6 + 0.4 * np.sin(2 * np.pi * 3.1 * time))
     noise = np.random.RandomState(0).standard_normal(len(time))
     return (0.08 * wave + 0.004 * noise + 0.01).astype(np.float32)
-
-
-def backbone_shapes(size: Size) -> Shapes:
-    """The backbone as ``WavLM.py`` names it."""
-    wide, inner, width = size.hidden, size.feed_forward, size.channels
-    shapes: Shapes = {"mask_emb": (wide,)}
-    for index, kernel in enumerate(KERNELS):
-        conv = f"feature_extractor.conv_layers.{index}"
-        shapes[f"{conv}.0.weight"] = (width, width if index else 1, kernel)
-        shapes |= {f"{conv}.2.1.{kind}": (width,) for kind in ("weight", "bias")}
-    shapes |= {f"layer_norm.{kind}": (width,) for kind in ("weight", "bias")}
-    shapes |= {"post_extract_proj.weight": (wide, width), "post_extract_proj.bias": (wide,)}
-    positions = "encoder.pos_conv.0"
-    shapes |= {f"{positions}.bias": (wide,), f"{positions}.weight_g": (1, 1, 128)}
-    shapes |= {f"{positions}.weight_v": (wide, wide // 16, 128)}
-    shapes |= {f"encoder.layer_norm.{kind}": (wide,) for kind in ("weight", "bias")}
-    shapes["encoder.layers.0.self_attn.relative_attention_bias.weight"] = (320, size.heads)
-    for index in range(size.layers):
-        layer = f"encoder.layers.{index}"
-        for part in ("k_proj", "v_proj", "q_proj", "out_proj"):
-            shapes |= {f"{layer}.self_attn.{part}.weight": (wide, wide), f"{layer}.self_attn.{part}.bias": (wide,)}
-        shapes |= {f"{layer}.self_attn.grep_a": (1, size.heads, 1, 1), f"{layer}.self_attn.grep_linear.bias": (8,)}
-        shapes[f"{layer}.self_attn.grep_linear.weight"] = (8, wide // size.heads)
-        for norm in ("self_attn_layer_norm", "final_layer_norm"):
-            shapes |= {f"{layer}.{norm}.{kind}": (wide,) for kind in ("weight", "bias")}
-        shapes |= {f"{layer}.fc1.weight": (inner, wide), f"{layer}.fc1.bias": (inner,)}
-        shapes |= {f"{layer}.fc2.weight": (wide, inner), f"{layer}.fc2.bias": (wide,)}
-    return shapes
-
-
-def layer_shapes(name: str, *weight: int) -> Shapes:
-    return {f"{name}.weight": weight, f"{name}.bias": weight[:1]}
-
-
-def norm_shapes(name: str, width: int) -> Shapes:
-    shapes: Shapes = {f"{name}.{kind}": (width,) for kind in ("weight", "bias", "running_mean", "running_var")}
-    return shapes | {f"{name}.num_batches_tracked": ()}
-
-
-def head_shapes(size: Size) -> Shapes:
-    """The head as ``ecapa_tdnn.py`` names it."""
-    shapes: Shapes = {"feature_weight": (size.layers + 1,)}
-    shapes |= layer_shapes("layer1.conv", 512, size.hidden, 5) | norm_shapes("layer1.bn", 512)
-    for block in ("layer2", "layer3", "layer4"):
-        for part in ("Conv1dReluBn1", "Conv1dReluBn2"):
-            shapes |= layer_shapes(f"{block}.{part}.conv", 512, 512, 1) | norm_shapes(f"{block}.{part}.bn", 512)
-        for index in range(7):
-            scale = f"{block}.Res2Conv1dReluBn"
-            shapes |= layer_shapes(f"{scale}.convs.{index}", 64, 64, 3) | norm_shapes(f"{scale}.bns.{index}", 64)
-        shapes |= layer_shapes(f"{block}.SE_Connect.linear1", 128, 512)
-        shapes |= layer_shapes(f"{block}.SE_Connect.linear2", 512, 128)
-    shapes |= layer_shapes("conv", 1536, 1536, 1)
-    shapes |= layer_shapes("pooling.linear1", 128, 1536, 1) | layer_shapes("pooling.linear2", 1536, 128, 1)
-    return shapes | norm_shapes("bn", 3072) | layer_shapes("linear", 256, 3072)
-
-
-def checkpoint(size: Size) -> dict[str, torch.Tensor]:
-    """Everything below ``model`` in the file, with the classifier that inference has no use for."""
-    shapes = {f"feature_extract.model.{name}": shape for name, shape in backbone_shapes(size).items()}
-    shapes |= head_shapes(size) | {"loss_calculator.projection.weight": (10, 256)}
-    return {name: parameter(name, shape) for name, shape in shapes.items()}
 
 
 class Recorded(NamedTuple):
@@ -198,7 +113,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.pth"
-    torch.save({"model": checkpoint(SMALL), "best_valid_eer": 100.0}, path)
+    write_wavlm_sv(path)
     return path
 
 
@@ -242,12 +157,12 @@ class TestRecordedNumbers:
 
     @pytest.mark.slow
     def test_network_of_the_true_size(self, tmp_path):
-        torch.save({"model": checkpoint(LARGE)}, tmp_path / "large.pth")
+        torch.save({"model": wavlm_sv_checkpoint(LARGE_WAVLM)}, tmp_path / "large.pth")
         assert_as_recorded(SpeakerNetwork(tmp_path / "large.pth", "cpu", official=True), RECORDED_LARGE, states=25)
 
     def test_names_are_as_many_as_in_the_published_file(self):
         """Its mirrors count 711 tensors, 488 of them in the backbone."""
-        backbone, head = backbone_shapes(LARGE), head_shapes(LARGE)
+        backbone, head = backbone_shapes(LARGE_WAVLM), ecapa_shapes(LARGE_WAVLM)
         assert len(backbone) == 488
         assert len(backbone) + len(head) + len(["loss_calculator.projection.weight"]) == 711
 
@@ -310,10 +225,10 @@ class Head:
 class TestHead:
     @pytest.mark.parametrize("frames", [2, 23])
     def test_equals_its_description(self, frames):
-        state = {name: parameter(name, shape) for name, shape in head_shapes(SMALL).items()}
-        head = SpeakerHead(SMALL.hidden, SMALL.layers + 1).eval()
+        state = {name: recorded_parameter(name, shape) for name, shape in ecapa_shapes(SMALL_WAVLM).items()}
+        head = SpeakerHead(SMALL_WAVLM.hidden, SMALL_WAVLM.layers + 1).eval()
         head.load_state_dict(head_state(state))
-        hidden = np.random.RandomState(1).standard_normal((SMALL.layers + 1, frames, SMALL.hidden)).astype(np.float32)
+        hidden = np.random.RandomState(1).standard_normal((SMALL_WAVLM.layers + 1, frames, SMALL_WAVLM.hidden)).astype(np.float32)
         with torch.inference_mode():
             embedding = head(list(torch.from_numpy(hidden))).numpy()
         # Single against double precision: 2e-6 was seen, on numbers around 1.
@@ -389,27 +304,27 @@ class TestLoading:
         ],
     )
     def test_nothing_may_be_missing(self, tmp_path, name):
-        state = checkpoint(SMALL)
+        state = wavlm_sv_checkpoint(SMALL_WAVLM)
         del state[name]
         with pytest.raises(ValueError, match=r"not of this network: .*missing"):
             self.load(tmp_path, {"model": state})
 
     @pytest.mark.parametrize("name", ["feature_extract.model.quantizer.vars", "layer5.conv.weight"])
     def test_nothing_may_be_unknown(self, tmp_path, name):
-        state = {**checkpoint(SMALL), name: torch.zeros(3)}
+        state = {**wavlm_sv_checkpoint(SMALL_WAVLM), name: torch.zeros(3)}
         with pytest.raises(ValueError, match=r"not of this network: .*unknown"):
             self.load(tmp_path, {"model": state})
 
     def test_a_bare_state_is_not_the_file(self, tmp_path):
         with pytest.raises(ValueError, match="'model' is missing"):
-            self.load(tmp_path, checkpoint(SMALL))
+            self.load(tmp_path, wavlm_sv_checkpoint(SMALL_WAVLM))
 
     def test_the_official_network_has_its_size(self, tmp_path):
         with pytest.raises(ValueError, match=r"another size.*hidden=64.*expected.*hidden=1024"):
-            self.load(tmp_path, {"model": checkpoint(SMALL)}, official=True)
+            self.load(tmp_path, {"model": wavlm_sv_checkpoint(SMALL_WAVLM)}, official=True)
 
     def test_what_only_training_needs_may_be_absent(self, tmp_path, small):
-        state = checkpoint(SMALL)
+        state = wavlm_sv_checkpoint(SMALL_WAVLM)
         del state["feature_extract.model.mask_emb"], state["loss_calculator.projection.weight"]
         found = self.load(tmp_path, {"model": state}).embed(sound(1.0))
         np.testing.assert_array_equal(found, small.embed(sound(1.0)))

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vidchatbench.benchmark.load import Benchmark
+    from vidchatbench.engine.anchors import AnchorEntry
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,14 +43,7 @@ def build(
     """
     from vidchatbench.availability import find_lack  # noqa: PLC0415
     from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import (  # noqa: PLC0415
-        format_value,
-        interruptible,
-        print_json,
-        print_table,
-        split_ids,
-        stderr_console,
-    )
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
     from vidchatbench.engine.anchors import anchors_file, build_anchors  # noqa: PLC0415
     from vidchatbench.engine.evaluate import choose_metrics  # noqa: PLC0415
@@ -66,6 +66,17 @@ def build(
     if as_json:
         print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
         return
+    _print(console, loaded, entries)
+    for metric, lack in lacks.items():
+        if lack is not None:
+            text = f"not built: {metric.card.id} ({lack.reason}); to fix: {lack.fix}"
+            console.print(text, style="yellow", markup=False, highlight=False)
+    console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False)
+
+
+def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:
+    from vidchatbench.cli.output import format_value, print_table  # noqa: PLC0415
+
     rows = [
         (
             entry.metric,
@@ -76,10 +87,5 @@ def build(
         )
         for entry in entries
     ]
-    columns = ("metric", "oracle", "null", "n", "protocol")
-    print_table(console, f"Anchors of {loaded.header.name} {loaded.header.version}", columns, rows, whole=("metric",))
-    for metric, lack in lacks.items():
-        if lack is not None:
-            text = f"not built: {metric.card.id} ({lack.reason}); to fix: {lack.fix}"
-            console.print(text, style="yellow", markup=False, highlight=False)
-    console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False)
+    title = f"Anchors of {benchmark.header.name} {benchmark.header.version}"
+    print_table(console, title, ("metric", "oracle", "null", "n", "protocol"), rows, whole=("metric",))

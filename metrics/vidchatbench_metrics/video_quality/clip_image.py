@@ -1,8 +1,9 @@
-"""``video_quality/clip_image_frames``: CLIP image embeddings of 16 evenly spaced frames."""
+"""``video_quality/clip_image_frames`` and ``/clip_image_faces``: CLIP embeddings of 16 frames, or of their faces."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from vidchatbench.api import (
     ClipInfo,
     ExtractorContext,
+    ExtractorSpec,
     Feature,
     Frame,
     FrameExtractor,
@@ -20,9 +22,11 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
+from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.torch_weights import fill, load_state
-from vidchatbench_metrics.video_quality.even_frames import FPS, EvenFrames
+from vidchatbench_metrics.video_quality.even_frames import FPS, EvenFrames, KeptFrame
+from vidchatbench_metrics.video_quality.face_square import Picture, track_square
 from vidchatbench_metrics.video_quality.networks import weight_of
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -105,16 +109,7 @@ def vision_sizes(state: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-class ClipImageFrames(FrameExtractor):
-    """CLIP embeddings of 16 evenly spaced frames, each scaled to cover 480 x 768 and centre-cropped.
-
-    Feature:
-        embedding: float32 (n, d), each row of length 1, n = 16 for every clip of 16 frames or more.
-        time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
-    """
-
-    id = "video_quality/clip_image_frames"
+class _ClipExtractor(FrameExtractor):
     defaults = {"network": "clip-vit-l14-336"}
 
     @property
@@ -131,10 +126,47 @@ class ClipImageFrames(FrameExtractor):
         """Loads the network."""
         self._encoder = ClipImageEncoder(context.weights[self.weights[0]], context.device)
 
+
+class ClipImageFrames(_ClipExtractor):
+    """CLIP embeddings of 16 evenly spaced frames, each scaled to cover 480 x 768 and centre-cropped.
+
+    Feature:
+        embedding: float32 (n, d), each row of length 1, n = 16 for every clip of 16 frames or more.
+        time: float64 (n,), seconds.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+    """
+
+    id = "video_quality/clip_image_frames"
+
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
         """Starts a clip."""
         del clip, upstream
-        return _Session(self._encoder)
+        return _WholeSession(self._encoder)
+
+
+class ClipImageFaces(_ClipExtractor):
+    """CLIP embeddings of the responder's face in 16 evenly spaced frames.
+
+    The face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box;
+    frames without the responder's face give no row.
+
+    Feature:
+        embedding: float32 (n, d), each row of length 1, or (0, 0) where the face is in none of the frames.
+        time: float64 (n,), seconds.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+    """
+
+    id = "video_quality/clip_image_faces"
+
+    @property
+    def requires(self) -> Mapping[str, ExtractorSpec]:
+        """Face tracks."""
+        return {"faces": ExtractorSpec.of("faces/mtcnn")}
+
+    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
+        """Starts a clip."""
+        del clip
+        return _FaceSession(self._encoder, upstream["faces"])
 
 
 class _Session(FrameSession):
@@ -145,12 +177,39 @@ class _Session(FrameSession):
     def push(self, frame: Frame) -> None:
         self._even.push(frame)
 
+    @abstractmethod
+    def picture_of(self, kept: KeptFrame) -> Picture | None:
+        """The picture that is embedded, ``None`` where the frame has none."""
+
     def finish(self) -> Feature:
-        chosen = list(self._even.chosen().values())
+        chosen = self._even.chosen().values()
+        pictures = [(kept.time, picture) for kept in chosen if (picture := self.picture_of(kept)) is not None]
         # One at a time: what a batch gains is little beside a network of this size, and no number depends on it.
-        rows = [self._encoder(kept.pixels) for kept in chosen]
+        rows = [self._encoder(picture) for _, picture in pictures]
         arrays = {
             "embedding": np.stack(rows) if rows else np.zeros((0, 0), np.float32),
-            "time": as_array([kept.time for kept in chosen], "float64"),
+            "time": as_array([time for time, _ in pictures], "float64"),
         }
         return Feature(arrays, {"frames": self._even.frames, "chosen": len(chosen)})
+
+
+class _WholeSession(_Session):
+    def picture_of(self, kept: KeptFrame) -> Picture:
+        return kept.pixels
+
+
+class _FaceSession(_Session):
+    def __init__(self, encoder: ClipImageEncoder, faces: Timeline) -> None:
+        super().__init__(encoder)
+        self._faces = faces
+        self._primary: int | None = None
+
+    def finish(self) -> Feature:
+        # Which track is the responder's is known only at the end, when all tracks can still be asked for any time.
+        self._primary = primary_track(self._faces)
+        return super().finish()
+
+    def picture_of(self, kept: KeptFrame) -> Picture | None:
+        height, width = kept.pixels.shape[:2]
+        square = track_square(self._faces, self._primary, kept.time, kept.source, (height, width))
+        return None if square is None else square.cut(kept.pixels)

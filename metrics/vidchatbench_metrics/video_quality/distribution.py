@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from vidchatbench.api import (
@@ -117,16 +118,43 @@ class _Kernel(_Distribution):
 class _Faces(_Distribution):
     """Rows of the responder's face only."""
 
-    extractor = "video_quality/inception_faces"
-    defaults = {"network": "pt-inception"}
-
     def problem(self, feature: Feature) -> str | None:
         """Names a clip that is too short, or shows the face in under half of the frames looked at."""
         short = super().problem(feature)
-        rows, chosen = len(feature["embedding"]), int(feature.number("chosen"))
-        if short is not None or rows >= LEAST_COVERAGE * chosen:
+        seen, chosen = self.faces(feature), int(feature.number("chosen"))
+        if short is not None or seen >= LEAST_COVERAGE * chosen:
             return short
-        return f"shows the responder's face in {rows} of {chosen} frames; at least half is needed"
+        return f"shows the responder's face in {seen} of {chosen} frames; at least half is needed"
+
+    def faces(self, feature: Feature) -> int:
+        """Number of the frames looked at that show the responder's face."""
+        return len(feature["embedding"])
+
+
+class _InceptionFaces(_Faces):
+    """Inception features of the responder's face."""
+
+    extractor = "video_quality/inception_faces"
+    defaults = {"network": "pt-inception"}
+
+
+class _FaceMotion(_Faces):
+    """One row per clip, of the responder's face in sixteen frames from its beginning."""
+
+    extractor = "video_quality/i3d_faces"
+    defaults = {"network": "i3d-sgv"}
+
+    def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
+        """Returns the rows of both sides, and in how many frames each of them shows the face."""
+        found = super().item(features)
+        if isinstance(found, Score):
+            return found
+        faces, reference_faces = (self.faces(features[name]) for name in ("candidate", "reference"))
+        return replace(found, details={**found.details, "faces": faces, "reference_faces": reference_faces})
+
+    def faces(self, feature: Feature) -> int:
+        """Number of the sixteen frames that show the responder's face."""
+        return int(feature.number("faces"))
 
 
 class _Motion(_Distribution):
@@ -162,13 +190,13 @@ class Kid(_Kernel):
     extractor = "video_quality/inception_frames"
 
 
-class FidFace(_Faces, _Frechet):
+class FidFace(_InceptionFaces, _Frechet):
     """Fréchet Inception distance of the responder's face, lower is better."""
 
     default_card = load_card(__package__, "fid_face.toml")
 
 
-class KidFace(_Faces, _Kernel):
+class KidFace(_InceptionFaces, _Kernel):
     """Kernel Inception distance of the responder's face, lower is better."""
 
     default_card = load_card(__package__, "kid_face.toml")
@@ -185,6 +213,19 @@ class Kvd(_Motion, _Kernel):
     """Kernel video distance of the first 16 frames, lower is better."""
 
     default_card = load_card(__package__, "kvd.toml")
+
+
+class FvdFace(_FaceMotion, _Frechet):
+    """Fréchet video distance of the responder's face in the first 16 frames, lower is better."""
+
+    default_card = load_card(__package__, "fvd_face.toml")
+    ddof = 0
+
+
+class KvdFace(_FaceMotion, _Kernel):
+    """Kernel video distance of the responder's face in the first 16 frames, lower is better."""
+
+    default_card = load_card(__package__, "kvd_face.toml")
 
 
 class Fvd128(_Motion, _Frechet):
@@ -212,3 +253,10 @@ class Cmmd(_Distribution):
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> GaussianMmd:
         """Prepares the kernel distance."""
         return GaussianMmd(candidates, references, sigma=CMMD_SIGMA, scale=CMMD_SCALE)
+
+
+class CmmdFace(_Faces, Cmmd):
+    """CLIP maximum mean discrepancy of the responder's face, lower is better."""
+
+    default_card = load_card(__package__, "cmmd_face.toml")
+    extractor = "video_quality/clip_image_faces"

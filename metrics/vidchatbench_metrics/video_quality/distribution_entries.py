@@ -13,16 +13,21 @@ DISTRIBUTION_METRICS = {
     "video_quality/kid_face": f"{_PACKAGE}.distribution:KidFace",
     "video_quality/fvd": f"{_PACKAGE}.distribution:Fvd",
     "video_quality/kvd": f"{_PACKAGE}.distribution:Kvd",
+    "video_quality/fvd_face": f"{_PACKAGE}.distribution:FvdFace",
+    "video_quality/kvd_face": f"{_PACKAGE}.distribution:KvdFace",
     "video_quality/fvd_128f": f"{_PACKAGE}.distribution:Fvd128",
     "video_quality/kvd_128f": f"{_PACKAGE}.distribution:Kvd128",
     "video_quality/cmmd": f"{_PACKAGE}.distribution:Cmmd",
+    "video_quality/cmmd_face": f"{_PACKAGE}.distribution:CmmdFace",
 }
 
 DISTRIBUTION_EXTRACTORS = {
     "video_quality/inception_frames": f"{_PACKAGE}.inception:InceptionFrames",
     "video_quality/inception_faces": f"{_PACKAGE}.inception:InceptionFaces",
     "video_quality/i3d_clip": f"{_PACKAGE}.i3d:I3dClip",
+    "video_quality/i3d_faces": f"{_PACKAGE}.i3d:I3dFaces",
     "video_quality/clip_image_frames": f"{_PACKAGE}.clip_image:ClipImageFrames",
+    "video_quality/clip_image_faces": f"{_PACKAGE}.clip_image:ClipImageFaces",
 }
 
 DISTRIBUTION_WEIGHTS = (

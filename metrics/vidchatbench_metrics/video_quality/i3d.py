@@ -1,4 +1,4 @@
-"""``video_quality/i3d_clip``: what the action recognition network I3D makes of sixteen frames."""
+"""``video_quality/i3d_clip`` and ``/i3d_faces``: what the action recognition network I3D makes of sixteen frames."""
 
 from __future__ import annotations
 
@@ -10,10 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, FrameExtractor, FrameSession, Timeline
+from vidchatbench.api import (
+    ClipInfo,
+    ExtractorContext,
+    ExtractorSpec,
+    Feature,
+    Frame,
+    FrameExtractor,
+    FrameSession,
+    Timeline,
+)
+from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.geometry import HEIGHT, WIDTH
-from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
+from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
+from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
 from vidchatbench_metrics.video_quality.networks import weight_of
+
+SIDE = 224
+"""Pixels a side of what the network looks at."""
 
 
 class I3dNetwork:
@@ -91,6 +105,51 @@ class I3dClip(FrameExtractor):
         return _Session(self._network, int(self.number("every")))
 
 
+class I3dFaces(FrameExtractor):
+    """I3D logits of the responder's face in the first 16 frames of a clip.
+
+    The face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box,
+    frame by frame, and scaled to 224 x 224 (Pillow BICUBIC, antialiased), which the network's own scaling leaves as it
+    is. A frame without the responder's face takes the square of the nearest of the 16 frames that has one, of two
+    equally near the earlier.
+
+    Parameters:
+        network: ``i3d-sgv``, or ``sha256:<64 hex>`` for any TorchScript archive of that interface in the mirror.
+
+    Feature:
+        embedding: float32 (1, 400); (0, 0) where the clip has fewer than 16 frames, or none of the 16 shows the face.
+        meta: ``frames``, the number of frames of the clip at 25 a second; ``chosen``, the number of frames looked at,
+            16 at most; ``faces``, in how many of them the responder's face was found.
+    """
+
+    id = "video_quality/i3d_faces"
+    defaults = {"network": "i3d-sgv"}
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return float(FPS)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The network."""
+        return (weight_of(str(self.params["network"])),)
+
+    @property
+    def requires(self) -> Mapping[str, ExtractorSpec]:
+        """Face tracks."""
+        return {"faces": ExtractorSpec.of("faces/mtcnn")}
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Loads the network."""
+        self._network = I3dNetwork(context.weights[self.weights[0]], context.device)
+
+    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
+        """Starts a clip."""
+        del clip
+        return _FaceSession(self._network, upstream["faces"])
+
+
 class _Session(FrameSession):
     def __init__(self, network: I3dNetwork, every: int) -> None:
         self._network = network
@@ -112,3 +171,44 @@ class _Session(FrameSession):
         whole = self._frames >= self._span
         embedding = self._network(self._pictures) if whole else np.zeros((0, 0), np.float32)
         return Feature({"embedding": embedding}, {"frames": self._frames})
+
+
+class _FaceSession(FrameSession):
+    # Never done before the clip's end: only the whole clip tells which track is the responder's.
+    def __init__(self, network: I3dNetwork, faces: Timeline) -> None:
+        self._network = network
+        self._faces = faces
+        self._frames = 0
+        self._kept: list[KeptFrame] = []
+
+    def push(self, frame: Frame) -> None:
+        self._frames += 1
+        if self._frames <= FRAMES_PER_CLIP:
+            height, width = frame.rgb().shape[:2]
+            self._kept.append(KeptFrame(frame.time, frame.cover(HEIGHT, WIDTH), (height, width)))
+
+    def finish(self) -> Feature:
+        primary = primary_track(self._faces)
+        found = [track_square(self._faces, primary, kept.time, kept.source, (HEIGHT, WIDTH)) for kept in self._kept]
+        squares = fill_from_nearest(found)
+        pairs = zip(self._kept, squares, strict=True)
+        pictures = [resize_square(square.cut(kept.pixels), SIDE) for kept, square in pairs if square is not None]
+        whole = len(pictures) == FRAMES_PER_CLIP
+        embedding = self._network(pictures) if whole else np.zeros((0, 0), np.float32)
+        faces = sum(square is not None for square in found)
+        return Feature({"embedding": embedding}, {"frames": self._frames, "chosen": len(found), "faces": faces})
+
+
+def fill_from_nearest(squares: Sequence[Square | None]) -> list[Square | None]:
+    """Gives every place without a square that of the nearest place that has one, of two equally near the earlier.
+
+    Args:
+        squares: One per frame; ``None`` where no face was found.
+
+    Returns:
+        As many squares; all ``None`` if there was none at all.
+    """
+    known = [index for index, square in enumerate(squares) if square is not None]
+    if not known:
+        return list(squares)
+    return [squares[min(known, key=lambda at: (abs(at - index), at))] for index in range(len(squares))]

@@ -22,22 +22,16 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
-from vidchatbench_metrics.faces.timeline import faces_at, primary_track
+from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.torch_weights import fill, load_state
 from vidchatbench_metrics.video_quality.even_frames import FPS, EvenFrames, KeptFrame
+from vidchatbench_metrics.video_quality.face_square import Picture, track_square
 from vidchatbench_metrics.video_quality.networks import weight_of
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.video_quality.inception_network import FidInception
 
 SIDE = 299
-FACE_MARGIN = 1.3
-"""Side of the square around a face, in longer sides of its box."""
-
-SMALLEST_SQUARE = 16
-"""Faces whose square has fewer pixels a side are left out: they would be nothing but interpolation."""
-
-Picture = NDArray[np.uint8]
 
 
 def resize_clean(picture: Picture) -> NDArray[np.float32]:
@@ -55,34 +49,6 @@ def resize_clean(picture: Picture) -> NDArray[np.float32]:
     channels = [Image.fromarray(picture[:, :, channel].astype(np.float32)) for channel in range(3)]
     resized = [np.asarray(channel.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for channel in channels]
     return np.stack(resized, axis=2).clip(0, 255).astype(np.float32)
-
-
-def face_square(
-    picture: Picture, box: NDArray[np.float64], source: tuple[int, int], margin: float = FACE_MARGIN
-) -> Picture | None:
-    """Cuts a square around a face out of a picture that was scaled to cover 480 x 768.
-
-    Args:
-        picture: uint8 RGB of shape (480, 768, 3).
-        box: left, top, right, bottom in pixels of the picture before scaling.
-        source: Height and width of the picture before scaling.
-        margin: Side of the square in longer sides of the box. It is at most the picture's height, and moved into the
-            picture where it would stick out.
-
-    Returns:
-        uint8 RGB of shape (side, side, 3); ``None`` where the middle of the face was cut off by covering, or the side
-        is under 16 pixels.
-    """
-    height, width = picture.shape[:2]
-    scale = max(height / source[0], width / source[1])
-    across = (box[0] + box[2]) / 2 * scale - (source[1] * scale - width) / 2
-    down = (box[1] + box[3]) / 2 * scale - (source[0] * scale - height) / 2
-    side = min(round(margin * max(box[2] - box[0], box[3] - box[1]) * scale), height, width)
-    if side < SMALLEST_SQUARE or not (0 <= across < width and 0 <= down < height):
-        return None
-    left = min(max(round(across - side / 2), 0), width - side)
-    top = min(max(round(down - side / 2), 0), height - side)
-    return picture[top : top + side, left : left + side]
 
 
 class InceptionFeatures:
@@ -222,5 +188,6 @@ class _FaceSession(_Session):
         return super().finish()
 
     def picture_of(self, kept: KeptFrame) -> Picture | None:
-        boxes = [face.box for face in faces_at(self._faces, kept.time) if face.track == self._primary]
-        return face_square(kept.pixels, boxes[0], kept.source) if boxes else None
+        height, width = kept.pixels.shape[:2]
+        square = track_square(self._faces, self._primary, kept.time, kept.source, (height, width))
+        return None if square is None else square.cut(kept.pixels)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, PairExtractor, PairSession, as_array
+from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, PairExtractor, PairSession, Timeline, as_array
 from vidchatbench_metrics.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.video_quality.image_similarity import WangSsim, psnr
 
@@ -34,7 +34,9 @@ class _PairedFrames(PairExtractor):
     def measure(self) -> Measure:
         """Returns the function that compares two pictures."""
 
-    def begin(self, first: ClipInfo, second: ClipInfo, upstream: PairUpstream) -> _Session:
+    def begin(
+        self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
+    ) -> _Session:
         """Starts a pair."""
         del first, second, upstream
         return _Session(self.measure(), self.fps)

@@ -1,12 +1,18 @@
-"""``video_quality/lpips``: how far the pictures are from those of the real reply, to a network's eye."""
+"""``video_quality/lpips`` and ``/lpips_face``: how far the pictures are from the real reply's, to a network's eye."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
 
 from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Role, Sample, Score, Status, load_card
+from vidchatbench_metrics.geometry import SHORTEST_COMMON
 from vidchatbench_metrics.video_quality.paired import _Paired
 from vidchatbench_metrics.video_quality.perceptual_network import NETWORKS
+
+LEAST_COVERAGE = 0.5
+"""Share of the frame pairs in common that must show the responder's face on both sides."""
 
 
 class Lpips(_Paired):
@@ -22,6 +28,7 @@ class Lpips(_Paired):
     defaults = {"fps": 25, "network": "alex"}
     extractor = "video_quality/lpips_frames"
     family = "lpips"
+    geometry: ClassVar[str] = "cover480x768"
 
     def make_card(self) -> MetricCard:
         """Returns the card; another frame rate or backbone is another protocol.
@@ -34,14 +41,14 @@ class Lpips(_Paired):
             return card
         text = card.protocol_text.replace("25 frame pairs a second", f"{fps} frame pairs a second")
         if network in NETWORKS:
-            return card.vary(protocol=f"lpips/{network}-v0.1-cover480x768-{fps}fps-v1", protocol_text=text)
+            return card.vary(protocol=f"lpips/{network}-v0.1-{self.geometry}-{fps}fps-v1", protocol_text=text)
         if not network.startswith("sha256:"):
             raise ValueError(
                 f"{card.id} has no network {network!r}; use {', '.join(NETWORKS)} or sha256:<64 hex digits>"
             )
         name = f"alex-{network.removeprefix('sha256:')[:12]}"
         return card.vary(
-            protocol=f"lpips/{name}-v0.1-cover480x768-{fps}fps-v1",
+            protocol=f"lpips/{name}-v0.1-{self.geometry}-{fps}fps-v1",
             protocol_text=text.replace("alexnet-owt-7be5be79", name),
             weights=(network, *card.weights[1:]),
             weights_license="unknown, the network was named by its hash",
@@ -60,3 +67,42 @@ class Lpips(_Paired):
             return score
         # The frame that is worst is the one of the greatest distance.
         return Score.ok(score.value, **score.details, highest=float(features["frames"]["value"].max()))
+
+
+class LpipsFace(Lpips):
+    """LPIPS of the responder's face against that of the real reply, 0 or more, lower is better.
+
+    Parameters:
+        fps: Frame pairs per second.
+        network: ``alex`` (the official one), or ``sha256:<64 hex>`` for any state dict of torchvision's ``alexnet``
+            that lies in the weights mirror.
+    """
+
+    default_card = load_card(__package__, "lpips_face.toml")
+    extractor = "video_quality/lpips_faces"
+    geometry = "face1.3-256"
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Averages over the frame pairs with both faces; where they are too few, the side that lacks its face decides.
+
+        A real reply that shows its face in under half of the pairs cannot give the score. Otherwise it is the reply's
+        fault if it shows its own in fewer pairs than the real one does.
+        """
+        found = features["frames"]
+        counts = {
+            "common": int(found.number("frames")),
+            "faces": int(found.number("first_faces")),
+            "reference_faces": int(found.number("second_faces")),
+        }
+        pairs, least = len(found["value"]), LEAST_COVERAGE * counts["common"]
+        if found.number("seconds") >= SHORTEST_COMMON and pairs < least:
+            wanted = f"of {counts['common']} frames in common; at least half is needed"
+            if counts["reference_faces"] < least:
+                reason = f"the real reply shows the responder's face in {counts['reference_faces']} {wanted}"
+                return Score.not_applicable(reason, **counts)
+            if counts["faces"] < counts["reference_faces"]:
+                reason = f"the reply shows the responder's face in {counts['faces']}, together with the real one in"
+                return Score.invalid(f"{reason} {pairs}, {wanted}", **counts)
+            return Score.not_applicable(f"both replies show the responder's face in {pairs} {wanted}", **counts)
+        score = super().score(sample, features)
+        return replace(score, details={**score.details, **counts})

@@ -8,6 +8,7 @@ _PACKAGE = "vidchatbench_metrics.video_quality"
 
 PERCEPTUAL_METRICS = {
     "video_quality/lpips": f"{_PACKAGE}.perceptual:Lpips",
+    "video_quality/lpips_face": f"{_PACKAGE}.perceptual:LpipsFace",
     "iqa/musiq": f"{_PACKAGE}.no_reference:Musiq",
     "iqa/niqe": f"{_PACKAGE}.no_reference:Niqe",
     "iqa/clipiqa": f"{_PACKAGE}.no_reference:ClipIqa",
@@ -16,6 +17,7 @@ PERCEPTUAL_METRICS = {
 
 PERCEPTUAL_EXTRACTORS = {
     "video_quality/lpips_frames": f"{_PACKAGE}.perceptual_frames:LpipsFrames",
+    "video_quality/lpips_faces": f"{_PACKAGE}.perceptual_frames:LpipsFaces",
     "iqa/frame_quality": f"{_PACKAGE}.no_reference_frames:FrameQuality",
 }
 

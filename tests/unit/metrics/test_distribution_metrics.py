@@ -30,14 +30,17 @@ from vidchatbench_metrics.set_distances import FrechetDistance, GaussianMmd, Pol
 from vidchatbench_metrics.video_quality import clip_image, inception
 from vidchatbench_metrics.video_quality.distribution import (
     Cmmd,
+    CmmdFace,
     Fid,
     FidFace,
     Fvd,
     Fvd128,
+    FvdFace,
     Kid,
     KidFace,
     Kvd,
     Kvd128,
+    KvdFace,
 )
 from vidchatbench_metrics.video_quality.distribution_entries import (
     DISTRIBUTION_EXTRACTORS,
@@ -45,14 +48,18 @@ from vidchatbench_metrics.video_quality.distribution_entries import (
     DISTRIBUTION_WEIGHTS,
 )
 from vidchatbench_metrics.video_quality.even_frames import CAPACITY, EvenFrames, even_indices
+from vidchatbench_metrics.video_quality.face_square import face_square
 from vidchatbench_metrics.video_quality.i3d import I3dClip
-from vidchatbench_metrics.video_quality.inception import InceptionFaces, InceptionFrames, face_square
+from vidchatbench_metrics.video_quality.inception import InceptionFaces, InceptionFrames
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
 SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)
 CLIP = ClipInfo(width=768, height=480, duration=0.0)
 BY_HASH = "sha256:" + "0123456789abcdef" * 4
-METRICS: list[type[SetMetric]] = [Fid, Kid, FidFace, KidFace, Fvd, Kvd, Fvd128, Kvd128, Cmmd]
+METRICS: list[type[SetMetric]] = [
+    Fid, Kid, FidFace, KidFace, Fvd, Kvd, FvdFace, KvdFace, Fvd128, Kvd128, Cmmd, CmmdFace,
+]  # fmt: skip
+FACE_MOTION = {FvdFace, KvdFace}
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
 
 
@@ -313,9 +320,9 @@ class TestI3d:
 
 def feature_of(metric: SetMetric, frames: int, *, rows: int = 16, level: float = 0.0) -> Feature:
     """A feature as the metric's extractor gives it."""
-    motion = metric.needs()[0].extractor.id.endswith("i3d_clip")
+    motion = metric.needs()[0].extractor.id.startswith("video_quality/i3d_")
     embedding = np.full((1 if motion else rows, 4), level, np.float32)
-    return Feature({"embedding": embedding}, {"frames": frames, "chosen": min(frames, 16)})
+    return Feature({"embedding": embedding}, {"frames": frames, "chosen": min(frames, 16), "faces": rows})
 
 
 def item(metric: SetMetric, candidate: Feature, reference: Feature) -> SetItem | Score:
@@ -326,12 +333,13 @@ class TestItems:
     @every_metric
     def test_rows_of_both_sides(self, metric):
         made = metric()
-        found = item(made, feature_of(made, 200, level=1.0), feature_of(made, 150, level=3.0))
+        found = item(made, feature_of(made, 200, rows=15, level=1.0), feature_of(made, 150, level=3.0))
         assert isinstance(found, SetItem)
+        counts = {"faces": 15, "reference_faces": 16} if metric in FACE_MOTION else {}
         assert set(found.candidate.ravel()) == {1.0}
         assert set(found.reference.ravel()) == {3.0}
         assert found.details == {
-            "frames": 200, "rows": len(found.candidate), "reference_rows": len(found.reference),
+            "frames": 200, "rows": len(found.candidate), "reference_rows": len(found.reference), **counts,
         }  # fmt: skip
         score = made.score(
             SAMPLE, {"candidate": feature_of(made, 200, level=1.0), "reference": feature_of(made, 150, level=3.0)}
@@ -365,19 +373,20 @@ class TestItems:
         assert "lasts 5.08 s; 5.12 s is needed" in str(charged.reason)
         assert excused.status is Status.NOT_APPLICABLE
 
-    @pytest.mark.parametrize("metric", [FidFace, KidFace])
+    @pytest.mark.parametrize("metric", [FidFace, KidFace, FvdFace, KvdFace, CmmdFace])
     def test_the_face_is_needed_in_half_of_the_frames(self, metric):
         made = metric()
         few, half = feature_of(made, 100, rows=7), feature_of(made, 100, rows=8)
         found = item(made, half, half)
         assert isinstance(found, SetItem)
-        assert len(found.candidate) == 8
+        assert len(found.candidate) == (1 if metric in FACE_MOTION else 8)
         charged, excused = item(made, few, half), item(made, half, few)
         assert isinstance(charged, Score)
         assert isinstance(excused, Score)
         assert charged.status is Status.OUTPUT_INVALID
         assert "face in 7 of 16 frames" in str(charged.reason)
         assert excused.status is Status.NOT_APPLICABLE
+        assert "the real reply shows" in str(excused.reason)
 
 
 class TestDistances:
@@ -390,12 +399,15 @@ class TestDistances:
             (Fid, lambda c, r: FrechetDistance(c, r, ddof=1)),
             (FidFace, lambda c, r: FrechetDistance(c, r, ddof=1)),
             (Fvd, lambda c, r: FrechetDistance(c, r, ddof=0)),
+            (FvdFace, lambda c, r: FrechetDistance(c, r, ddof=0)),
             (Fvd128, lambda c, r: FrechetDistance(c, r, ddof=0)),
             (Kid, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
             (KidFace, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
             (Kvd, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
+            (KvdFace, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
             (Kvd128, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
             (Cmmd, lambda c, r: GaussianMmd(c, r, 10.0, 1000.0)),
+            (CmmdFace, lambda c, r: GaussianMmd(c, r, 10.0, 1000.0)),
         ],
     )
     def test_constants(self, metric, distance):
@@ -429,7 +441,7 @@ class TestCards:
 
     @every_metric
     def test_only_what_cannot_be_negative_has_a_minimum(self, metric):
-        unbiased = metric in {Kid, KidFace, Kvd, Kvd128}
+        unbiased = metric in {Kid, KidFace, Kvd, KvdFace, Kvd128}
         assert metric.default_card.minimum == (None if unbiased else 0.0)
 
     @every_metric

@@ -16,6 +16,8 @@ from vidchatbench.availability import find_lack
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.plugins import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
+from vidchatbench_metrics.faces import EXTRACTORS as FACE_EXTRACTORS
+from vidchatbench_metrics.faces import WEIGHTS as FACE_WEIGHTS
 from vidchatbench_metrics.video_quality import no_reference_network
 from vidchatbench_metrics.video_quality.no_reference_frames import FrameQuality
 from vidchatbench_metrics.video_quality.no_reference_network import MODELS, QualityModel
@@ -39,7 +41,8 @@ def catalogue() -> Catalogue:
         made.metrics.register(name, target, origin="test")
     for name, target in PERCEPTUAL_EXTRACTORS.items():
         made.extractors.register(name, target, origin="test")
-    made.weights.update({spec.name: spec for spec in PERCEPTUAL_WEIGHTS})
+    made.extractors.register("faces/mtcnn", FACE_EXTRACTORS["faces/mtcnn"], origin="test")
+    made.weights.update({spec.name: spec for spec in (*PERCEPTUAL_WEIGHTS, *FACE_WEIGHTS)})
     return made
 
 
@@ -48,7 +51,9 @@ def rated(*values: float, frames: int | None = None) -> dict[str, Feature]:
 
 
 def closed_weights(metric: Metric, catalogue: Catalogue) -> set[str]:
-    return {name for need in metric.needs() for name in catalogue.extractor(need.extractor).weights}
+    extractors = [catalogue.extractor(need.extractor) for need in metric.needs()]
+    extractors += [catalogue.extractor(spec) for found in extractors for spec in found.requires.values()]
+    return {name for extractor in extractors for name in extractor.weights}
 
 
 @pytest.mark.parametrize("name", sorted(PERCEPTUAL_METRICS))
@@ -58,7 +63,7 @@ class TestCards:
         card = metric.card
         assert card.id == name
         assert card.citation.strip().startswith("@")
-        assert "cover480x768" in card.protocol
+        assert ("face1.3-256" if name.endswith("_face") else "cover480x768") in card.protocol
         assert "480 high x 768 wide" in card.protocol_text
         assert set(card.weights) == closed_weights(metric, catalogue)
         assert {role for need in metric.needs() for role in need.roles} == set(card.roles)
