@@ -13,17 +13,26 @@ from pydantic import BaseModel
 from vidchatbench.benchmark.load import BenchmarkHeader
 from vidchatbench.contract.cards import MetricCard
 from vidchatbench.contract.samples import Sample
+from vidchatbench.engine.anchors import AnchorTable
+from vidchatbench.leaderboard.curated import ReportedTable
+from vidchatbench.leaderboard.schema import Leaderboard, SystemSamples
 from vidchatbench.media.probe import MediaInfo
+from vidchatbench.results.comparison import Comparison
 from vidchatbench.results.schema import Results
 from vidchatbench.submission.system import OutputNotes, SystemDescription
 
 FOLDER = Path(__file__).with_name("schemas")
 SCHEMAS: dict[str, type[BaseModel]] = {
+    "anchors": AnchorTable,
     "benchmark": BenchmarkHeader,
+    "comparison": Comparison,
+    "leaderboard": Leaderboard,
+    "leaderboard_samples": SystemSamples,
     "manifest_line": Sample,
     "metric_card": MetricCard,
     "media_info": MediaInfo,
     "output_notes": OutputNotes,
+    "reported_table": ReportedTable,
     "results": Results,
     "system": SystemDescription,
 }

@@ -18,7 +18,12 @@ else:
 ROOT = Path(__file__).resolve().parents[2]
 
 # Written in pieces, so that this file does not hold what it looks for.
-REGISTRY_HOSTS = ("py" + r"pi\.org", "python" + r"hosted\.org", "registry" + r"\.npmjs", "download" + r"\.pytorch\.org/whl")
+REGISTRY_HOSTS = (
+    "py" + r"pi\.org",
+    "python" + r"hosted\.org",
+    "registry" + r"\.npmjs",
+    "download" + r"\.pytorch\.org/whl",
+)
 FOLDERS = ("wo" + "rk", "ro" + "ot", "op" + "t", "ho" + "me", "Us" + "ers", "m" + "nt")
 MACHINE = re.compile(r"(?<![\w.}~*)>-])/(?:" + "|".join(FOLDERS) + ")/")
 HOST = re.compile("|".join(REGISTRY_HOSTS))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -33,6 +32,9 @@ from vidchatbench_metrics.faces.tracks import FaceTracks
 
 torch = pytest.importorskip("torch")
 h5py = pytest.importorskip("h5py")
+
+from seeded_weights import keras_layers, keras_weights, write_keras  # noqa: E402
+
 nn = torch.nn
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

@@ -39,6 +39,7 @@ from vidchatbench_metrics.voice.utmos_network import UtmosHead, UtmosNetwork  # 
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
+
 def sound(seconds: float) -> np.ndarray:
     """Gliding harmonics under a slow swell with a little noise, off centre: it must not be normalised."""
     time = np.arange(round(seconds * 16000)) / 16000

@@ -3,7 +3,8 @@
 The reference does not install from the package index in a form that a test could lean on, so its numbers were recorded
 once and stand here: WavLM and the hooks that collect its hidden states as s3prl 0.4.18 carries them
 (``upstream/wavlm``), under UniSpeech's ``ECAPA_TDNN_SMALL`` as f5-tts 1.1.22 carries it (``eval/ecapa_tdnn.py``), in
-torch 2.15 on a CPU with one thread. The weights need no file: each tensor is drawn from its own name and shape (``tests/seeded_weights.py``).
+torch 2.15 on a CPU with one thread. The weights need no file: each tensor is drawn from its own name and shape, see
+``tests/seeded_weights.py``.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from seeded_weights import (  # noqa: E402
     ecapa_shapes,
     recorded_parameter,
     wavlm_sv_checkpoint,
-    write_wavlm_sv,
+    wavlm_sv_writer,
 )
 
 from vidchatbench_metrics.voice.wavlm_network import SpeakerHead, SpeakerNetwork, head_state  # noqa: E402
+
 
 def sound(seconds: float) -> np.ndarray:
     """Gliding harmonics under a slow swell with a little noise, off centre, so that normalisation matters."""
@@ -113,7 +115,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.pth"
-    write_wavlm_sv(path)
+    wavlm_sv_writer(SMALL_WAVLM)(path)
     return path
 
 
@@ -228,7 +230,11 @@ class TestHead:
         state = {name: recorded_parameter(name, shape) for name, shape in ecapa_shapes(SMALL_WAVLM).items()}
         head = SpeakerHead(SMALL_WAVLM.hidden, SMALL_WAVLM.layers + 1).eval()
         head.load_state_dict(head_state(state))
-        hidden = np.random.RandomState(1).standard_normal((SMALL_WAVLM.layers + 1, frames, SMALL_WAVLM.hidden)).astype(np.float32)
+        hidden = (
+            np.random.RandomState(1)
+            .standard_normal((SMALL_WAVLM.layers + 1, frames, SMALL_WAVLM.hidden))
+            .astype(np.float32)
+        )
         with torch.inference_mode():
             embedding = head(list(torch.from_numpy(hidden))).numpy()
         # Single against double precision: 2e-6 was seen, on numbers around 1.

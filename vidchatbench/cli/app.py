@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from vidchatbench._version import __version__
-from vidchatbench.cli import anchors, check, compare, demo, doctor, evaluate, metrics, weights
+from vidchatbench.cli import (
+    anchors,
+    check,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    leaderboard,
+    metrics,
+    report,
+    submit,
+    weights,
+)
 from vidchatbench.cli.exit_codes import INPUT, USAGE
 from vidchatbench.errors import InputError, MediaError, VidChatBenchError
 
@@ -28,6 +40,9 @@ compare.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)
 anchors.add_to(app)
+report.add_to(app)
+leaderboard.add_to(app)
+submit.add_to(app)
 demo.add_to(app)
 doctor.add_to(app)
 

@@ -101,7 +101,10 @@ class Run:
         )
         plan = planner.build(runnable)
         self._seconds["plan"] = time.perf_counter() - clock
-        journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=[m.card.id for m in runnable])
+        # Where the clips lie is for this computer's report alone; nothing that is published says it.
+        places = {"outputs": str(self._submission.root.resolve()), "benchmark": str(self._benchmark.root.resolve())}
+        ids = [metric.card.id for metric in runnable]
+        journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=ids, **places)
         extraction = extract(plan, self._config, self._progress, journal)
         self._seconds["extract"] = extraction.elapsed
         known = extraction.known

@@ -14,6 +14,7 @@ from vidchatbench.contract.cards import Dimension
 from vidchatbench.contract.features import Param
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError
+from vidchatbench.results.migrations import upgrade
 from vidchatbench.submission.system import SystemDescription
 from vidchatbench.weights.lock import Pin
 
@@ -198,6 +199,6 @@ def load_results(where: str | Path) -> Results:
     if not path.is_file():
         raise InputError(str(path), ["there is no such file"], "Give the folder that `vidchatbench evaluate` wrote.")
     try:
-        return Results.model_validate_json(path.read_bytes())
+        return Results.model_validate_json(upgrade(path.read_bytes(), subject=str(path), to=SCHEMA_VERSION))
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error)) from error

@@ -1,0 +1,67 @@
+"""``vidchatbench report``: a run as a page to look at, and as tables and plots for a paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("report")(report)
+
+
+def report(  # noqa: PLR0913, PLR0917 - every option of the command line is a parameter
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `evaluate`.")],
+    benchmark: Annotated[str | None, typer.Option(help="Folder or name of the benchmark, for its clips.")] = None,
+    outputs: Annotated[Path | None, typer.Option(help="Folder of the outputs, for the candidates' clips.")] = None,
+    embed: Annotated[bool, typer.Option("--embed", help="Put small clips of the worst samples into the page.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="Write every plot into this folder as a file.")] = None,
+    plot_format: Annotated[str, typer.Option("--format", help="svg, png or pdf, for --plots.")] = "svg",
+    compare: Annotated[list[Path] | None, typer.Option(help="Another run to compare with; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the files written on stdout.")] = False,
+) -> None:
+    """Writes report.html, one page that opens offline, and tables/ with CSV, LaTeX and BibTeX beside it.
+
+    The page links clips by relative paths; it finds their folders by itself on the computer that made the run.
+
+    Example: vidchatbench report run/ --outputs outputs/ --benchmark path/to/benchmark
+    """
+    from vidchatbench.cli.output import print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.report.write import write_report  # noqa: PLC0415
+
+    found = write_report(
+        run,
+        benchmark=benchmark,
+        outputs=outputs,
+        embed=embed,
+        out=out,
+        plots=plots,
+        plot_format=plot_format,
+        compare=compare or (),
+    )
+    if as_json:
+        print_json(
+            {
+                "report": str(found.page),
+                "tables": [str(path) for path in found.tables],
+                "plots": [str(path) for path in found.plots],
+                "clips": {"shown": found.clips_shown, "missing": found.clips_missing},
+            }
+        )
+        return
+    console = stderr_console()
+
+    def say(text: str, style: str | None = None) -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
+    for note in found.notes:
+        say(note, "yellow")
+    say(f"clips: {found.clips_shown} shown, {found.clips_missing} missing")
+    say(f"tables: {found.tables[0].parent}")
+    if found.plots:
+        say(f"plots: {found.plots[0].parent} ({len(found.plots)} files)")
+    say(f"written: {found.page}")

@@ -1,0 +1,431 @@
+"""Building ``leaderboard.json``: bundles are read, verified, ranked and written in one order, whatever theirs was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidchatbench._version import __version__
+from vidchatbench.benchmark.load import Benchmark
+from vidchatbench.contract.cards import MetricCard
+from vidchatbench.contract.plugins import WeightSpec
+from vidchatbench.contract.samples import Role, Task
+from vidchatbench.contract.scores import Status
+from vidchatbench.engine.anchors import ANCHORS_FILE, AnchorEntry
+from vidchatbench.features.store import write_atomically
+from vidchatbench.leaderboard.bundle import find_bundles, row_id
+from vidchatbench.leaderboard.context import Others
+from vidchatbench.leaderboard.curated import Recomputed, read_recomputed, read_reported
+from vidchatbench.leaderboard.findings import Finding
+from vidchatbench.leaderboard.ranking import RankedMetric, RankedSystem, Ranking, SetValue, Standing, rank
+from vidchatbench.leaderboard.reading import Bundle, read_bundle
+from vidchatbench.leaderboard.schema import (
+    SAMPLES_FOLDER,
+    AnchoredScore,
+    Cell,
+    Column,
+    Leaderboard,
+    LeftOut,
+    LinkName,
+    Openness,
+    Provenance,
+    Row,
+    SampleInfo,
+    SampleScores,
+    SystemSamples,
+    check_link,
+)
+from vidchatbench.leaderboard.verify import compare_with_others, read_anchors, verify_content
+from vidchatbench.plugins import Catalogue
+from vidchatbench.results.schema import BenchmarkRef, MetricResult, SuiteRef
+from vidchatbench.statistics.intervals import DRAWS
+from vidchatbench.statistics.paired import LEVEL
+from vidchatbench.submission.system import SystemDescription
+from vidchatbench.weights.table import weight_spec
+
+SEED = 0
+_ARXIV = re.compile(r"(?:arxiv:)?(\d{4}\.\d{4,5}(?:v\d+)?)", re.IGNORECASE)
+_ROW_FILE = re.compile(r"[a-z0-9][a-z0-9._-]*@[a-z0-9][a-z0-9._-]*\.json")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A board with the sample files of its rows.
+
+    Attributes:
+        board: ``leaderboard.json``.
+        samples: The sample file of every computed row, by row id.
+        findings: What is worth a person's look in the bundles that are on the board.
+    """
+
+    board: Leaderboard
+    samples: Mapping[str, SystemSamples]
+    findings: Mapping[str, Sequence[Finding]]
+
+    def write(self, path: Path) -> None:
+        """Writes the board, and the sample files into a folder beside it.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        folder = path.parent / SAMPLES_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.iterdir():
+            if _ROW_FILE.fullmatch(old.name) and old.stem not in self.samples:
+                old.unlink()
+        for name, samples in self.samples.items():
+            write_atomically(folder / f"{name}.json", samples.to_json().encode())
+        write_atomically(path, self.board.to_json().encode())
+
+
+@dataclass(frozen=True)
+class _Metric:
+    column: Column
+    ranked: RankedMetric
+    weights: tuple[str, ...] | None
+    """Hashes that its number must rest on; ``None`` where nobody has published them."""
+
+
+def build_leaderboard(
+    root: Path,
+    benchmark: Benchmark,
+    catalogue: Catalogue,
+    *,
+    suite: str,
+    anchors: Path | None = None,
+    seed: int = SEED,
+    draws: int = DRAWS,
+) -> Built:
+    """Builds the board of a benchmark and a suite.
+
+    Args:
+        root: The leaderboard's folder, with ``submissions``, ``reported`` and ``recomputed.yaml``.
+        benchmark: The board's benchmark.
+        catalogue: The installed metrics.
+        suite: Name of the board's suite, in its installed version.
+        anchors: The published anchors; by default those in the benchmark's folder.
+        seed: Seed of the ranking's draws.
+        draws: Number of the ranking's draws.
+
+    Raises:
+        UsageError: If there is no such suite.
+        InputError: If what maintainers wrote is not valid.
+        OSError: If a folder cannot be read.
+    """
+    board_suite = catalogue.suite(suite)
+    ref = SuiteRef(name=board_suite.name, version=board_suite.version)
+    known = read_anchors(anchors or benchmark.root / ANCHORS_FILE, benchmark)
+    metrics = [
+        _metric(catalogue.metric(entry.metric, **entry.params).card, known or {}, catalogue.weights)
+        for entry in board_suite.metrics
+    ]
+    bundles, left_out, findings = _gather(root, benchmark, catalogue, ref)
+    reasons = {name: _why_unranked(bundle) for name, bundle in bundles.items()}
+    mixed = _mixed_weights(bundles, metrics)
+    unranked = {name: _unranked_metrics(bundle, metrics, mixed) for name, bundle in bundles.items()}
+    systems = [
+        _ranked_system(name, bundle, metrics, unranked[name], benchmark)
+        for name, bundle in bundles.items()
+        if not reasons[name]
+    ]
+    clusters = [sample.cluster for sample in benchmark]
+    ranking = rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
+    recomputed = read_recomputed(root)
+    columns, reported = read_reported(root, benchmark.header.name)
+    rows = [
+        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking), benchmark, recomputed)
+        for name, bundle in bundles.items()
+    ]
+    board = Leaderboard(
+        benchmark=_benchmark_ref(benchmark),
+        suite=ref,
+        metrics=(*(metric.column for metric in metrics), *columns),
+        rows=(*rows, *reported),
+        left_out=tuple(left_out),
+        generated_from=Provenance(vidchatbench_version=__version__, seed=seed, draws=draws, level=LEVEL),
+    )
+    samples = {name: system_samples(name, bundle, benchmark) for name, bundle in bundles.items()}
+    return Built(board, samples, findings)
+
+
+def _benchmark_ref(benchmark: Benchmark) -> BenchmarkRef:
+    header = benchmark.header
+    return BenchmarkRef(
+        name=header.name, version=header.version, manifest_sha256=header.manifest_sha256, n_samples=len(benchmark)
+    )
+
+
+def _metric(
+    card: MetricCard, anchors: Mapping[str, tuple[AnchorEntry, ...]], weights: Mapping[str, WeightSpec]
+) -> _Metric:
+    hashes = [weight_spec(weights, name).sha256 for name in card.weights]
+    official = tuple(sorted(sha for sha in hashes if sha)) if all(hashes) else None
+    known = [e for e in anchors.get(card.id, ()) if (e.version, e.protocol) == (card.version, card.protocol)]
+    entries = [entry for entry in known if official is None or entry.weights == official]
+    entry = entries[0] if len(entries) == 1 and card.aggregation == "mean" else None
+    ranked = RankedMetric(
+        id=card.id,
+        dimension=card.dimension.value,
+        direction=card.direction,
+        oracle=None if entry is None else entry.oracle,
+        null=None if entry is None or card.null is None else entry.nulls.get(card.null),
+    )
+    column = Column(
+        id=card.id,
+        version=card.version,
+        title=card.title,
+        protocol=card.protocol,
+        dimension=card.dimension,
+        direction=card.direction,
+        unit=card.unit,
+        aggregation=card.aggregation,
+        anchored=ranked.is_anchored,
+        reported=False,
+    )
+    # Where nobody has published a hash, the anchors' own files are the ones to compare with.
+    return _Metric(column, ranked, entry.weights if official is None and entry is not None else official)
+
+
+def _gather(
+    root: Path, benchmark: Benchmark, catalogue: Catalogue, suite: SuiteRef
+) -> tuple[dict[str, Bundle], list[LeftOut], dict[str, Sequence[Finding]]]:
+    bundles: dict[str, Bundle] = {}
+    left_out: list[LeftOut] = []
+    findings: dict[str, Sequence[Finding]] = {}
+    for folder in find_bundles(root):
+        place = f"{folder.parent.name}/{folder.name}"
+        bundle, found = read_bundle(folder)
+        if bundle is not None and bundle.results.suite != suite:
+            told = f"{bundle.results.suite.name[:60]} v{bundle.results.suite.version}"
+            left_out.append(
+                LeftOut(bundle=place, reason=f"scored with suite {told}, not {suite.name} v{suite.version}")
+            )
+            continue
+        if bundle is not None:
+            found = [*found, *verify_content(bundle, benchmark=benchmark, catalogue=catalogue)]
+        errors = [finding for finding in found if finding.severity == "error"]
+        if bundle is None or errors:
+            more = f" (and {len(errors) - 1} more findings)" if len(errors) > 1 else ""
+            left_out.append(LeftOut(bundle=place, reason=f"{errors[0].where}: {errors[0].message}{more}"))
+            continue
+        name = row_id(bundle.system)
+        bundles[name] = bundle
+        findings[name] = [finding for finding in found if finding.severity == "warning"]
+    # Who copied whom is not for this program to say: neither is left out, and both are shown to the maintainers.
+    others = Others.of(bundles.items())
+    for name, bundle in bundles.items():
+        findings[name] = [*findings[name], *compare_with_others(bundle, others, catalogue)]
+    return bundles, left_out, findings
+
+
+def _why_unranked(bundle: Bundle) -> tuple[str, ...]:
+    results = bundle.results
+    reasons = [f"{metric.id}: not run ({metric.reason:.120})" for metric in results.unavailable]
+    for metric in results.metrics:
+        strange = [use.name for use in metric.weights if not use.pin.is_official]
+        if strange:
+            reasons.append(f"{metric.id}: the weights {', '.join(strange)} are not the pinned ones")
+        if metric.n_error:
+            reasons.append(f"{metric.id}: {metric.n_error} samples failed through our own error")
+    if not reasons and not results.complete:
+        reasons.append("the run is incomplete")
+    return tuple(reasons)
+
+
+def _mixed_weights(bundles: Mapping[str, Bundle], metrics: Sequence[_Metric]) -> set[str]:
+    """Metrics whose weights nobody has pinned and of which the bundles used different files."""
+    mixed = set()
+    for metric in metrics:
+        used = {
+            _hashes(result)
+            for bundle in bundles.values()
+            if (result := _result(bundle, metric.column.id)) is not None
+            and all(use.pin.is_official for use in result.weights)
+        }
+        if metric.weights is None and len(used) > 1:
+            mixed.add(metric.column.id)
+    return mixed
+
+
+def _hashes(result: MetricResult) -> tuple[str, ...]:
+    return tuple(sorted(use.sha256 for use in result.weights))
+
+
+def _result(bundle: Bundle, metric_id: str) -> MetricResult | None:
+    return next((metric for metric in bundle.results.metrics if metric.id == metric_id), None)
+
+
+def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for metric in metrics:
+        name, result = metric.column.id, _result(bundle, metric.column.id)
+        if result is None:
+            continue
+        reason = result.unranked
+        if reason is None and result.value is None:
+            reason = "there is no value"
+        if reason is None and metric.weights is not None and _hashes(result) != metric.weights:
+            reason = "scored with other weights than the board's anchors"
+        if reason is None and name in mixed:
+            reason = "nobody has published the hash of its weights, and the systems were scored with different files"
+        found[name] = reason
+    return found
+
+
+def _ranked_system(
+    name: str,
+    bundle: Bundle,
+    metrics: Sequence[_Metric],
+    unranked: Mapping[str, str | None],
+    benchmark: Benchmark,
+) -> RankedSystem:
+    place = {sample.id: k for k, sample in enumerate(benchmark)}
+    ranked = {metric.column.id for metric in metrics if unranked.get(metric.column.id, "absent") is None}
+    counted = {
+        metric.column.id: np.full(len(place), np.nan)
+        for metric in metrics
+        if metric.column.id in ranked and metric.column.aggregation == "mean"
+    }
+    for row in bundle.rows:
+        if row.metric in counted and row.counted is not None:
+            counted[row.metric][place[row.sample_id]] = row.counted
+    sets = {}
+    for metric in metrics:
+        result = _result(bundle, metric.column.id)
+        if metric.column.aggregation == "set" and result is not None and result.value is not None:
+            low, high = result.ci95 or (None, None)
+            if metric.column.id in ranked:
+                sets[metric.column.id] = SetValue(result.value, low, high)
+    return RankedSystem(name, counted, sets)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    metrics: Sequence[_Metric]
+    unranked: Mapping[str, str | None]
+    reasons: tuple[str, ...]
+    ranking: Ranking
+
+
+def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recomputed: Mapping[str, Recomputed]) -> Row:
+    results, system = bundle.results, bundle.system
+    checked = recomputed.get(bundle.sha256)
+    ranking = judged.ranking
+    overall = ranking.overall.get(name)
+    return Row(
+        id=name,
+        system=system,
+        trust="self_scored" if checked is None else "recomputed",
+        tasks=_tasks(bundle, benchmark),
+        openness=_openness(system),
+        licence=system.license,
+        values={metric.column.id: cell for metric in judged.metrics if (cell := _cell(name, bundle, metric, judged))},
+        dimensions={
+            dimension: _anchored(standings[name], ranking.members[dimension])
+            for dimension, standings in ranking.dimensions.items()
+            if name in standings
+        },
+        overall=None if overall is None else _anchored(overall, tuple(ranking.dimensions)),
+        complete=results.complete,
+        ranked=not judged.reasons,
+        why_unranked=judged.reasons,
+        bundle_sha256=bundle.sha256,
+        submitted=results.run.finished,
+        source=None,
+        recomputed_by=None if checked is None else checked.by,
+        links=_links(system),
+        samples=f"{SAMPLES_FOLDER}/{name}.json",
+    )
+
+
+def _anchored(standing: Standing, metrics: tuple[str, ...]) -> AnchoredScore:
+    return AnchoredScore(anchored=standing.score, ci95=standing.ci95, metrics=metrics, place=standing.place)
+
+
+def _cell(name: str, bundle: Bundle, metric: _Metric, judged: _Judged) -> Cell | None:
+    result = _result(bundle, metric.column.id)
+    if result is None:
+        return None
+    standing = judged.ranking.metrics[metric.column.id].get(name)
+    anchored = None
+    if metric.ranked.is_anchored and result.value is not None and _hashes(result) == metric.weights:
+        anchored = float(metric.ranked.scaled(np.array([result.value]))[0])
+    return Cell(
+        value=result.value,
+        ci95=result.ci95,
+        n_expected=result.n_expected,
+        n_ok=result.n_ok,
+        n_failed=result.n_failed,
+        n_not_applicable=result.n_not_applicable,
+        n_error=result.n_error,
+        coverage=result.coverage,
+        anchored=anchored,
+        unranked=judged.unranked[metric.column.id],
+        place=None if standing is None else standing.place,
+    )
+
+
+def _tasks(bundle: Bundle, benchmark: Benchmark) -> tuple[Task, ...]:
+    usable = {line.sample_id for line in bundle.media if line.role is Role.CANDIDATE and line.problem is None}
+    return tuple(sorted({sample.task for sample in benchmark if sample.id in usable}))
+
+
+def _openness(system: SystemDescription) -> Openness:
+    if system.open_weights:
+        return "open_weights"
+    if system.code:
+        return "open_code"
+    return "unknown" if system.open_weights is None else "closed"
+
+
+def _links(system: SystemDescription) -> dict[LinkName, str]:
+    found: dict[LinkName, str] = {}
+    given: tuple[tuple[LinkName, str | None], ...] = (
+        ("paper", system.paper),
+        ("code", system.code),
+        ("weights", system.weights),
+    )
+    for name, text in given:
+        if text is None:
+            continue
+        arxiv = _ARXIV.fullmatch(text.strip())
+        try:
+            found[name] = check_link(f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else text.strip())
+        except ValueError:
+            continue
+    return found
+
+
+def system_samples(name: str, bundle: Bundle, benchmark: Benchmark) -> SystemSamples:
+    """Returns what one system scored on every sample, in the benchmark's order."""
+    place = {sample.id: k for k, sample in enumerate(benchmark)}
+    files = {line.sample_id: line for line in bundle.media if line.role is Role.CANDIDATE}
+    infos = [
+        SampleInfo(
+            id=sample.id,
+            cluster=sample.cluster,
+            task=sample.task,
+            candidate=files[sample.id].file if sample.id in files else None,
+            candidate_sha256=files[sample.id].sha256 if sample.id in files else None,
+        )
+        for sample in benchmark
+    ]
+    n = len(place)
+    metrics = {}
+    for result in bundle.results.metrics:
+        values: list[float | None] = [None] * n
+        counted: list[float | None] = [None] * n
+        statuses, reasons = [Status.NOT_APPLICABLE] * n, {}
+        for row in (row for row in bundle.rows if row.metric == result.id):
+            k = place[row.sample_id]
+            values[k], counted[k], statuses[k] = row.value, row.counted, Status(row.status)
+            if row.reason:
+                reasons[k] = row.reason
+        metrics[result.id] = SampleScores(
+            values=tuple(values), counted=tuple(counted), statuses=tuple(statuses), reasons=reasons
+        )
+    return SystemSamples(row=name, samples=tuple(infos), metrics=metrics)

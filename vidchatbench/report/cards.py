@@ -1,0 +1,29 @@
+"""The cards of a run's metrics, where the packages that are installed still mean the same by them."""
+
+from __future__ import annotations
+
+from vidchatbench.contract.cards import MetricCard
+from vidchatbench.errors import UsageError
+from vidchatbench.plugins import Catalogue
+from vidchatbench.results.schema import MetricResult, Results
+
+
+def cards_of(results: Results, catalogue: Catalogue) -> dict[str, MetricCard]:
+    """Returns the cards of a run's metrics by id.
+
+    A metric that is not installed, or stands for another protocol or version today, has no card here: its text would
+    describe another number.
+    """
+    found = {}
+    for metric in results.metrics:
+        card = _card(metric, catalogue)
+        if card is not None and (card.protocol, card.version) == (metric.protocol, metric.version):
+            found[metric.id] = card
+    return found
+
+
+def _card(metric: MetricResult, catalogue: Catalogue) -> MetricCard | None:
+    try:
+        return catalogue.metric(metric.id, **metric.params).card
+    except UsageError:
+        return None
