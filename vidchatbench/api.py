@@ -23,16 +23,34 @@ from vidchatbench.contract.metrics import Metric, SetDistance, SetItem, SetMetri
 from vidchatbench.contract.plugins import PackageFile, Plugin, Suite, SuiteEntry, WeightSpec
 from vidchatbench.contract.sample_extractors import Content, Refusal, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.contract.samples import Role, Sample, Side
-from vidchatbench.contract.scores import Score, Status
+from vidchatbench.contract.scores import Detail, Score, Status
 from vidchatbench.errors import MediaError
+from vidchatbench.judge.interface import (
+    AXES,
+    NO_JUDGE,
+    NO_JUDGE_FIX,
+    RUBRIC,
+    Judge,
+    JudgeAnswer,
+    JudgeRequest,
+    connect_judge,
+    is_connection,
+    offer_judge,
+    open_judge,
+)
 
 __all__ = [
+    "AXES",
+    "NO_JUDGE",
+    "NO_JUDGE_FIX",
+    "RUBRIC",
     "SAMPLE_RATE",
     "Array",
     "Audio",
     "AudioExtractor",
     "ClipInfo",
     "Content",
+    "Detail",
     "Dimension",
     "Extractor",
     "ExtractorContext",
@@ -41,6 +59,9 @@ __all__ = [
     "Frame",
     "FrameExtractor",
     "FrameSession",
+    "Judge",
+    "JudgeAnswer",
+    "JudgeRequest",
     "MediaError",
     "Metric",
     "MetricCard",
@@ -68,5 +89,9 @@ __all__ = [
     "TimelineSession",
     "WeightSpec",
     "as_array",
+    "connect_judge",
+    "is_connection",
     "load_card",
+    "offer_judge",
+    "open_judge",
 ]

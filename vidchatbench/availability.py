@@ -38,6 +38,8 @@ def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) ->
         return Lack(reason, "install the package that brings this extractor, or fix it (vidchatbench metrics)")
     extractors, weights = asked
     for extractor in extractors:
+        if (told := extractor.lack()) is not None:
+            return Lack(*told)
         for module in extractor.packages:
             if importlib.util.find_spec(module) is None:
                 return Lack(f"package {module!r} is not installed", f"pip install {module.replace('_', '-')}")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vidchatbench.api import Plugin
-from vidchatbench_metrics import av_sync, emotion, faces, identity, video_quality, voice
+from vidchatbench_metrics import av_sync, dialogue, emotion, faces, identity, video_quality, voice
 from vidchatbench_metrics.suites import SUITES
 
-_FAMILIES = (video_quality, identity, av_sync, emotion, voice)
+_FAMILIES = (video_quality, identity, dialogue, av_sync, emotion, voice)
 
 plugin = Plugin(
     metrics={name: target for family in _FAMILIES for name, target in family.METRICS.items()},

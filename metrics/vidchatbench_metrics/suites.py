@@ -43,8 +43,8 @@ OFFICIAL = Suite(
     name="official",
     version=1,
     description=(
-        "The paper's numbers except dialogue coherence, each with what keeps it honest: a kernel distance beside every "
-        "Fréchet distance, and the ratio of durations beside what is compared frame by frame."
+        "The paper's numbers, each with what keeps it honest: a kernel distance beside every Fréchet distance, and the "
+        "ratio of durations beside what is compared frame by frame. Dialogue coherence needs the extra [asr]."
     ),
     metrics=_entries(
         "video_quality/fid",
@@ -55,6 +55,7 @@ OFFICIAL = Suite(
         "video_quality/ssim",
         "video_quality/duration_ratio",
         "identity/arcface",
+        "dialogue/ladder_clip",
         "av_sync/lse_c",
         "emotion/expression_fd",
         "emotion/expression_kd",
@@ -65,7 +66,8 @@ OFFICIAL = Suite(
 EXTENDED = Suite(
     name="extended",
     version=1,
-    description="Every built-in metric with its own parameters; the no-reference scores need the extra [iqa].",
+    description="Every built-in metric with its own parameters; the no-reference scores need the extra [iqa], "
+    "dialogue the extra [asr] and, for the judge, --judge.",
     metrics=(
         *OFFICIAL.metrics,
         *_entries(
@@ -89,6 +91,15 @@ EXTENDED = Suite(
             "iqa/topiq_nr",
             "identity/drift",
             "identity/facenet",
+            "dialogue/ladder_embed",
+            "dialogue/wer",
+            "dialogue/cer",
+            "dialogue/judge",
+            "dialogue/judge_relevance",
+            "dialogue/judge_coherence",
+            "dialogue/judge_informativeness",
+            "dialogue/judge_naturalness",
+            "dialogue/judge_safety",
             "av_sync/lse_d",
             "av_sync/offset",
             "av_sync/lse_c_speech",

@@ -16,6 +16,7 @@ from vidchatbench.cli import (
     demo,
     doctor,
     evaluate,
+    ladder,
     leaderboard,
     metrics,
     report,
@@ -40,6 +41,7 @@ compare.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)
 anchors.add_to(app)
+ladder.add_to(app)
 report.add_to(app)
 leaderboard.add_to(app)
 submit.add_to(app)

@@ -167,6 +167,10 @@ class Extractor(ABC):
         """
         return {}
 
+    def lack(self) -> tuple[str, str] | None:
+        """Returns what this extractor lacks besides packages and weights, and what would bring it; usually nothing."""
+        return None
+
     def setup(self, context: ExtractorContext) -> None:
         """Loads models; called once per process, before the first clip. Heavy imports belong here."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vidchatbench import paths
 from vidchatbench._version import __version__
@@ -28,6 +30,7 @@ from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.worker import peak_memory
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.features.store import FeatureStore
+from vidchatbench.judge.interface import connect_judge
 from vidchatbench.media.profile import decode_profile
 from vidchatbench.plugins import Catalogue, load_catalogue
 from vidchatbench.results.aggregate import Record, aggregate_all
@@ -48,6 +51,9 @@ from vidchatbench.submission.check import CheckedSubmission, check_submission
 from vidchatbench.submission.system import OutputNotes
 from vidchatbench.submission.transcripts import read_transcripts
 from vidchatbench.weights.resolver import WeightResolver
+
+if TYPE_CHECKING:
+    from vidchatbench.engine.judging import Judging
 
 _RECORDED_PACKAGES = (
     *("av", "facenet-pytorch", "h5py", "lpips", "numpy", "onnxruntime", "opencv-contrib-python", "pillow", "pyiqa"),
@@ -108,6 +114,7 @@ class Run:
         extraction = extract(plan, self._config, self._progress, journal)
         self._seconds["extract"] = extraction.elapsed
         known = extraction.known
+        judging = self._judging(runnable, plan)
         read = run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, self._progress)
         extraction.extracted += read.extracted
         extraction.seconds.update(read.seconds)
@@ -116,6 +123,9 @@ class Run:
         clock = time.perf_counter()
         numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed, anchors=anchors)
         self._seconds["aggregate"] = time.perf_counter() - clock
+        report = None if judging is None else judging.finish(known, self._store)
+        if judging is not None and report is not None:
+            numbers = judging.mark(numbers, report)
         missing = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
         results = Results(
             benchmark=self._benchmark_ref(),
@@ -124,6 +134,7 @@ class Run:
             system=self._submission.system,
             metrics=numbers,
             unavailable=missing,
+            judge=report,
             environment=self._environment(),
             run=self._run_info(started, plan, extraction),
             complete=not missing and all(_is_whole(number) for number in numbers),
@@ -131,6 +142,16 @@ class Run:
         write_run(self._out, results, records, self._media_lines(plan))
         journal.write("finished", complete=results.complete)
         return results
+
+    def _judging(self, metrics: Sequence[Metric], plan: Plan) -> Judging | None:
+        if self._config.judge is None:
+            return None
+        from vidchatbench.engine.judging import judging_of  # noqa: PLC0415 - loads the client of the endpoints
+
+        judging = judging_of(metrics, self._benchmark.samples, plan, self._progress)
+        if judging is not None:
+            judging.begin()
+        return judging
 
     def _lack(self, metric: Metric) -> Lack | None:
         if self._config.permissive and not metric.card.commercial_use:
@@ -261,6 +282,10 @@ def evaluate(
     config.check_device()
     config.check_engine()
     catalogue = load_catalogue()
+    if config.judge is not None:
+        config = replace(config, judge=connect_judge(config.judge, budget=config.judge_budget))
+    elif config.judge_budget is not None:
+        raise UsageError("a judge's budget is given, but no judge")
     chosen_suite, chosen = choose_metrics(catalogue, suite, metrics, config.overrides())
     loaded = load_benchmark(benchmark)
     loaded.verify_media()

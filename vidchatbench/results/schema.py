@@ -14,6 +14,7 @@ from vidchatbench.contract.cards import Dimension
 from vidchatbench.contract.features import Param
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError
+from vidchatbench.judge.schema import JudgeReport
 from vidchatbench.results.migrations import upgrade
 from vidchatbench.submission.system import SystemDescription
 from vidchatbench.weights.lock import Pin
@@ -165,6 +166,7 @@ class Results(_Frozen):
     system: SystemDescription
     metrics: tuple[MetricResult, ...]
     unavailable: tuple[UnavailableMetric, ...]
+    judge: JudgeReport | None = None
     environment: Environment
     run: RunInfo
     complete: bool

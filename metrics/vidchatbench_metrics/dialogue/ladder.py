@@ -1,0 +1,134 @@
+"""``dialogue/ladder_clip`` and ``/ladder_embed``: which of the five graded replies is the spoken one nearest to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Param, Role, Sample, Score, load_card
+from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, card_for
+from vidchatbench_metrics.dialogue.transcripts import DEFAULT, TranscriptMetric, unusable
+
+TIE = 1e-6
+"""Cosines that differ by no more are equal: the rounding of float32 must not decide a grade."""
+
+CLIP_TEMPERATURE = 0.01
+SENTENCE_TEMPERATURE = 0.05
+"""Of the soft score's weights: the inverse of the scale that each encoder was trained with (100 and 20)."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """What the ladder says of a reply.
+
+    Attributes:
+        grade: Grade of the nearest step, the mean of the grades where steps are equally near.
+        soft: Mean of all grades, weighted by the softmax of the cosines.
+        cosine: Of the nearest step.
+        margin: How much nearer it is than the next.
+        tie: Whether steps of different grades are equally near.
+    """
+
+    grade: float
+    soft: float
+    cosine: float
+    margin: float
+    tie: bool
+
+
+def nearest(
+    reply: NDArray[np.floating], ladder: NDArray[np.floating], grade: NDArray[np.floating], temperature: float
+) -> Nearest:
+    """Finds the step of a ladder that a reply is nearest to.
+
+    Args:
+        reply: Vector of length 1, of shape (d,).
+        ladder: Vectors of length 1, of shape (k, d), k of 2 or more.
+        grade: Grade of each step, of shape (k,).
+        temperature: Of the soft score.
+    """
+    cosines = np.clip(ladder.astype(np.float64) @ reply.astype(np.float64), -1.0, 1.0)
+    order = np.sort(cosines)[::-1]
+    tied = grade[cosines >= order[0] - TIE]
+    weights = np.exp((cosines - order[0]) / temperature)
+    return Nearest(
+        grade=float(np.mean(tied)),
+        soft=float(np.average(grade, weights=weights)),
+        cosine=float(order[0]),
+        margin=float(order[0] - order[1]),
+        tie=len(set(tied.tolist())) > 1,
+    )
+
+
+class _Ladder(TranscriptMetric):
+    """Grade of the nearest step of the ladder, in 0..1, higher is better.
+
+    Parameters:
+        transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
+        network: The official text encoder by its short name, or ``sha256:<64 hex>`` for any of that kind whose file
+            lies in the weights mirror.
+        tokenizer: Likewise, its tokenizer.
+    """
+
+    extractor: ClassVar[str]
+    temperature: ClassVar[float]
+
+    def make_card(self) -> MetricCard:
+        """Returns the card; other transcripts or another encoder are another protocol."""
+        official = str(self.defaults["network"])
+        card = card_for(self.default_card, official, str(self.params["network"]), str(self.params["tokenizer"]))
+        return self.source.card(card)
+
+    def needs(self) -> tuple[Need, ...]:
+        """The embeddings of the reply and of its ladder."""
+        spec = ExtractorSpec.of(
+            self.extractor,
+            network=self.params["network"],
+            tokenizer=self.params["tokenizer"],
+            transcripts=self.source.reachable,
+        )
+        return (Need("embeddings", spec, (Role.CANDIDATE,)), *self.source.gate())
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Grades one reply."""
+        del sample
+        embeddings = features["embeddings"]
+        if problem := unusable(embeddings, features):
+            reason, details = problem
+            return Score.invalid(reason, **details)
+        found = nearest(embeddings["reply"], embeddings["ladder"], embeddings["grade"], self.temperature)
+        return Score.ok(
+            found.grade,
+            soft=found.soft,
+            cosine=found.cosine,
+            margin=found.margin,
+            tie=found.tie,
+            tokens=int(embeddings.number("tokens")),
+            pieces=int(embeddings.number("pieces")),
+        )
+
+
+class LadderClip(_Ladder):
+    """The paper's score of dialogue coherence, in the text space of CLIP ViT-L/14."""
+
+    default_card = load_card("vidchatbench_metrics.dialogue", "ladder_clip.toml")
+    defaults: ClassVar[Mapping[str, Param]] = {
+        "transcripts": DEFAULT,
+        "network": CLIP_VIT_L14,
+        "tokenizer": CLIP_VIT_L14,
+    }
+    extractor = "dialogue/ladder_clip_embeddings"
+    temperature = CLIP_TEMPERATURE
+
+
+class LadderEmbed(_Ladder):
+    """The same with sentence embeddings, which were trained to tell what sentences mean."""
+
+    default_card = load_card("vidchatbench_metrics.dialogue", "ladder_embed.toml")
+    defaults: ClassVar[Mapping[str, Param]] = {"transcripts": DEFAULT, "network": MINILM_L6, "tokenizer": MINILM_L6}
+    extractor = "dialogue/ladder_sentence_embeddings"
+    temperature = SENTENCE_TEMPERATURE

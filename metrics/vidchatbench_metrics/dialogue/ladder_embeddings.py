@@ -1,0 +1,153 @@
+"""``dialogue/ladder_clip_embeddings`` and ``/ladder_sentence_embeddings``: the reply and its ladder as vectors."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from vidchatbench.api import (
+    Content,
+    ExtractorContext,
+    Feature,
+    Need,
+    Param,
+    Refusal,
+    Sample,
+    SampleExtractor,
+    SampleInput,
+    SampleNotes,
+    as_array,
+)
+from vidchatbench_metrics.dialogue.hearing import OK
+from vidchatbench_metrics.dialogue.normal_text import is_english
+from vidchatbench_metrics.dialogue.notes import text_feature
+from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, tokenizer_of, weight_of
+from vidchatbench_metrics.dialogue.transcripts import DEFAULT, Transcripts
+
+if TYPE_CHECKING:
+    from vidchatbench_metrics.dialogue.text_encoder import TextEncoder
+
+_LEAST_GRADES = 2
+
+
+class _LadderEmbeddings(SampleExtractor):
+    """Embeddings of what is heard in the reply and of the ladder's texts.
+
+    A sample without a ladder of two grades or more, or in another language than English, does not apply: both
+    encoders learned English only.
+
+    Parameters:
+        transcripts: Where the reply's text comes from (see ``transcripts.Transcripts``).
+        network: The official network by its short name, or ``sha256:<64 hex>``.
+        tokenizer: Likewise.
+
+    Arrays:
+        reply: float32 (d,), of length 1; of shape (0,) where ``status`` is not ``ok``.
+        ladder: float32 (k, d), each row of length 1, in the manifest's order.
+        grade: float64 (k,), the ladder's scores.
+
+    Meta:
+        status: Of the transcript.
+        tokens: Tokens of the reply, ``pieces`` the number of pieces it was embedded in.
+    """
+
+    _encoder: TextEncoder | None = None
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The network and its tokenizer."""
+        return (weight_of(str(self.params["network"])), tokenizer_of(str(self.params["tokenizer"])))
+
+    @property
+    def source(self) -> Transcripts:
+        """Where the reply's text comes from."""
+        return Transcripts(str(self.params["transcripts"]))
+
+    @abstractmethod
+    def encoder(self) -> type[TextEncoder]:
+        """The kind of network; importing it is heavy."""
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Loads the network."""
+        network, tokenizer = (context.weights[name] for name in self.weights)
+        self._encoder = self.encoder()(network, tokenizer, context.device)
+
+    def release(self) -> None:
+        """Lets go of the network."""
+        self._encoder = None
+
+    def reads(self) -> tuple[Need, ...]:
+        """The transcript; one that the user brings is part of the content."""
+        return () if self.source.given else (self.source.need(),)
+
+    def content(self, sample: Sample, notes: SampleNotes) -> Content | None:
+        """Returns the ladder, and the reply's text where the user brings it."""
+        grades = {step.score for step in sample.ladder}
+        if len(grades) < _LEAST_GRADES or not is_english(sample.language):
+            return None
+        found: dict[str, object] = {"ladder": [[step.text, step.score] for step in sample.ladder]}
+        if self.source.given:
+            if notes.given_transcript is None:
+                return None
+            found["reply"] = notes.given_transcript
+        return found
+
+    def extract(self, inputs: Sequence[SampleInput]) -> Iterator[tuple[int, Feature | Refusal]]:
+        """Yields one feature after the other."""
+        for position, one in enumerate(inputs):
+            reply = one.features.get("transcript") or text_feature(str(one.content["reply"]))
+            yield position, self._embed(reply, one.content["ladder"])
+
+    def _embed(self, reply: Feature, ladder: Any) -> Feature:  # noqa: ANN401 - JSON
+        if self._encoder is None:
+            raise RuntimeError("setup() comes before extract()")
+        status = str(reply.meta["status"])
+        heard = self._encoder(str(reply.meta["text"])) if status == OK else None
+        rows = [self._encoder(str(text)).vector for text, _ in ladder]
+        return Feature(
+            {
+                "reply": np.zeros(0, np.float32) if heard is None else heard.vector,
+                "ladder": np.stack(rows),
+                "grade": as_array([score for _, score in ladder], "float64"),
+            },
+            {
+                "status": status,
+                "tokens": 0 if heard is None else heard.tokens,
+                "pieces": 0 if heard is None else heard.pieces,
+            },
+        )
+
+
+class ClipLadder(_LadderEmbeddings):
+    """Embeddings by CLIP's text network, pieces of 75 tokens."""
+
+    id: ClassVar[str] = "dialogue/ladder_clip_embeddings"
+    defaults: ClassVar[Mapping[str, Param]] = {
+        "transcripts": DEFAULT,
+        "network": CLIP_VIT_L14,
+        "tokenizer": CLIP_VIT_L14,
+    }
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
+
+    def encoder(self) -> type[TextEncoder]:
+        """CLIP's text network."""
+        from vidchatbench_metrics.dialogue.text_clip import ClipText  # noqa: PLC0415 - only extractors that run need it
+
+        return ClipText
+
+
+class SentenceLadder(_LadderEmbeddings):
+    """Embeddings by all-MiniLM-L6-v2, pieces of 254 tokens."""
+
+    id: ClassVar[str] = "dialogue/ladder_sentence_embeddings"
+    defaults: ClassVar[Mapping[str, Param]] = {"transcripts": DEFAULT, "network": MINILM_L6, "tokenizer": MINILM_L6}
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
+
+    def encoder(self) -> type[TextEncoder]:
+        """MiniLM."""
+        from vidchatbench_metrics.dialogue.text_embedding import SentenceText  # noqa: PLC0415 - likewise
+
+        return SentenceText

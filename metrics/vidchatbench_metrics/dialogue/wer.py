@@ -1,0 +1,94 @@
+"""``dialogue/wer`` and ``/cer``: whether the system said what it says that it said."""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vidchatbench.api import ExtractorSpec, Feature, Need, Role, Sample, Score, load_card
+from vidchatbench_metrics.dialogue.normal_text import characters, is_english, words
+from vidchatbench_metrics.dialogue.transcripts import TranscriptMetric, unusable
+
+
+class _ErrorRate(TranscriptMetric):
+    """Errors against the declared transcript, in 0..1, lower is better; details keep what the cap hides."""
+
+    def needs(self) -> tuple[Need, ...]:
+        """What is heard, and what is declared."""
+        declared = Need("declared", ExtractorSpec.of("dialogue/declared"), (Role.CANDIDATE,))
+        return (declared, self.source.need(), *self.source.gate())
+
+    @abstractmethod
+    def units(self, text: str, language: str) -> list[str]:
+        """Returns the units that are compared."""
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Compares the two texts; a sample in which no words are declared does not apply."""
+        declared = self.units(str(features["declared"].meta["text"]), sample.language)
+        if not declared:
+            return Score.not_applicable("the system declares no words for this reply")
+        if problem := unusable(features["transcript"], features):
+            reason, details = problem
+            return Score.invalid(reason, **details, reference_count=len(declared))
+        heard = features["transcript"]
+        found = count_errors(declared, self.units(str(heard.meta["text"]), sample.language))
+        errors = found["substitutions"] + found["deletions"] + found["insertions"]
+        rate = errors / len(declared)
+        language = heard.meta.get("language")
+        return Score.ok(
+            min(1.0, rate),
+            uncapped=rate,
+            errors=errors,
+            reference_count=len(declared),
+            **found,
+            **({} if language is None else {"language": str(language)}),
+        )
+
+
+class Wer(_ErrorRate):
+    """Word error rate of English replies against what the system declares, after Whisper's English normaliser.
+
+    Parameters:
+        transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
+    """
+
+    default_card = load_card("vidchatbench_metrics.dialogue", "wer.toml")
+
+    def units(self, text: str, language: str) -> list[str]:
+        """Returns the words."""
+        del language
+        return words(text)
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Compares the words; other languages than English are compared by character in ``dialogue/cer``."""
+        if not is_english(sample.language):
+            return Score.not_applicable(f"words of {sample.language!r} are not compared, see dialogue/cer")
+        return super().score(sample, features)
+
+
+class Cer(_ErrorRate):
+    """Character error rate against what the system declares, in every language.
+
+    Parameters:
+        transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
+    """
+
+    default_card = load_card("vidchatbench_metrics.dialogue", "cer.toml")
+
+    def units(self, text: str, language: str) -> list[str]:
+        """Returns the characters."""
+        return characters(text, language)
+
+
+def count_errors(reference: Sequence[str], heard: Sequence[str]) -> dict[str, int]:
+    """Returns the substitutions, deletions and insertions of the best alignment.
+
+    Args:
+        reference: Units that should have been said, at least one; none holds a space.
+        heard: Units that were said.
+    """
+    jiwer: Any = importlib.import_module("jiwer")  # only metrics that run need it
+    found = jiwer.process_words(" ".join(reference), " ".join(heard))
+    return {"substitutions": found.substitutions, "deletions": found.deletions, "insertions": found.insertions}

@@ -1,0 +1,91 @@
+"""The judge around the pass over samples: what it will cost, whether it can be believed, what it said on the whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from vidchatbench.contract.features import Feature
+from vidchatbench.contract.metrics import Metric
+from vidchatbench.contract.samples import Role, Sample
+from vidchatbench.engine.plan import Plan
+from vidchatbench.engine.progress import Progress
+from vidchatbench.engine.sample_pass import Known, SampleTask, Store
+from vidchatbench.judge.anchors import AnchorWatch, begin_anchors
+from vidchatbench.judge.forecast import forecast
+from vidchatbench.judge.interface import open_judge
+from vidchatbench.judge.panel import Panel
+from vidchatbench.judge.report import judge_report
+from vidchatbench.judge.schema import JudgeReport
+from vidchatbench.results.schema import MetricResult
+
+PARAMETER = "judge"
+"""The parameter by which metrics name their judge."""
+
+
+class Judging:
+    """Watches the judge of one run.
+
+    Args:
+        panel: The judges.
+        samples: The benchmark's samples.
+        plan: The plan of the run.
+        progress: Who hears of it.
+    """
+
+    def __init__(self, panel: Panel, samples: Sequence[Sample], plan: Plan, progress: Progress) -> None:
+        self._panel = panel
+        self._samples = samples
+        self._tasks = [task for task in plan.samples if _judge_of(task) == panel.name]
+        self._progress = progress
+        # The same replies are the same run, also after a kill, so that its anchors are not paid for twice.
+        clips = sorted(clip.sha256 for (_, role), clip in plan.roles.items() if role is Role.CANDIDATE)
+        self._run = hashlib.sha256("".join(clips).encode()).hexdigest()[:16]
+        self._watch: AnchorWatch | None = None
+
+    def begin(self) -> None:
+        """Says what the judging will take, and asks the judges for the anchors."""
+        waiting = {task.name for task in self._tasks if not task.stored}
+        estimate = forecast(self._panel, [sample for sample in self._samples if sample.id in waiting])
+        self._progress.note(f"judge {self._panel.name}: {len(waiting)} replies to judge, at most {estimate}")
+        self._watch = begin_anchors(self._panel, self._samples, run=self._run)
+
+    def finish(self, known: Known, store: Store) -> JudgeReport:
+        """Asks for the anchors once more and reports.
+
+        Args:
+            known: Features and failures at hand, by key.
+            store: Where the others are.
+        """
+        if self._watch is None:
+            raise RuntimeError("the judging has not begun")
+        judged = {}
+        for task in self._tasks:
+            feature = known.get(task.key) or store.load(task.key)
+            if isinstance(feature, Feature):
+                judged[task.name] = feature
+        report = judge_report(self._panel, judged, self._samples, self._watch.finish())
+        sent = f"{self._panel.requests_sent} requests sent"
+        self._progress.note(f"judge {self._panel.name}: {sent}, {self._panel.budget}")
+        return report
+
+    @staticmethod
+    def mark(numbers: Sequence[MetricResult], report: JudgeReport) -> tuple[MetricResult, ...]:
+        """Returns the numbers, those of the judge marked where the judge cannot be believed."""
+        return tuple(
+            number.model_copy(update={"unranked": number.unranked or report.unranked})
+            if number.params.get(PARAMETER) == report.judge
+            else number
+            for number in numbers
+        )
+
+
+def _judge_of(task: SampleTask) -> object:
+    return dict(task.spec.params).get(PARAMETER)
+
+
+def judging_of(metrics: Sequence[Metric], samples: Sequence[Sample], plan: Plan, progress: Progress) -> Judging | None:
+    """Returns the watch over the judge of a run, or ``None`` where none of its metrics has one."""
+    names = {str(metric.params[PARAMETER]) for metric in metrics if metric.params.get(PARAMETER) is not None}
+    panels = [judge for name in sorted(names) if isinstance(judge := open_judge(name), Panel)]
+    return Judging(panels[0], samples, plan, progress) if panels else None

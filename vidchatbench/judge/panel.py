@@ -1,0 +1,349 @@
+"""A panel of judges: asks every judge for every reply as often as is asked for, and gathers what they say.
+
+The work is done by an event loop in a thread of its own, so that it can be used from anywhere, a notebook's running
+loop included; what comes in is handed over at once, so that a killed run has kept it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from vidchatbench.contract.features import Param
+from vidchatbench.contract.sample_extractors import Refusal
+from vidchatbench.judge.budget import Budget, cost_of, estimate_tokens, read_budget
+from vidchatbench.judge.cache import Reply, ResponseCache
+from vidchatbench.judge.endpoint import TEMPERATURE, Ask, Endpoint, EndpointState, Told, Tools, prompt_texts
+from vidchatbench.judge.faults import JudgeFault, NoVerdict
+from vidchatbench.judge.interface import AXES, RUBRIC, JudgeAnswer, JudgeRequest
+from vidchatbench.judge.pace import FIRST_WAIT
+from vidchatbench.judge.rubric import (
+    PROMPT_SHA256,
+    REPAIR,
+    is_cut,
+    messages_for,
+    pair_messages_for,
+)
+from vidchatbench.judge.settings import PanelSettings
+from vidchatbench.judge.verdict import (
+    PAIR_SCHEMA,
+    VERDICT_SCHEMA,
+    Answer,
+    Preference,
+    UnusableAnswerError,
+    Verdict,
+    read_answer,
+)
+from vidchatbench.paths import cache_root
+
+T = TypeVar("T")
+R = TypeVar("R")
+SEPARATOR = " | "
+_USUAL_ANSWER = 120
+"""Tokens of an answer, for estimates: five numbers and a reason."""
+_LONGEST_QUOTE = 2000
+_AHEAD = 2
+"""Requests begun per place at an endpoint, so that no place waits for the next one."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run of the judges would take if nothing of it was paid for before.
+
+    Attributes:
+        calls: Requests to be sent.
+        tokens_in: Tokens to be read, from the length of the prompts in bytes; on the dear side.
+        tokens_out: Tokens to be written, by the usual length of an answer.
+        cost: What that costs in ``unit``.
+        unit: ``tokens``, or the currency of the budget.
+    """
+
+    calls: int
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class PairVerdict:
+    """What the panel says of two texts, each judge asked in both orders.
+
+    Attributes:
+        better: 1 where the first text is better, -1 where the second is, 0 for a tie; the panel's majority.
+        votes: One of 1, 0, -1 per judge and seed; 0 where the two orders disagree.
+        inconsistent: Votes whose two orders disagree.
+        order_bias: Share of the inconsistent answers that chose what came first, minus those that chose what came
+            second, in -1..1; 0 without any.
+    """
+
+    better: int
+    votes: tuple[int, ...]
+    inconsistent: int
+    order_bias: float
+
+
+@dataclass(frozen=True)
+class _Given:
+    answer: Verdict | Preference
+    replies: tuple[Reply, ...]
+
+
+class Panel:
+    """One judge or several; implements :class:`vidchatbench.judge.interface.Judge`.
+
+    Args:
+        settings: The judges.
+        budget: Most that may be spent by this object, such as ``200k tokens``; unlimited if ``None``.
+        cache: Folder of the responses; the usual one if ``None``.
+        first_wait: Seconds before a failed request is tried again for the first time.
+
+    Raises:
+        UsageError: If the budget is not understood, or is money where a judge has no price.
+    """
+
+    def __init__(
+        self,
+        settings: PanelSettings,
+        *,
+        budget: str | None = None,
+        cache: Path | None = None,
+        first_wait: float = FIRST_WAIT,
+    ) -> None:
+        self.settings = settings
+        self.budget = Budget(None if budget is None else read_budget(budget, settings.judges))
+        self.folder = cache_root() / "judge" if cache is None else cache
+        self._cache = ResponseCache(self.folder / "responses")
+        self._first_wait = first_wait
+        self.states = tuple(EndpointState() for _ in settings.judges)
+
+    @property
+    def name(self) -> str:
+        """Public name: the models, and the repeats and the seed where they are unusual."""
+        return self.settings.name
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One seed per repeat."""
+        return tuple(self.settings.seed + repeat for repeat in range(self.settings.repeats))
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent so far, those that failed included."""
+        return sum(state.requests for state in self.states)
+
+    def identity(self) -> Mapping[str, object]:
+        """Everything known beforehand that can change the answers; no address, no key."""
+        return {
+            "rubric": RUBRIC,
+            "prompt_sha256": PROMPT_SHA256,
+            "judges": [{"model": judge.model, "max_tokens": judge.max_tokens} for judge in self.settings.judges],
+            "seeds": list(self.seeds),
+            "temperature": TEMPERATURE,
+        }
+
+    def estimate(self, requests: Sequence[JudgeRequest]) -> Estimate:
+        """Estimates what judging takes; pictures are counted at a flat rate."""
+        read = [estimate_tokens(prompt_texts(messages_for(one)), len(one.frames)) for one in requests]
+        tokens_in, repeats = sum(read), self.settings.repeats
+        each = (tokens_in * repeats, len(requests) * repeats * _USUAL_ANSWER)
+        judges = self.settings.judges
+        cost = sum(cost_of(judge, self.budget.unit, *each) for judge in judges)
+        calls = len(requests) * repeats * len(judges)
+        return Estimate(calls, each[0] * len(judges), each[1] * len(judges), cost, self.budget.unit)
+
+    def score(self, requests: Sequence[JudgeRequest], *, salt: str = "") -> Iterator[tuple[int, JudgeAnswer | Refusal]]:
+        """Yields the position of each request with its answer, in whatever order they come.
+
+        Args:
+            requests: What to judge.
+            salt: Sets these requests apart from others of the same content, which would share their cached replies.
+        """
+
+        async def judge(endpoints: Sequence[Endpoint], request: JudgeRequest) -> JudgeAnswer | Refusal:
+            messages = messages_for(request)
+            asked = [
+                _verdict(endpoint, self._cache, Ask(messages, VERDICT_SCHEMA, seed, salt), Verdict)
+                for endpoint in endpoints
+                for seed in self.seeds
+            ]
+            given = await _all(asked)
+            return given if isinstance(given, Refusal) else self._answer(request, given, endpoints)
+
+        return self._run(judge, requests)
+
+    def compare_texts(self, pairs: Sequence[tuple[JudgeRequest, str]]) -> list[PairVerdict | Refusal]:
+        """Compares the reply of each request with a second text, in both orders.
+
+        A judge that prefers the one in one order and the other in the other order has seen their places and not the
+        texts: its vote counts as a tie (Zheng et al. 2023, arXiv 2306.05685).
+        """
+
+        async def compare(endpoints: Sequence[Endpoint], pair: tuple[JudgeRequest, str]) -> PairVerdict | Refusal:
+            request, second = pair
+            swapped = JudgeRequest(request.name, request.language, request.initiator, second, request.history)
+            orders = (pair_messages_for(request, second), pair_messages_for(swapped, request.reply))
+            asked = [
+                _verdict(endpoint, self._cache, Ask(messages, PAIR_SCHEMA, seed), Preference)
+                for endpoint in endpoints
+                for seed in self.seeds
+                for messages in orders
+            ]
+            given = await _all(asked)
+            if isinstance(given, Refusal):
+                return given
+            words = [one.answer.better for one in given if isinstance(one.answer, Preference)]
+            return weigh(list(zip(words[::2], words[1::2], strict=True)))
+
+        found = dict(self._run(compare, pairs))
+        return [found[position] for position in range(len(pairs))]
+
+    def _answer(self, request: JudgeRequest, given: Sequence[_Given], endpoints: Sequence[Endpoint]) -> JudgeAnswer:
+        judges, repeats = len(endpoints), self.settings.repeats
+        verdicts = [one.answer for one in given if isinstance(one.answer, Verdict)]
+        scores = np.array([verdict.scores() for verdict in verdicts], np.int8).reshape(judges, repeats, len(AXES))
+        groups = [given[k * repeats : (k + 1) * repeats] for k in range(judges)]
+        replies = [[reply for one in group for reply in one.replies] for group in groups]
+        tokens = [(sum(r.tokens_in for r in row), sum(r.tokens_out for r in row)) for row in replies]
+        reasons = [one.redact(group[0].answer.reason) for one, group in zip(endpoints, groups, strict=True)]
+        meta: dict[str, Param] = {
+            "judges": SEPARATOR.join(judge.model for judge in self.settings.judges),
+            "answered_by": SEPARATOR.join(_distinct(reply.model for reply in row) for row in replies),
+            "fingerprints": SEPARATOR.join(_distinct(reply.fingerprint for reply in row) for row in replies),
+            "format": SEPARATOR.join(_distinct(reply.format for reply in row) for row in replies),
+            "reasons": SEPARATOR.join(reasons),
+            "rubric": RUBRIC,
+            "prompt_sha256": PROMPT_SHA256,
+            "seed": self.settings.seed,
+            "temperature": TEMPERATURE,
+            "not_taken": ",".join(sorted({name for endpoint in endpoints for name in endpoint.state.dropped})),
+            "tokens_estimated": any(reply.estimated for row in replies for reply in row),
+            "reply_words": len(request.reply.split()),
+            "cut": is_cut(request.reply),
+        }
+        return JudgeAnswer(scores, np.array(tokens, np.int64).reshape(judges, 2), meta)
+
+    def _run(
+        self, action: Callable[[Sequence[Endpoint], T], Awaitable[R]], items: Sequence[T]
+    ) -> Iterator[tuple[int, R]]:
+        """Runs ``action`` on all items at once, within the endpoints' limits, and yields what comes."""
+        outbox: queue.SimpleQueue[tuple[int, R] | None] = queue.SimpleQueue()
+        places = asyncio.Semaphore(_AHEAD * sum(judge.max_concurrency for judge in self.settings.judges))
+
+        async def one(endpoints: Sequence[Endpoint], position: int, item: T) -> None:
+            async with places:
+                outbox.put((position, await action(endpoints, item)))
+
+        async def work() -> None:
+            async with self._session() as endpoints:
+                tasks = [asyncio.ensure_future(one(endpoints, *numbered)) for numbered in enumerate(items)]
+                try:
+                    await asyncio.gather(*tasks)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(work())
+
+        def run() -> None:
+            try:
+                loop.run_until_complete(task)
+            finally:
+                loop.close()
+                outbox.put(None)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="judge") as pool:
+            done = pool.submit(run)
+            try:
+                while (item := outbox.get()) is not None:
+                    yield item
+                done.result()
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop may have ended in the meantime
+                    loop.call_soon_threadsafe(task.cancel)
+
+    @contextlib.asynccontextmanager
+    async def _session(self) -> AsyncIterator[Sequence[Endpoint]]:
+        tools = Tools(self._cache, self.budget, asyncio.Condition(), self._first_wait)
+        async with contextlib.AsyncExitStack() as stack:
+            yield [
+                await stack.enter_async_context(Endpoint(judge, state, tools).session())
+                for judge, state in zip(self.settings.judges, self.states, strict=True)
+            ]
+
+
+def weigh(answers: Sequence[tuple[str, str]]) -> PairVerdict:
+    """Makes one verdict of what was answered in both orders.
+
+    Args:
+        answers: Pairs of ``first``, ``second`` or ``tie``: with the first text in the first place, and in the second.
+    """
+    straight = {"first": 1, "second": -1, "tie": 0}
+    votes, bias = [], []
+    for there, back in answers:
+        one, other = straight[there], -straight[back]
+        votes.append(one if one == other else 0)
+        if one != other:
+            bias.append((straight[there] + straight[back]) / 2)
+    majority = int(np.sign(sum(votes)))
+    return PairVerdict(majority, tuple(votes), len(bias), float(np.mean(bias)) if bias else 0.0)
+
+
+async def _all(asked: Sequence[Awaitable[_Given]]) -> list[_Given] | Refusal:
+    # All of them are awaited even where one fails: what was asked is paid, and is kept for the next run.
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    given: list[_Given] = []
+    for one in found:
+        if isinstance(one, JudgeFault):
+            return Refusal(str(one))
+        if isinstance(one, BaseException):
+            raise one
+        given.append(one)
+    return given
+
+
+async def _verdict(endpoint: Endpoint, cache: ResponseCache, ask: Ask, kind: type[Answer]) -> _Given:
+    told = await endpoint.ask(ask)
+    try:
+        return _Given(_read(told, endpoint, kind), (told.reply,))
+    except UnusableAnswerError as error:
+        problem = str(error)
+    except NoVerdict:
+        cache.forget(told.key)
+        raise
+    quote = (told.reply.content or "")[:_LONGEST_QUOTE]
+    again = await endpoint.ask(ask.follow_up(quote, REPAIR.format(problem=problem)))
+    try:
+        return _Given(_read(again, endpoint, kind), (told.reply, again.reply))
+    except (UnusableAnswerError, NoVerdict) as error:
+        # Kept, they would make every later run fail without asking.
+        cache.forget(told.key)
+        cache.forget(again.key)
+        if isinstance(error, NoVerdict):
+            raise
+        problem = endpoint.redact(str(error))
+        raise NoVerdict(f"judge {endpoint.settings.model!r} gave no usable answer, asked twice: {problem}") from None
+
+
+def _read(told: Told, endpoint: Endpoint, kind: type[Answer]) -> Answer:
+    reply = told.reply
+    if reply.refusal or reply.finish_reason == "content_filter":
+        words = f": {endpoint.redact(reply.refusal)}" if reply.refusal else ""
+        raise NoVerdict(f"judge {endpoint.settings.model!r} refused to judge{words}")
+    if not reply.content:
+        raise UnusableAnswerError(f"it is empty (finish_reason {reply.finish_reason!r})")
+    return read_answer(reply.content, kind)
+
+
+def _distinct(values: Iterable[str | None]) -> str:
+    return ",".join(sorted({value for value in values if value})) or "unstated"
