@@ -125,6 +125,7 @@ def test_without_a_judge_the_metric_says_how_to_get_one(spoken: Made, transcript
     ("content", "part"),
     [
         ('{"id": "nobody", "transcript": "x"}\n', "no sample 'nobody'"),
+        ('{"id": "demo-1", "transcript": "x"}\n', "the reply to sample 'demo-2' has no transcript"),
         ('{"id": "demo-1", "transcript": "x"}\n{"id": "demo-1", "transcript": "y"}\n', "twice"),
         ('{"id": "demo-1"}\n', "transcript"),
         ("not json\n", "JSON"),

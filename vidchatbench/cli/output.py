@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.box import Box
     from rich.console import Console
 
+    from vidchatbench.judge.schema import JudgeReport
     from vidchatbench.results.schema import MetricResult, Results
 
 _MIN_WIDTH = 100
@@ -142,6 +143,8 @@ def _print_footnotes(console: Console, results: Results) -> None:
     say("n: samples scored / samples the metric applies to", "dim")
     for metric in results.metrics:
         _print_reading(metric, say)
+    if results.judge is not None:
+        _print_judge(results.judge, say)
     if any(metric.n_failed for metric in results.metrics):
         text = "failed: the submission's fault, charged the metric's worst value and counted in the mean"
         if any(metric.n_failed and metric.aggregation == "set" for metric in results.metrics):
@@ -155,6 +158,19 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say(f"not run: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
+
+
+def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> None:
+    """Says who judged, how well the judge knew the graded replies, and how its scores go with length."""
+    anchors = judge.anchors
+    tau = ", ".join(f"{one.model} {one.tau:.2f}" for one in anchors.judges)
+    text = f"judge {judge.judge}: {judge.n} replies, {judge.repeats} asked each; anchors {anchors.status}"
+    say(f"{text}, Kendall tau on {anchors.samples} ladders: {tau}" if tau else text, "dim")
+    if judge.length is not None:
+        adjusted = f"mean {format_value(judge.length.adjusted_mean)} at the length of the real replies"
+        say(f"judge: rank correlation of score and length {judge.length.rank_correlation:.2f}; {adjusted}", "dim")
+    for warning in judge.warnings:
+        say(f"judge: {warning}", "yellow")
 
 
 def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:

@@ -164,7 +164,7 @@ class Run:
 
     def _notes(self) -> dict[str, SampleNotes]:
         path, declared = self._config.transcripts, self._submission.notes
-        given = {} if path is None else read_transcripts(path, self._benchmark)
+        given = {} if path is None else read_transcripts(path, self._benchmark, self._submission)
         nothing = OutputNotes()
         return {
             sample.id: SampleNotes(

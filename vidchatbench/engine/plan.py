@@ -10,7 +10,7 @@ from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.extractors import AudioExtractor, Extractor, PairExtractor
 from vidchatbench.contract.features import ExtractorSpec, Need
 from vidchatbench.contract.metrics import Metric
-from vidchatbench.contract.sample_extractors import SampleExtractor, SampleNotes
+from vidchatbench.contract.sample_extractors import Content, SampleExtractor, SampleNotes
 from vidchatbench.contract.samples import Role, Sample
 from vidchatbench.contract.scores import Score, Status
 from vidchatbench.engine.isolation import Failure, attempt
@@ -130,10 +130,13 @@ class Planner:
             return lack
         return self._task(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
 
+    def _content(self, extractor: SampleExtractor, sample: Sample) -> Content | Failure | None:
+        return attempt(lambda: extractor.content(sample, self._notes.get(sample.id, SampleNotes())))
+
     def _sample_feature(
         self, extractor: SampleExtractor, description: dict[str, object], sample: Sample
     ) -> str | Score:
-        content = attempt(lambda: extractor.content(sample, self._notes.get(sample.id, SampleNotes())))
+        content = self._content(extractor, sample)
         if isinstance(content, Failure):
             return Score(Status.ERROR, None, f"{extractor.id}: {content.reason}")
         if content is None:
@@ -156,6 +159,11 @@ class Planner:
         for role in metric.card.roles:
             if role is not Role.CANDIDATE and (sample.id, role) not in self._roles:
                 return Score.not_applicable(f"the sample has no {role.value.replace('_', ' ')}")
+        for need in metric.needs():
+            extractor, _ = self._extractor(need.extractor)
+            # Before the output is looked at: which samples a metric applies to must not depend on it.
+            if isinstance(extractor, SampleExtractor) and self._content(extractor, sample) is None:
+                return Score.not_applicable(extractor.lacking)
         output = self._outputs[sample.id]
         if Role.CANDIDATE in metric.card.roles:
             if output.path is None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from vidchatbench.benchmark.load import Benchmark, describe_validation
 from vidchatbench.errors import InputError
+from vidchatbench.submission.check import CheckedSubmission
 
 _SHAPE = 'It holds {"<sample id>": "<text>", ...}, or one {"id": ..., "transcript": ...} a line.'
 
@@ -23,15 +24,17 @@ class _Line(BaseModel):
 _OBJECT = TypeAdapter(dict[str, str])
 
 
-def read_transcripts(path: Path, benchmark: Benchmark) -> dict[str, str]:
+def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmission) -> dict[str, str]:
     """Reads what is heard in each reply.
 
     Args:
         path: A JSON object of texts by sample id, or JSON lines with ``id`` and ``transcript``.
-        benchmark: The benchmark whose samples they are of; samples may be missing, strangers may not.
+        benchmark: The benchmark whose samples they are of.
+        submission: The replies; each that is there must have its transcript, or leaving one out would pay.
 
     Raises:
-        InputError: If the file cannot be read, is of another shape, names a sample twice, or one that is not there.
+        InputError: If the file cannot be read, is of another shape, names a sample twice or one that is not there, or
+            lacks a reply that is there.
     """
     if not path.is_file():
         raise InputError(str(path), ["there is no such file"], _SHAPE)
@@ -46,6 +49,8 @@ def read_transcripts(path: Path, benchmark: Benchmark) -> dict[str, str]:
     known = {sample.id for sample in benchmark}
     problems = [f"sample {name!r} stands there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     problems += [f"the benchmark has no sample {name!r}" for name in sorted(set(names) - known)]
+    there = {name for name, output in submission.outputs.items() if output.path is not None}
+    problems += [f"the reply to sample {name!r} has no transcript" for name in sorted(there - set(names))]
     if problems:
         raise InputError(str(path), problems, _SHAPE)
     return dict(found)
