@@ -90,7 +90,7 @@ def make_benchmark(
     }  # fmt: skip
     (folder / "benchmark.json").write_text(json.dumps(header))
     if anchors:
-        write_anchors(folder, header["manifest_sha256"], n)
+        write_anchors(folder, header["manifest_sha256"], n - 1)
     return load_benchmark(folder)
 
 

@@ -45,6 +45,17 @@ def mirror_root() -> Path | None:
     return Path(configured).expanduser() if configured else None
 
 
+def without_places(text: str) -> str:
+    """Returns a text without the folders of this computer, for files that are published."""
+    mirror = mirror_root()
+    places = [("<cache>", cache_root()), ("<python>", Path(sys.prefix)), ("~", Path.home())]
+    for name, place in [*([("<mirror>", mirror)] if mirror is not None else []), *places]:
+        for written in {str(place), str(place.resolve())}:
+            if len(Path(written).parts) > 1:
+                text = text.replace(written, name)
+    return text
+
+
 def packaged_benchmark(name: str) -> Path:
     """Folder of a test set shipped with the package; in a source checkout it lies under ``data/``."""
     installed = Path(str(files("vidchatbench").joinpath("_data", name)))

@@ -49,7 +49,7 @@ class Catalogue:
     packages: dict[str, str] = field(default_factory=dict)
     broken: list[BrokenPlugin] = field(default_factory=list)
 
-    def metric(self, metric_id: str, **params: Param) -> Metric:
+    def metric(self, metric_id: str, /, **params: Param) -> Metric:
         """Builds a metric.
 
         Raises:

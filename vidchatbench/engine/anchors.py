@@ -203,18 +203,28 @@ def _entry(
     weights: Mapping[str, WeightSpec],
 ) -> AnchorEntry:
     name = metric.card.id
+    real = oracle[name]
     found: dict[str, float] = {}
     null: NullAnchor
     for null in ("shuffled_replies", "shuffled_audio"):
         result = nulls[null].get(name)
-        if result is not None and result.value is not None and result.n_error == 0:
+        if result is not None and result.value is not None and result.n_error == 0 and _apart(real, result):
             found[null] = result.value
-    real = oracle[name]
     _, version, protocol, hashes = _identity_of(metric, weights)
     value = real.value if real.n_error == 0 else None
     return AnchorEntry(
         metric=name, version=version, protocol=protocol, weights=hashes, oracle=value, nulls=found, n=real.n_ok
     )
+
+
+def _apart(real: MetricResult, null: MetricResult) -> bool:
+    """Whether the real replies are surely better than the null; a scale between two equal ends would mean nothing."""
+    higher = real.direction == "higher"
+    if real.ci95 is not None and null.ci95 is not None:
+        return real.ci95[0] > null.ci95[1] if higher else real.ci95[1] < null.ci95[0]
+    if real.value is None or null.value is None:
+        return False
+    return real.value > null.value if higher else real.value < null.value
 
 
 _Identity = tuple[str, int, str, tuple[str, ...]]

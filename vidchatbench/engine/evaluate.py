@@ -48,7 +48,7 @@ from vidchatbench.results.schema import (
     load_results,
 )
 from vidchatbench.submission.check import CheckedSubmission, check_submission
-from vidchatbench.submission.system import OutputNotes
+from vidchatbench.submission.system import SYSTEM_FILE, OutputNotes
 from vidchatbench.submission.transcripts import read_transcripts
 from vidchatbench.weights.resolver import WeightResolver
 
@@ -95,6 +95,9 @@ class Run:
         if not runnable:
             found = "; ".join(f"{m.card.id}: {lack.reason}, to fix: {lack.fix}" for m, lack in lacks.items() if lack)
             raise UsageError(f"no metric that was asked for can run here ({found})")
+        if len(runnable) < len(metrics):
+            told = f"{len(runnable)} of {len(metrics)} metrics can run here"
+            self._progress.note(f"{told}; at the end stands what the others lack")
         clock = time.perf_counter()
         clips = gather_clips(self._benchmark, self._submission, needed_roles(runnable))
         planner = Planner(
@@ -287,14 +290,19 @@ def evaluate(
     elif config.judge_budget is not None:
         raise UsageError("a judge's budget is given, but no judge")
     chosen_suite, chosen = choose_metrics(catalogue, suite, metrics, config.overrides())
+    for option in config.overrides():
+        if not any(option in metric.params for metric in chosen):
+            raise UsageError(f"--{option} is of use to dialogue metrics only, and none of them is among those chosen")
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
     submission = check_submission(Path(outputs), loaded)
-    check_run_folder(Path(out), submission, loaded, chosen_suite)
+    check_run_folder(Path(out), submission, loaded, (chosen_suite, chosen))
     return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(chosen_suite, chosen)
 
 
-def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchmark, suite: SuiteRef) -> None:
+def check_run_folder(
+    out: Path, submission: CheckedSubmission, benchmark: Benchmark, chosen: tuple[SuiteRef, Sequence[Metric]]
+) -> None:
     """Makes sure that writing a run to ``out`` destroys nothing.
 
     Raises:
@@ -306,7 +314,10 @@ def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchm
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"the run folder {out} cannot be made: {error.strerror}; give another --out") from error
+    suite, metrics = chosen
     if not (out / RESULTS_FILE).is_file():
+        if (out / SYSTEM_FILE).is_file():
+            raise UsageError(f"{out} holds a {SYSTEM_FILE} but no run; a run would overwrite it, give another --out")
         return
     try:
         before = load_results(out)
@@ -317,6 +328,9 @@ def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchm
     if told != (system.name, system.revision, header.name, header.version, suite):
         held = f"system {before.system.name!r} on {before.benchmark.name!r}, suite {before.suite.name!r}"
         raise UsageError(f"{out} holds another run ({held}); give another --out, or delete it")
+    listed = {(m.id, m.protocol) for m in before.metrics} | {(m.id, m.protocol) for m in before.unavailable}
+    if not suite.version and listed != {(metric.card.id, metric.card.protocol) for metric in metrics}:
+        raise UsageError(f"{out} holds a run of other metrics or protocols; give another --out, or delete it")
 
 
 def choose_metrics(
@@ -357,7 +371,8 @@ def choose_metrics(
 
 def unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:
     """Returns how results list a metric that cannot run here."""
-    return UnavailableMetric(id=metric.card.id, protocol=metric.card.protocol, reason=lack.reason, fix=lack.fix)
+    reason, fix = paths.without_places(lack.reason), paths.without_places(lack.fix)
+    return UnavailableMetric(id=metric.card.id, protocol=metric.card.protocol, reason=reason, fix=fix)
 
 
 def _is_whole(number: MetricResult) -> bool:

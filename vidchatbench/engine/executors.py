@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from vidchatbench.engine.isolation import Blame, Failure
 from vidchatbench.engine.jobs import Job, JobResult
 from vidchatbench.engine.worker import Worker, WorkerSettings
+from vidchatbench.errors import UsageError
 
 OnProgress = Callable[[float], None]
 
@@ -76,7 +77,10 @@ class ProcessExecutor:
         context = multiprocessing.get_context("spawn")
         # The longest first, so that no worker is left with a long clip at the end.
         ordered = sorted(jobs, key=lambda job: -job.seconds)
-        with ProcessPoolExecutor(max_workers=min(workers, len(jobs)) or 1, mp_context=context) as pool:
+        started = context.Event()
+        with ProcessPoolExecutor(
+            max_workers=min(workers, len(jobs)) or 1, mp_context=context, initializer=started.set
+        ) as pool:
             waiting: dict[Future[JobResult], Job] = {pool.submit(run_job, self._settings, job): job for job in ordered}
             try:
                 while waiting:
@@ -84,7 +88,12 @@ class ProcessExecutor:
                     for future in ended:
                         job = waiting.pop(future)
                         yield job, future.result()
-            except BrokenProcessPool:
+            except BrokenProcessPool as error:
+                if not started.is_set():
+                    raise UsageError(
+                        "no worker process could start; in a script, call evaluate() below "
+                        "`if __name__ == '__main__':`, or pass RunConfig(workers=1)"
+                    ) from error
                 return
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

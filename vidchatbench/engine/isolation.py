@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TypeVar
 
 from vidchatbench.errors import MediaError
@@ -51,5 +52,10 @@ def attempt(action: Callable[[], T], *, media: str | None = None) -> T | Failure
         return action()
     except MediaError as error:
         return Failure(Blame.MEDIA, error.reason, media)
+    except OSError as error:
+        # Reasons are published; where a file lies on this computer is not.
+        name = Path(str(error.filename)).name if error.filename else ""
+        reason = f"{type(error).__name__}: {error.strerror or 'it failed'} {name}".strip()
+        return Failure(Blame.OURS, reason, media, traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - a fault in one sample of one metric must not take the others with it
         return Failure(Blame.OURS, f"{type(error).__name__}: {error}", media, traceback.format_exc())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vidchatbench.contract.features import ExtractorSpec, Feature
 from vidchatbench.engine.isolation import Failure
+from vidchatbench.media.hashing import file_stamp
 from vidchatbench.media.memory import MemoryClip, MemoryReader
 from vidchatbench.media.probe import MediaInfo
 from vidchatbench.media.reader import ClipReader
@@ -28,17 +29,24 @@ class ClipSource:
         path: The file, or the name of a clip in memory.
         info: What probing found.
         memory: The clip itself, if it is in memory.
+        stamp: Size and time of change of the file when it was hashed.
     """
 
     path: str
     info: MediaInfo
     memory: MemoryClip | None = field(default=None, compare=False, repr=False)
+    stamp: tuple[int, int] | None = field(default=None, compare=False, repr=False)
 
     def open(self, *, video: bool, audio: bool) -> ClipReader | MemoryReader:
         """Returns a reader for one pass over the clip."""
         if self.memory is not None:
             return MemoryReader(self.memory, video=video)
         return ClipReader(Path(self.path), self.info, video=video, audio=audio)
+
+    @property
+    def has_changed(self) -> bool:
+        """True where the file is no longer the one that was hashed; what is read of it then belongs to no hash."""
+        return self.stamp is not None and file_stamp(Path(self.path)) != self.stamp
 
     @property
     def sha256(self) -> str:

@@ -18,6 +18,7 @@ from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs, sid
 from vidchatbench.engine.sample_pass import SampleTask
 from vidchatbench.errors import InputError, MediaError
 from vidchatbench.features.keys import describe_extractor, feature_key, sample_key
+from vidchatbench.media.hashing import file_stamp
 from vidchatbench.media.probe import probe
 from vidchatbench.plugins import Catalogue
 from vidchatbench.submission.check import CheckedSubmission, Output
@@ -247,13 +248,14 @@ def gather_clips(
     for sample in benchmark:
         output = submission.outputs[sample.id]
         if output.path is not None and output.info is not None:
-            clips[sample.id, Role.CANDIDATE] = ClipSource(str(output.path), output.info)
+            clips[sample.id, Role.CANDIDATE] = ClipSource(str(output.path), output.info, stamp=output.stamp)
         for role, relative in benchmark_media(sample).items():
             if role not in roles:
                 continue
             path = benchmark.media(relative)
             try:
-                clips[sample.id, role] = ClipSource(str(path), probe(path))
+                stamp = file_stamp(path)
+                clips[sample.id, role] = ClipSource(str(path), probe(path), stamp=stamp)
             except MediaError as error:
                 problems.add(f"{relative}: {error.reason}")
     if problems:

@@ -58,10 +58,14 @@ class Worker:
             }
             report = DecodePass(job, extractors, self._store.load).run(on_progress)
         result = JobResult(passes=report.passes, seconds=report.seconds, peak_memory=peak_memory())
+        changed = {clip.sha256: Path(clip.path).name for clip in job.clips if clip.has_changed}
         for task in job.tasks:
             if task.stored:
                 continue
             outcome = report.outcomes.get(task.key)
+            if name := next((changed[sha] for sha in task.media if sha in changed), None):
+                # Kept under the hash of the file that was there before, it would be wrong for ever.
+                outcome = Failure(Blame.OURS, f"{name} changed while it was read; run again", task.media[0])
             if outcome is None:
                 outcome = Failure(Blame.OURS, "the pass ended without a result", task.media[0])
             if isinstance(outcome, Failure):

@@ -72,6 +72,10 @@ class Estimate:
     cost: float
     unit: str
 
+    def __str__(self) -> str:
+        money = "" if self.unit == "tokens" else f", {self.cost:.2f} {self.unit}"
+        return f"{self.calls:,} requests, {self.tokens_in + self.tokens_out:,} tokens{money}"
+
 
 @dataclass(frozen=True)
 class PairVerdict:

@@ -16,6 +16,7 @@ from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.contract.samples import Role, Task
 from vidchatbench.contract.scores import Status
 from vidchatbench.engine.anchors import ANCHORS_FILE, AnchorEntry
+from vidchatbench.engine.isolation import Failure, attempt
 from vidchatbench.features.store import write_atomically
 from vidchatbench.leaderboard.bundle import find_bundles, row_id
 from vidchatbench.leaderboard.context import Others
@@ -45,7 +46,6 @@ from vidchatbench.results.schema import BenchmarkRef, MetricResult, SuiteRef
 from vidchatbench.statistics.intervals import DRAWS
 from vidchatbench.statistics.paired import LEVEL
 from vidchatbench.submission.system import SystemDescription
-from vidchatbench.weights.table import weight_spec
 
 SEED = 0
 _ARXIV = re.compile(r"(?:arxiv:)?(\d{4}\.\d{4,5}(?:v\d+)?)", re.IGNORECASE)
@@ -88,6 +88,8 @@ class _Metric:
     ranked: RankedMetric
     weights: tuple[str, ...] | None
     """Hashes that its number must rest on; ``None`` where nobody has published them."""
+    applicable: int | None = None
+    """Samples that the real replies are scored on; ``None`` without anchors."""
 
 
 def build_leaderboard(
@@ -162,7 +164,8 @@ def _benchmark_ref(benchmark: Benchmark) -> BenchmarkRef:
 def _metric(
     card: MetricCard, anchors: Mapping[str, tuple[AnchorEntry, ...]], weights: Mapping[str, WeightSpec]
 ) -> _Metric:
-    hashes = [weight_spec(weights, name).sha256 for name in card.weights]
+    # By the table alone: what this computer has recorded of files that nobody has pinned is no part of a board.
+    hashes = [weights[name].sha256 if name in weights else None for name in card.weights]
     official = tuple(sorted(sha for sha in hashes if sha)) if all(hashes) else None
     known = [e for e in anchors.get(card.id, ()) if (e.version, e.protocol) == (card.version, card.protocol)]
     entries = [entry for entry in known if official is None or entry.weights == official]
@@ -187,7 +190,8 @@ def _metric(
         reported=False,
     )
     # Where nobody has published a hash, the anchors' own files are the ones to compare with.
-    return _Metric(column, ranked, entry.weights if official is None and entry is not None else official)
+    files = entry.weights if official is None and entry is not None else official
+    return _Metric(column, ranked, files, None if entry is None else entry.n)
 
 
 def _gather(
@@ -206,7 +210,12 @@ def _gather(
             )
             continue
         if bundle is not None:
-            found = [*found, *verify_content(bundle, benchmark=benchmark, catalogue=catalogue)]
+            checked = attempt(lambda bundle=bundle: verify_content(bundle, benchmark=benchmark, catalogue=catalogue))  # type: ignore[misc]
+            if isinstance(checked, Failure):
+                # One bundle that nobody foresaw must not take the whole board down.
+                left_out.append(LeftOut(bundle=place, reason=f"it could not be verified: {checked.reason}"))
+                continue
+            found = [*found, *checked]
         errors = [finding for finding in found if finding.severity == "error"]
         if bundle is None or errors:
             more = f" (and {len(errors) - 1} more findings)" if len(errors) > 1 else ""
@@ -270,6 +279,11 @@ def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str
             reason = "there is no value"
         if reason is None and metric.weights is not None and _hashes(result) != metric.weights:
             reason = "scored with other weights than the board's anchors"
+        if reason is None and metric.applicable is not None:
+            claimed = result.n_expected - result.n_not_applicable
+            if claimed < metric.applicable:
+                # Scored on the samples of one's choice, a mean compares with nobody's.
+                reason = f"it is scored on {claimed} samples, the metric applies to {metric.applicable}"
         if reason is None and name in mixed:
             reason = "nobody has published the hash of its weights, and the systems were scored with different files"
         found[name] = reason

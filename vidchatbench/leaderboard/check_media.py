@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic_core import from_json
 
+from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.samples import Role
 from vidchatbench.engine.plan import benchmark_media
 from vidchatbench.leaderboard.bundle import SIGNATURE_FILE
@@ -19,7 +20,7 @@ from vidchatbench.leaderboard.findings import Finding, error, note, warning
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.results.files import MEDIA_FILE
 
-_PRIVATE = re.compile(r"(?:^|[^\w.])[/\\](?:home|Users|root|mnt|tmp|var)[/\\]\w")
+_PRIVATE = re.compile(r"(?:^|[^\w./:~-])(?:~|[A-Za-z]:)?[/\\](?:[\w.@+-]+[/\\])+[\w.@+-]+|file://")
 
 
 def check_media(context: Context) -> list[Finding]:
@@ -60,12 +61,23 @@ def _check_manifest(context: Context) -> Iterator[Finding]:
         wanted |= {(sample.id, role): published.get(path) for role, path in benchmark_media(sample).items()}
     for line in context.bundle.media:
         expected = None if line.role is Role.CANDIDATE else wanted.get((line.sample_id, line.role))
+        if expected is None and line.role is Role.REFERENCE_IMAGE and context.benchmark is not None:
+            expected = _image_hash(context.benchmark, line.sample_id)
         if expected is not None and line.sha256 != expected:
             message = (
                 f"the {line.role.value} has sha256 {str(line.sha256)[:12]}..., the manifest says {expected[:12]}...; "
                 "the run was scored against other media: get the benchmark's own"
             )
             yield error("other_media", _where(line.sample_id, line.file), message)
+
+
+def _image_hash(benchmark: Benchmark, sample_id: str) -> str | None:
+    """Returns the hash of the reference image as it lies here; the manifest has none of it."""
+    sample = next((sample for sample in benchmark if sample.id == sample_id), None)
+    if sample is None or sample.reference_image is None:
+        return None
+    path = benchmark.media(sample.reference_image)
+    return hash_file(path) if path.is_file() else None
 
 
 def _check_duplicates(context: Context) -> Iterator[Finding]:
@@ -163,6 +175,9 @@ def check_private_paths(context: Context) -> list[Finding]:
     """Returns where a reason or a note names a folder of somebody's computer, which would be published with it."""
     texts = {row.reason for row in context.bundle.rows if row.reason}
     texts |= {line.problem for line in context.bundle.media if line.problem}
+    texts |= {row.details for row in context.bundle.rows}
+    texts |= {lacking.reason for lacking in context.bundle.results.unavailable}
+    texts |= {metric.unranked for metric in context.bundle.results.metrics if metric.unranked}
     found = sorted(text for text in texts if _PRIVATE.search(text))
     return [
         warning("private_path", "reasons", f"{text!r:.150} names a folder of a computer; it would be published")

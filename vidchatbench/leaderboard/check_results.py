@@ -184,7 +184,7 @@ def _check_weights(context: Context) -> list[Finding]:
                     findings.append(error("ranking_claimed", where, message))
                 continue
             spec = context.weights.get(use.name)
-            known = None if spec is None else weight_spec(context.weights, use.name).sha256
+            known = None if spec is None else spec.sha256
             before = dict(context.others.weights.get(use.name, {}))
             if known is not None and known != use.sha256:
                 message = (

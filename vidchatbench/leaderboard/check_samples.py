@@ -144,6 +144,10 @@ def _check_agreement(context: Context) -> Iterator[Finding]:
         elif line is not None and line.problem is not None and reads_candidate and row.status == Status.OK.value:
             message = f"status is 'ok', but media.jsonl says of {line.file:.60}: {line.problem:.100}"
             yield error("status_impossible", _where(row), message)
+        elif line is not None and line.problem is not None and reads_candidate and not_applicable and card is not None:
+            message = f"media.jsonl says of {line.file:.60} that it is unreadable; the status must be 'output_invalid'"
+            if sample is not None and _lack(card, sample) is None:
+                yield error("status_impossible", _where(row), message)
         elif line is None and reads_candidate and not_applicable and sample is not None and card is not None:
             message = "status is 'not_applicable', but there is no candidate; it must be 'output_missing'"
             if _lack(card, sample) is None:

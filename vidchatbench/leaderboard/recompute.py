@@ -8,6 +8,7 @@ A distance between sets does not follow from rows: of it, only what surrounds it
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from vidchatbench.contract.cards import MetricCard
@@ -50,7 +51,7 @@ def recompute(context: Context) -> list[Finding]:
     findings: list[Finding] = []
     for result in context.bundle.results.metrics:
         again = _aggregate_again(context, result, samples)
-        findings += _compare(result, again)
+        findings += _compare(result, again, context.cards.get(result.id))
     sets = [metric.id for metric in context.bundle.results.metrics if metric.aggregation == "set"]
     if sets:
         message = f"{', '.join(sets)}: not recomputed (a distance of sets): needs the media"
@@ -97,7 +98,7 @@ def _score(row: SampleRow) -> Score:
     return Score(Status(row.status), row.value, row.reason, details)
 
 
-def _compare(result: MetricResult, again: MetricResult) -> Iterator[Finding]:
+def _compare(result: MetricResult, again: MetricResult, card: MetricCard | None) -> Iterator[Finding]:
     where = f"{RESULTS_FILE}: {result.id}"
     for name in ("n_expected", "n_ok", "n_failed", "n_not_applicable", "n_error", "coverage"):
         said, found = getattr(result, name), getattr(again, name)
@@ -108,7 +109,7 @@ def _compare(result: MetricResult, again: MetricResult) -> Iterator[Finding]:
         message = f"the metric is not marked as unranked, but {again.unranked}"
         yield error("ranking_claimed", where, message)
     if result.aggregation == "set":
-        yield from _check_set(result, where)
+        yield from _check_set(result, card, where)
         return
     if result.value != again.value:
         message = f"the value is {result.value!r}, the rows give {again.value!r}; {_WAY_OUT}"
@@ -130,7 +131,15 @@ def _compare(result: MetricResult, again: MetricResult) -> Iterator[Finding]:
 _WAY_OUT = "submit the run as it was written"
 
 
-def _check_set(result: MetricResult, where: str) -> Iterator[Finding]:
+def _check_set(result: MetricResult, card: MetricCard | None, where: str) -> Iterator[Finding]:
+    floor_values = () if result.floor is None else (("floor", result.floor.value), ("floor", result.floor.candidate))
+    limits = () if result.ci95 is None else (("ci95", result.ci95[0]), ("ci95", result.ci95[1]))
+    for name, number in (("value", result.value), *limits, *floor_values):
+        if card is not None and number is not None and not _within(number, card):
+            message = f"{number!r} lies outside the metric's range [{card.minimum}, {card.maximum}]"
+            yield error("out_of_range", f"{where}: {name}", message)
+    if result.ci95 is not None and result.value is not None and not result.ci95[0] <= result.value <= result.ci95[1]:
+        yield error("interval_differs", f"{where}: ci95", "the interval does not hold the value")
     if result.value is not None and result.n_ok == 0:
         yield error("value_differs", f"{where}: value", "there is a value, but no sample that it could rest on")
     if result.value is None and result.n_ok and result.unranked is None:
@@ -147,6 +156,12 @@ def _check_set(result: MetricResult, where: str) -> Iterator[Finding]:
         yield error("bad_floor", f"{where}: floor", message)
     if result.value is None:
         yield error("bad_floor", f"{where}: floor", "there is a floor, but no value")
+
+
+def _within(number: float, card: MetricCard) -> bool:
+    least = -math.inf if card.minimum is None else card.minimum - TOLERANCE
+    most = math.inf if card.maximum is None else card.maximum + TOLERANCE
+    return least <= number <= most
 
 
 def _close(said: Sequence[float] | None, found: Sequence[float] | None) -> bool:

@@ -156,6 +156,8 @@ def check_row(row: SampleRow) -> str | None:
     for name, value in (("value", row.value), ("counted", row.counted)):
         if value is not None and not math.isfinite(value):
             return f"{name} is {value!r}; a score is a finite number, or null where there is none"
+        if value is not None and abs(value) > LARGEST:
+            return f"{name} is {value!r}; no score is that large"
     try:
         details = _DETAILS.validate_json(row.details)
     except ValidationError:
@@ -165,6 +167,9 @@ def check_row(row: SampleRow) -> str | None:
             return f"detail {name[:50]!r} is {detail!r}; numbers are finite"
     return None
 
+
+LARGEST = 1e100
+"""Largest size of a score: sums of larger ones leave the range of numbers."""
 
 _NEVER_NULL = ("sample_id", "cluster", "metric", "protocol", "status", "details", "features")
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from vidchatbench.contract.cards import MetricCard
 from vidchatbench.contract.metrics import Metric, SetItem, SetMetric, distance_of_means
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.contract.samples import Sample
@@ -109,7 +110,7 @@ def aggregate(
         n_error=counts[Status.ERROR],
         coverage=coverage,
         anchors=anchors,
-        anchored=_anchored(number.value, anchors, card.null),
+        anchored=_anchored(number.value, anchors, card),
         unranked=number.problem or _why_unranked(metric, counts, coverage, used),
         params=dict(metric.params),
         weights=used,
@@ -153,11 +154,12 @@ def _weight_use(weights: Mapping[str, WeightSpec], name: str) -> WeightUse:
     return WeightUse(name=spec.name, sha256=spec.sha256, license=spec.license, pin=pin_of(weights, name))
 
 
-def _anchored(value: float | None, anchors: Anchors, null: str | None) -> float | None:
-    if value is None or anchors.oracle is None or null is None or null not in anchors.nulls:
+def _anchored(value: float | None, anchors: Anchors, card: MetricCard) -> float | None:
+    if value is None or anchors.oracle is None or card.null is None or card.null not in anchors.nulls:
         return None
-    floor, span = anchors.nulls[null], anchors.oracle - anchors.nulls[null]
-    return None if span == 0 else 100 * (value - floor) / span
+    floor, span = anchors.nulls[card.null], anchors.oracle - anchors.nulls[card.null]
+    # Where the real replies are no better than the wrong ones there is no scale.
+    return None if (span <= 0 if card.direction == "higher" else span >= 0) else 100 * (value - floor) / span
 
 
 def _why_unranked(

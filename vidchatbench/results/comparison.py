@@ -20,7 +20,7 @@ from vidchatbench.contract.metrics import SetItem, SetMetric
 from vidchatbench.engine.isolation import Failure, attempt
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins import Catalogue
-from vidchatbench.results.files import SAMPLES_FILE
+from vidchatbench.results.files import SAMPLES_FILE, SAMPLES_SCHEMA
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricResult, Results, SuiteRef, load_results
 from vidchatbench.statistics.intervals import DRAWS, Interval
 from vidchatbench.statistics.paired import MOST_ENUMERATED, PairedDifferences, compare_paired, holm
@@ -158,6 +158,9 @@ def compare_runs(
         for name in sorted({m.id for run in runs for m in run.results.metrics})
         if not _in_all(name, runs)
     ]
+    # Holm multiplies the least p by the number of comparisons: with too few draws nothing could ever be significant.
+    needed = math.ceil(2 * len(known) * len(runs) * (len(runs) - 1) / 2 / ALPHA)
+    draws, set_draws = max(draws, needed), max(set_draws, needed)
     means = [metric for metric in known if metric.aggregation == "mean"]
     found = _compare_means(means, runs, seed, draws)
     for metric in known:
@@ -173,7 +176,7 @@ def compare_runs(
         benchmark=runs[0].results.benchmark,
         suite=runs[0].results.suite,
         systems=tuple(run.label for run in runs),
-        metrics=_assemble(compared, runs, found),
+        metrics=_assemble(compared, runs, found, set_draws),
         left_out=tuple(left_out),
         seed=seed,
         draws=draws,
@@ -185,9 +188,12 @@ def _read_rows(folder: Path) -> dict[str, dict[str, Mapping[str, object]]]:
     if not path.is_file():
         raise InputError(str(path), ["there is no such file"], "A comparison needs the whole run folder.")
     try:
-        rows = pq.read_table(path).to_pylist()
+        table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise InputError(str(path), [f"it is no readable Parquet file: {error}"]) from error
+    if missing := [name for name in SAMPLES_SCHEMA.names if name not in table.column_names]:
+        raise InputError(str(path), [f"the column {name!r} is missing" for name in missing], "Evaluate again.")
+    rows = table.to_pylist()
     found: dict[str, dict[str, Mapping[str, object]]] = {}
     for row in rows:
         found.setdefault(str(row["metric"]), {})[str(row["sample_id"])] = row
@@ -310,14 +316,16 @@ def _items(
     return found
 
 
-def _assemble(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], found: _Found) -> tuple[ComparedMetric, ...]:
+def _assemble(
+    metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], found: _Found, set_draws: int
+) -> tuple[ComparedMetric, ...]:
     pairs = list(found)
     adjusted = dict(zip(pairs, holm([_p(found[pair]) for pair in pairs]), strict=True))
     compared = []
     for metric in metrics:
         values = tuple(_value(run, metric.id) for run in runs)
         results = tuple(
-            _pair_result(metric, runs, pair, found[pair], (adjusted[pair], len(pairs)))
+            _pair_result(metric, runs, pair, found[pair], (adjusted[pair], len(pairs), set_draws))
             for pair in pairs
             if pair.metric == metric.id
         )
@@ -354,13 +362,14 @@ def _pair_result(
     runs: Sequence[LoadedRun],
     pair: _Pair,
     answer: tuple[PairedDifferences, int] | tuple[SetDifference, int, int],
-    holm_of: tuple[float, int],
+    holm_of: tuple[float, int, int],
 ) -> PairResult:
-    p_holm, comparisons = holm_of
+    p_holm, comparisons, set_draws = holm_of
     first, second = runs[pair.first].label, runs[pair.second].label
     if isinstance(answer[0], SetDifference):
         told, n, clusters = answer[0], answer[1], answer[-1]
         difference, interval, p, draws = told.difference, told.interval, told.p, told.draws
+        most = set_draws  # the test of a pair that does not differ ends early, which is no lack of draws
         effect = detectable = None
     else:
         table, place = answer[0], answer[1]
@@ -368,6 +377,7 @@ def _pair_result(
         limits = Interval(float(table.low[place]), float(table.high[place]))
         interval = None if math.isnan(limits.low) else limits
         p, draws = float(table.p[place]), table.exchanges
+        most = draws
         effect, detectable = _number(table.effect[place]), _number(table.detectable[place])
     better = None
     if p_holm < ALPHA and difference != 0:
@@ -385,7 +395,7 @@ def _pair_result(
         effect=effect,
         detectable=detectable,
         better=better,
-        verdict=_verdict(better, clusters, (draws, comparisons), detectable, metric.unit),
+        verdict=_verdict(better, clusters, (most, comparisons), detectable, metric.unit),
     )
 
 
@@ -394,15 +404,16 @@ def _number(value: float) -> float | None:
 
 
 def _verdict(better: str | None, clusters: int, test: tuple[int, int], detectable: float | None, unit: str) -> str:
-    draws, comparisons = test
+    most, comparisons = test
     if better is not None:
         return f"{better} is better"
     if clusters == 0:
         return "nothing in common to compare"
     # Exchanging all identities gives the same absolute difference as exchanging none.
-    least = 2 / 2**clusters if clusters <= MOST_ENUMERATED else 1 / (draws + 1)
-    if least * comparisons >= ALPHA:
-        return f"undecided: {clusters} identities are too few for {comparisons} comparisons"
+    few = clusters <= MOST_ENUMERATED
+    if (2 / 2**clusters if few else 1 / (most + 1)) * comparisons >= ALPHA:
+        what = f"{clusters} identities" if few else f"{most} exchanges"
+        return f"undecided: {what} are too few for {comparisons} comparisons"
     if detectable is None:
         return "no difference found"
     return f"no difference found; one under {detectable:.3g}{' ' + unit if unit else ''} could have gone unnoticed"

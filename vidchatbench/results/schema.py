@@ -142,7 +142,7 @@ class RunInfo(_Frozen):
 
     started: datetime
     finished: datetime
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     permissive: bool
     policy: Policy
     workers: int

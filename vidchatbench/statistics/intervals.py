@@ -100,6 +100,7 @@ def bca_limits(
     level: float,
     *,
     expand: bool = True,
+    occupied: NDArray[np.intp] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Returns the lower and upper BCa limits of several statistics that were drawn together.
 
@@ -109,6 +110,7 @@ def bca_limits(
         jackknife: The statistics without each cluster in turn, of shape (clusters, k).
         level: Confidence level in (0, 1).
         expand: Whether the limits are widened for few clusters.
+        occupied: Clusters that have a value, of shape (k,); all by default.
     """
     from scipy.special import ndtr, ndtri  # noqa: PLC0415 - not needed to print --help
 
@@ -121,9 +123,10 @@ def bca_limits(
     spread = (deviation**2).sum(axis=0) ** 1.5
     cubes = (deviation**3).sum(axis=0)
     acceleration = np.divide(cubes, 6 * spread, out=np.zeros_like(spread), where=spread > 0)
+    sizes = np.full(len(estimates), len(jackknife)) if occupied is None else np.maximum(occupied, 2)
     limits = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
-        z = bias + (expanded_quantile(tail, len(jackknife)) if expand else float(ndtri(tail)))
+        z = bias + (np.array([expanded_quantile(tail, int(k)) for k in sizes]) if expand else float(ndtri(tail)))
         limits.append(_quantiles(ordered, ndtr(bias + z / (1 - acceleration * z))))
     return limits[0], limits[1]
 

@@ -82,7 +82,7 @@ def compare_paired(differences: Floats, clusters: Sequence[str], *, seed: int, d
     deviation = np.sqrt((rest**2).sum(axis=0) / np.maximum(n - 1, 1))
     effect = np.divide(difference, deviation, out=np.full_like(difference, np.nan), where=deviation > 0)
     enough = occupied >= FEWEST_CLUSTERS
-    low, high = _interval(sums, counts, difference, seed, draws)
+    low, high = _interval(sums, counts, difference, occupied, (seed, draws))
     return PairedDifferences(
         n=n.astype(np.intp),
         clusters=occupied.astype(np.intp),
@@ -107,7 +107,10 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _interval(sums: Floats, counts: Floats, estimate: Floats, seed: int, draws: int) -> tuple[Floats, Floats]:
+def _interval(
+    sums: Floats, counts: Floats, estimate: Floats, occupied: NDArray[np.intp], drawing: tuple[int, int]
+) -> tuple[Floats, Floats]:
+    seed, draws = drawing
     n = len(sums)
     if n < FEWEST_CLUSTERS:
         nothing = np.full(sums.shape[1], np.nan)
@@ -126,7 +129,7 @@ def _interval(sums: Floats, counts: Floats, estimate: Floats, seed: int, draws: 
     jackknife = np.divide(
         sums.sum(axis=0) - sums, remaining, out=np.broadcast_to(estimate, counts.shape).copy(), where=remaining > 0
     )
-    return bca_limits(means, estimate, jackknife, LEVEL)
+    return bca_limits(means, estimate, jackknife, LEVEL, occupied=occupied)
 
 
 def _permutation_p(sums: Floats, counts: Floats, seed: int, draws: int) -> Floats:

@@ -12,6 +12,7 @@ from pathlib import Path
 from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.samples import Sample
 from vidchatbench.errors import InputError, MediaError, UsageError
+from vidchatbench.media.hashing import file_stamp
 from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.submission.system import OutputNotes, SystemDescription, read_notes, read_system
 
@@ -54,11 +55,13 @@ class Output:
         path: The file; ``None`` if there is none.
         info: What probing found; ``None`` if the file cannot be used at all.
         reason: Why it cannot be used.
+        stamp: Size and time of change of the file when it was probed.
     """
 
     path: Path | None
     info: MediaInfo | None
     reason: str | None = None
+    stamp: tuple[int, int] | None = None
 
 
 @dataclass
@@ -135,6 +138,7 @@ def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: Chec
         note(Severity.ERROR, "ambiguous", files[0].name, reason)
         return Output(files[0], None, reason)
     path = files[0]
+    stamp = file_stamp(path)
     try:
         info = probe(path)
     except MediaError as error:
@@ -142,7 +146,7 @@ def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: Chec
         return Output(path, None, error.reason)
     for severity, code, message in (*_findings(info, sample), *_against_reference(info, sample, benchmark)):
         note(severity, code, path.name, message)
-    return Output(path, info)
+    return Output(path, info, stamp=stamp)
 
 
 def _check_notes(sample: Sample, files: list[Path], checked: CheckedSubmission) -> None:

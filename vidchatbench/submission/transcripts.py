@@ -39,7 +39,7 @@ def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmis
     if not path.is_file():
         raise InputError(str(path), ["there is no such file"], _SHAPE)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         found = _read_object(text) if path.suffix == ".json" else _read_lines(text)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(str(path), [f"not readable as JSON: {error}"], _SHAPE) from error
@@ -64,5 +64,5 @@ def _read_object(text: str) -> list[tuple[str, str]]:
 
 
 def _read_lines(text: str) -> list[tuple[str, str]]:
-    lines = [_Line.model_validate_json(line) for line in text.splitlines() if line.strip()]
+    lines = [_Line.model_validate_json(line) for line in text.split("\n") if line.strip()]
     return [(line.id, line.transcript) for line in lines]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
+from filelock import FileLock
+
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.errors import UnavailableError, WeightsError
 from vidchatbench.media.hashing import git_blob_of, hash_file
@@ -38,8 +40,16 @@ def download(spec: WeightSpec, folder: Path, *, progress: Callable[[int], None] 
         UnavailableError: If no URL serves the file.
         WeightsError: If what was served has another hash; nothing is left under the final name.
     """
-    partial = folder / f"{cache_name(spec)}.part"
     folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(spec, folder):
+        done = folder / cache_name(spec)
+        if spec.sha256 is not None and done.is_file() and hash_file(done) == spec.sha256:
+            return done  # another process has brought it meanwhile
+        return _download(spec, folder, progress)
+
+
+def _download(spec: WeightSpec, folder: Path, progress: Callable[[int], None] | None) -> Path:
+    partial = folder / f"{cache_name(spec)}.part"
     failures = []
     for url in spec.urls:
         try:
@@ -75,9 +85,15 @@ def adopt(spec: WeightSpec, file: Path, folder: Path) -> Path:
     if not file.is_file():
         raise UnavailableError(f"there is no file {file}", "give the path of the weights file")
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / f"{cache_name(spec)}.{os.getpid()}.part"
-    shutil.copyfile(file, copy)
-    return _admit(spec, copy, folder, str(file), Pin.LOCAL_FILE)
+    with _only_one(spec, folder):
+        copy = folder / f"{cache_name(spec)}.{os.getpid()}.part"
+        shutil.copyfile(file, copy)
+        return _admit(spec, copy, folder, str(file), Pin.LOCAL_FILE)
+
+
+def _only_one(spec: WeightSpec, folder: Path) -> FileLock:
+    # Two processes that wrote one partial file would record the hash of what neither of them was served.
+    return FileLock(folder / f".{cache_name(spec)}.lock")
 
 
 def _admit(spec: WeightSpec, partial: Path, folder: Path, source: str, pin: Pin) -> Path:

@@ -10,6 +10,7 @@ import os
 from enum import Enum
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vidchatbench import paths
@@ -84,13 +85,14 @@ def record_first(name: str, entry: LockEntry) -> None:
     Raises:
         OSError: If the record cannot be written.
     """
-    entries = read_lock()
-    if name in entries:
-        return
-    entries[name] = entry
     target = lock_file()
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(f".{os.getpid()}.tmp")
-    content = {key: value.model_dump(mode="json") for key, value in sorted(entries.items())}
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(target)
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        entries = read_lock()
+        if name in entries:
+            return
+        entries[name] = entry
+        temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        content = {key: value.model_dump(mode="json") for key, value in sorted(entries.items())}
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(target)

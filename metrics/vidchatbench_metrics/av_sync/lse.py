@@ -108,6 +108,13 @@ class _SyncMetric(Metric):
         count, common = _windows(picture, sound, int(primary))
         if common < LEAST_SECONDS:
             return Score.invalid(f"face and sound have {common:.2f} s in common; 1 s is needed", coverage=coverage)
+        if common * _FPS < LEAST_COVERAGE * frames:
+            # Few windows have an uneven curve of distances, whose depth is the score: a short sound must not pay.
+            seconds = frames / _FPS
+            return Score.invalid(
+                f"face and sound have {common:.2f} s of {seconds:.2f} s in common; at least half is needed",
+                coverage=coverage,
+            )
         distances, starts = _distances(picture, sound, int(primary), count)
         if spoken is not None:
             distances = distances[_in_speech(starts, spoken)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vidchatbench.api import Feature, Metric, Sample, Side, Status
+from vidchatbench.api import Feature, Metric, Sample, SampleExtractor, Side, Status
 from vidchatbench.plugins import load_catalogue
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
@@ -133,6 +133,7 @@ def test_every_card_is_complete(name: str) -> None:
         extractor = load_catalogue().extractor(waiting.pop())
         used |= set(extractor.weights)
         waiting += extractor.requires.values()
+        waiting += [need.extractor for need in extractor.reads()] if isinstance(extractor, SampleExtractor) else []
     assert set(card.weights) <= used, "the card names weights that nothing uses"
     assert used <= set(load_catalogue().weights)
     assert bool(used) == bool(card.weights)

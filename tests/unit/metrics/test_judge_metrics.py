@@ -96,7 +96,10 @@ def test_cards() -> None:
         metric = getattr(module, target.split(":")[1])
         card = metric.default_card
         assert card.id == name
-        assert (card.minimum, card.maximum, card.worst, card.null) == (1, 5, 1, "shuffled_replies")
+        assert (card.minimum, card.maximum, card.worst) == (1, 5, 1)
+        # Another person's reply is as safe and as natural as one's own.
+        own = name.endswith(("_safety", "_naturalness"))
+        assert card.null == (None if own else "shuffled_replies")
         assert set(card.roles) == {Role.CANDIDATE, Role.INITIATOR}
         assert card == load_card("vidchatbench_metrics.dialogue", f"{name.split('/')[1]}.toml")
         assert all((card.formula, card.reading, card.failure_modes))

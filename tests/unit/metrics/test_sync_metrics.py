@@ -116,7 +116,7 @@ class TestOffset:
 
 
 class TestWhatCounts:
-    @pytest.mark.parametrize(("heard_frames", "count"), [(64, 59), (60, 55), (70, 59), (30, 25)])
+    @pytest.mark.parametrize(("heard_frames", "count"), [(64, 59), (60, 55), (70, 59), (33, 28)])
     def test_the_shorter_of_both_less_five(self, heard_frames, count):
         same = rows(60)
         found = score("av_sync/lse_d", picture((0, same), frames=64), sound(rows(100, 1), heard_frames))
@@ -214,7 +214,13 @@ class TestInvalid:
         ("frames", "status"), [(25, Status.OK), (24, Status.OUTPUT_INVALID), (0, Status.OUTPUT_INVALID)]
     )
     def test_a_second_of_sound_is_needed(self, frames, status):
-        found = score("av_sync/lse_d", picture((0, rows(60)), frames=64), sound(rows(max(0, frames - 4)), frames))
+        found = score("av_sync/lse_d", picture((0, rows(36)), frames=40), sound(rows(max(0, frames - 4)), frames))
+        assert found.status is status
+
+    @pytest.mark.parametrize(("heard", "status"), [(50, Status.OK), (49, Status.OUTPUT_INVALID)])
+    @pytest.mark.parametrize("name", ["lse_c", "lse_d", "offset", "lse_c_sgc"])
+    def test_sound_under_half_of_the_picture_is_no_way_to_win(self, name, heard, status):
+        found = score(f"av_sync/{name}", picture((0, rows(96)), frames=100), sound(rows(heard - 4), heard))
         assert found.status is status
 
     def test_sound_that_ends_before_the_face_comes(self):
