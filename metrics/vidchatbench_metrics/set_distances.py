@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +22,9 @@ Matrix = NDArray[np.float64]
 
 BLOCK_ROWS = 1024
 """Rows of one side whose kernel values with all rows of the other are in memory at once."""
+
+WELL_CONDITIONED = 1e-10
+"""Least ratio of the smallest to the largest eigenvalue for their roots to be exact to eight digits together."""
 
 
 class _Rows:
@@ -73,13 +75,35 @@ class _Rows:
         return np.flatnonzero(rest)
 
 
-@dataclass(frozen=True)
 class _Moments:
-    """Mean (d,), trace of the covariance, and a matrix F (d, r) with F F' equal to the covariance."""
+    """Mean (d,) and covariance of a selection, with a matrix F (d, r) so that F F' is the covariance.
 
-    mean: Matrix
-    trace: float
-    factor: Matrix
+    Args:
+        mean: The mean.
+        covariance: The covariance, where there are more rows than columns.
+        factor: F, where there are not; else it is computed when it is asked for.
+    """
+
+    def __init__(self, mean: Matrix, covariance: Matrix | None, factor: Matrix | None = None) -> None:
+        self.mean = mean
+        self.covariance = covariance
+        self._factor = factor
+
+    @property
+    def trace(self) -> float:
+        """Trace of the covariance."""
+        if self.covariance is not None:
+            return float(np.trace(self.covariance))
+        return float(np.square(self.factor).sum())
+
+    @property
+    def factor(self) -> Matrix:
+        """The matrix F."""
+        if self._factor is None:
+            if self.covariance is None:
+                raise ValueError("neither a covariance nor a factor of it is given")
+            self._factor = _root(self.covariance)
+        return self._factor
 
 
 class _Side:
@@ -119,11 +143,11 @@ class _Side:
             values = self._rows.of(ordered)
             mean = values.mean(axis=0)
             deviations = (values - mean) / np.sqrt(divisor)
-            return _Moments(mean, float(np.square(deviations).sum()), deviations.T)
+            return _Moments(mean, None, deviations.T)
         total, products = self._sums(ordered)
         mean = total / count
         covariance = (products - count * np.outer(mean, mean)) / divisor
-        return _Moments(mean, float(np.trace(covariance)), _root(covariance))
+        return _Moments(mean, covariance)
 
     def _sums(self, ordered: Positions) -> tuple[Matrix, Matrix]:
         removed = self._rows.others(ordered)
@@ -173,9 +197,20 @@ class FrechetDistance:
                 for a covariance.
         """
         one, two = self._candidates.moments(candidates), self._references.moments(references)
-        cross = float(np.linalg.svd(one.factor.T @ two.factor, compute_uv=False).sum())
+        cross = _trace_of_root(one, two)
         apart = float(np.square(one.mean - two.mean).sum())
         return max(0.0, apart + one.trace + two.trace - 2 * cross)
+
+
+def _trace_of_root(one: _Moments, two: _Moments) -> float:
+    """Returns ``tr (S1 S2)^(1/2)``."""
+    if one.covariance is not None and two.covariance is not None:
+        # Half the work of the singular values, and the root of the second side serves many first ones. Eigenvalues are
+        # exact to a rounding of the largest, so it is trusted only where the smallest are far above that.
+        values = np.linalg.eigvalsh(two.factor.T @ one.covariance @ two.factor)
+        if values[0] > WELL_CONDITIONED * values[-1]:
+            return float(np.sqrt(values).sum())
+    return float(np.linalg.svd(one.factor.T @ two.factor, compute_uv=False).sum())
 
 
 class _KernelDistance(ABC):

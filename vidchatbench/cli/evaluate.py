@@ -73,7 +73,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
         print_json(results.model_dump(mode="json"))
     else:
         print_results(console, results)
-        print_reasons(console, out)
+        if any(metric.n_failed or metric.n_error for metric in results.metrics):
+            print_reasons(console, out)
         console.print(f"written: {out}", markup=False, highlight=False)
     if any(metric.n_error for metric in results.metrics):
         raise typer.Exit(INCOMPLETE)

@@ -106,15 +106,8 @@ class _SyncMetric(Metric):
                 coverage=coverage,
             )
         count, common = _windows(picture, sound, int(primary))
-        if common < LEAST_SECONDS:
-            return Score.invalid(f"face and sound have {common:.2f} s in common; 1 s is needed", coverage=coverage)
-        if common * _FPS < LEAST_COVERAGE * frames:
-            # Few windows have an uneven curve of distances, whose depth is the score: a short sound must not pay.
-            seconds = frames / _FPS
-            return Score.invalid(
-                f"face and sound have {common:.2f} s of {seconds:.2f} s in common; at least half is needed",
-                coverage=coverage,
-            )
+        if problem := _too_little(common, frames / _FPS):
+            return Score.invalid(f"face and sound have {problem}", coverage=coverage)
         distances, starts = _distances(picture, sound, int(primary), count)
         if spoken is not None:
             distances = distances[_in_speech(starts, spoken)]
@@ -218,6 +211,16 @@ class DistanceInSpeech(_Distance):
 
     default_card = load_card(__package__, "lse_d_speech.toml")
     speech_only = True
+
+
+def _too_little(common: float, seconds: float) -> str | None:
+    """Says why what face and sound have in common is too little, as the rest of a sentence about it."""
+    if common < LEAST_SECONDS:
+        return f"{common:.2f} s in common; 1 s is needed"
+    # Few windows have an uneven curve of distances, whose depth is the score: a short sound must not pay.
+    if common < LEAST_COVERAGE * seconds:
+        return f"{common:.2f} s of {seconds:.2f} s in common; at least half is needed"
+    return None
 
 
 def _windows(picture: Feature, sound: Feature, track: int) -> tuple[int, float]:
