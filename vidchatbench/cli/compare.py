@@ -53,8 +53,11 @@ def _print(console: Console, found: Comparison) -> None:
         f"{' , '.join(found.systems)} on {found.benchmark.name} {found.benchmark.version} "
         f"({found.benchmark.n_samples} samples), suite {found.suite.name}"
     ).replace(" ,", ",")
-    columns = ("metric", "first", "second", "difference", "95 % interval", "p (Holm)", "n", "verdict")
-    rows = [row for metric in found.metrics for row in _rows(metric)]
+    # Two systems are named once, in the head; the cells are left to the numbers.
+    two = found.systems if len(found.systems) == 2 else None  # noqa: PLR2004
+    names = two or ("first", "second")
+    columns = ("metric", *names, "difference", "95 % interval", "p (Holm)", "n", "verdict")
+    rows = [row for metric in found.metrics for row in _rows(metric, named=two is None)]
     print_table(console, title, columns, rows, whole=("metric", "difference", "95 % interval", "p (Holm)", "n"))
 
     def say(text: str, style: str = "dim") -> None:
@@ -68,7 +71,7 @@ def _print(console: Console, found: Comparison) -> None:
         say(f"not compared: {item.id} ({item.reason})", "yellow")
 
 
-def _rows(metric: ComparedMetric) -> list[tuple[str, ...]]:
+def _rows(metric: ComparedMetric, *, named: bool) -> list[tuple[str, ...]]:
     from vidchatbench.cli.output import format_value  # noqa: PLC0415
 
     values = {value.system: value.value for value in metric.values}
@@ -80,8 +83,8 @@ def _rows(metric: ComparedMetric) -> list[tuple[str, ...]]:
         rows.append(
             (
                 f"{metric.id} {arrow}",
-                f"{pair.first} {shown[0]}",
-                f"{pair.second} {shown[1]}",
+                f"{pair.first} {shown[0]}" if named else shown[0],
+                f"{pair.second} {shown[1]}" if named else shown[1],
                 f"{pair.difference:+.4g}",
                 low_high,
                 f"{pair.p_holm:.4f}" if pair.p_holm >= 0.0001 else "< 0.0001",  # noqa: PLR2004
