@@ -102,8 +102,8 @@ def test_the_oracle_and_the_nulls_of_a_sync_metric(benchmark: vcb.Benchmark, cat
     assert sync.nulls == {"shuffled_audio": pytest.approx(400 / 3, abs=2)}
     assert sync.n == 3
     assert psnr.oracle == 100.0
-    assert list(psnr.nulls) == ["shuffled_replies"]
-    assert psnr.nulls["shuffled_replies"] == 100.0, "the clips show the same pictures as far as both go"
+    # The clips show the same pictures as far as both go: a scale between two equal ends would mean nothing.
+    assert psnr.nulls == {}
 
 
 def test_anchors_stand_beside_the_scores_of_an_evaluation(

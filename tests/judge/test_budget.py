@@ -114,7 +114,7 @@ def test_the_forecast_reckons_with_every_sample_and_both_rounds_of_anchors(make_
     ]
     mute = samples[0].model_copy(update={"id": "mute", "initiator": side.model_copy(update={"transcript": None})})
     panel = make_panel(("judge-a", "judge-b"), repeats=2)
-    assert forecast(panel, [*samples, mute]).calls == (30 + 2 * 10 * 5) * 2 * 2
+    assert forecast(panel, [*samples, mute]).calls == (30 + 2 * 10 * 5 + 4 * 4) * 2 * 2
     assert panel.requests_sent == 0
 
 

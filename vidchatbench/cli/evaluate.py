@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidchatbench.cli.exit_codes import INCOMPLETE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vidchatbench.results.schema import Results
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,14 +42,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
 
     Example: vidchatbench evaluate outputs/ --benchmark path/to/benchmark --suite lite --out run/
     """
-    from vidchatbench.cli.output import (  # noqa: PLC0415
-        interruptible,
-        print_json,
-        print_reasons,
-        print_results,
-        split_ids,
-        stderr_console,
-    )
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
     from vidchatbench.engine.evaluate import evaluate as run  # noqa: PLC0415
     from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
@@ -72,9 +70,15 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
     if as_json:
         print_json(results.model_dump(mode="json"))
     else:
-        print_results(console, results)
-        if any(metric.n_failed or metric.n_error for metric in results.metrics):
-            print_reasons(console, out)
-        console.print(f"written: {out}", markup=False, highlight=False)
+        _show(console, results, out)
     if any(metric.n_error for metric in results.metrics):
         raise typer.Exit(INCOMPLETE)
+
+
+def _show(console: Console, results: Results, out: Path) -> None:
+    from vidchatbench.cli.output import print_reasons, print_results  # noqa: PLC0415
+
+    print_results(console, results)
+    if any(metric.n_failed or metric.n_error for metric in results.metrics):
+        print_reasons(console, out)
+    console.print(f"written: {out}", markup=False, highlight=False)

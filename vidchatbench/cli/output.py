@@ -199,7 +199,7 @@ def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> 
     """Says who judged, how well the judge knew the graded replies, and how its scores go with length."""
     anchors = judge.anchors
     tau = ", ".join(f"{one.model} {one.tau:.2f}" for one in anchors.judges)
-    text = f"judge {judge.judge}: {judge.n} replies, {judge.repeats} asked each; anchors {anchors.status}"
+    text = f"judge {judge.judge}: {judge.n} replies, each asked {judge.repeats} times; anchors {anchors.status}"
     say(f"{text}, Kendall tau on {anchors.samples} ladders: {tau}" if tau else text, "dim")
     if judge.length is not None:
         adjusted = f"mean {format_value(judge.length.adjusted_mean)} at the length of the real replies"

@@ -47,7 +47,7 @@ class Judging:
         """Says what the judging will take, and asks the judges for the anchors."""
         waiting = {task.name for task in self._tasks if not task.stored}
         estimate = forecast(self._panel, [sample for sample in self._samples if sample.id in waiting])
-        self._progress.note(f"judge {self._panel.name}: {len(waiting)} replies to judge, at most {estimate}")
+        self._progress.note(f"judge {self._panel.name}: {len(waiting)} replies to judge, about {estimate}")
         self._watch = begin_anchors(self._panel, self._samples, run=self._run)
 
     def finish(self, known: Known, store: Store) -> JudgeReport:

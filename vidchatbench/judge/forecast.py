@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vidchatbench.contract.samples import Sample
-from vidchatbench.judge.anchors import choose_anchors, items_of
+from vidchatbench.judge.anchors import PROBE_SAMPLES, choose_anchors, items_of
 from vidchatbench.judge.interface import JudgeRequest
 from vidchatbench.judge.panel import Estimate, Panel
 
@@ -25,4 +25,7 @@ def forecast(panel: Panel, samples: Iterable[Sample]) -> Estimate:
             reply = (sample.responder.transcript if sample.responder is not None else None) or _NO_TRANSCRIPT
             history = tuple((turn.role, turn.transcript) for turn in sample.history)
             requests.append(JudgeRequest(sample.id, sample.language, sample.initiator.transcript or "", reply, history))
-    return panel.estimate([*requests, *(2 * items_of(choose_anchors(known)))])
+    anchors = choose_anchors(known)
+    # Two disguises and a pair in both orders for each of the probes.
+    probes = [anchor.asking(anchor.texts[0]) for anchor in anchors[:PROBE_SAMPLES] for _ in range(4)]
+    return panel.estimate([*requests, *(2 * items_of(anchors)), *probes])
