@@ -14,13 +14,14 @@ import pytest
 
 import vidchatbench
 import vidchatbench_metrics
+from vidchatbench.atomic import write_atomically
 from vidchatbench.contract.extractors import ClipInfo, FrameExtractor, FrameSession, Timeline
 from vidchatbench.contract.features import ExtractorSpec, Feature, Param
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.errors import UsageError
 from vidchatbench.features import keys
 from vidchatbench.features.keys import describe_extractor, feature_key
-from vidchatbench.features.store import FeatureStore, write_atomically
+from vidchatbench.features.store import FeatureStore
 from vidchatbench.plugins import Catalogue
 
 KEY = "ab" * 32

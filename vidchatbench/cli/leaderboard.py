@@ -233,9 +233,9 @@ def export(
 
     Example: vidchatbench leaderboard export run/ --format eee -o exported/
     """
+    from vidchatbench.atomic import write_atomically  # noqa: PLC0415
     from vidchatbench.cli.output import stderr_console  # noqa: PLC0415
     from vidchatbench.errors import InputError, UsageError  # noqa: PLC0415
-    from vidchatbench.features.store import write_atomically  # noqa: PLC0415
     from vidchatbench.leaderboard.exports import every_eval_ever, hugging_face  # noqa: PLC0415
     from vidchatbench.leaderboard.reading import read_run  # noqa: PLC0415
     from vidchatbench.leaderboard.verify import installed_cards, verify_content  # noqa: PLC0415

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from vidchatbench import paths
+from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import Benchmark, describe_validation
 from vidchatbench.contract.cards import NullAnchor
 from vidchatbench.contract.metrics import Metric, SetMetric
@@ -28,7 +29,7 @@ from vidchatbench.engine.sample_pass import run_sample_tasks
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.features.store import FeatureStore, write_atomically
+from vidchatbench.features.store import FeatureStore
 from vidchatbench.plugins import Catalogue
 from vidchatbench.results.aggregate import aggregate
 from vidchatbench.results.schema import Anchors, Finite, MetricResult

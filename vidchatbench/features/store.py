@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from vidchatbench.atomic import write_atomically
 from vidchatbench.contract.features import Feature
 
 _META = "meta"
@@ -86,23 +85,6 @@ class FeatureStore:
 
     def _path(self, key: str) -> Path:
         return self.root / key[:2] / key[2:4] / f"{key}.safetensors"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file so that its name shows either the old content or the new, never a part.
-
-    Raises:
-        OSError: If it cannot be written; the temporary file is removed.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _sweep(folder: Path) -> None:

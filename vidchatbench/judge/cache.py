@@ -6,15 +6,14 @@ it, and a file that a power cut has emptied counts as absent.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vidchatbench.atomic import write_atomically
 
 VERSION = 1
 
@@ -87,20 +86,13 @@ class ResponseCache:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Writes a file so that its name shows either the old content or the new, never a part.
+    """Writes a file, and its folder where that is missing, as :func:`vidchatbench.atomic.write_atomically` does.
 
     Raises:
         OSError: If it cannot be written; the temporary file is removed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        try:
-            temporary.write_bytes(content)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+        write_atomically(path, content, durable=False)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content, durable=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vidchatbench._version import __version__
+from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.cards import MetricCard
 from vidchatbench.contract.plugins import WeightSpec
@@ -17,7 +18,6 @@ from vidchatbench.contract.samples import Role, Task
 from vidchatbench.contract.scores import Status
 from vidchatbench.engine.anchors import ANCHORS_FILE, AnchorEntry
 from vidchatbench.engine.isolation import Failure, attempt
-from vidchatbench.features.store import write_atomically
 from vidchatbench.leaderboard.bundle import find_bundles, row_id
 from vidchatbench.leaderboard.context import Others
 from vidchatbench.leaderboard.curated import Recomputed, read_recomputed, read_reported

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from vidchatbench.atomic import write_atomically
 from vidchatbench.contract.samples import Role
 from vidchatbench.errors import UnavailableError, UsageError
-from vidchatbench.features.store import write_atomically
 from vidchatbench.leaderboard.bundle import BUNDLE_FILE, SIGNATURE_FILE, SUBMISSIONS_FOLDER, bundle_path
 from vidchatbench.leaderboard.reading import Bundle
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
+from vidchatbench.atomic import write_atomically
 from vidchatbench.errors import UnavailableError, UsageError
-from vidchatbench.features.store import write_atomically
 from vidchatbench.report import plots
 from vidchatbench.report.run import RunData
 from vidchatbench.report.svg import Plot

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidchatbench import paths
+from vidchatbench.atomic import write_atomically
 from vidchatbench.contract.cards import MetricCard
 from vidchatbench.errors import UsageError
-from vidchatbench.features.store import FeatureStore, write_atomically
+from vidchatbench.features.store import FeatureStore
 from vidchatbench.plugins import load_catalogue
 from vidchatbench.report.bibtex import bibliography
 from vidchatbench.report.cards import cards_of

@@ -6,7 +6,6 @@ From the first file on, every further one must be equal to it. The record lies b
 from __future__ import annotations
 
 import json
-import os
 from enum import Enum
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from vidchatbench import paths
+from vidchatbench.atomic import write_atomically
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import WeightsError
 
@@ -92,7 +92,5 @@ def record_first(name: str, entry: LockEntry) -> None:
         if name in entries:
             return
         entries[name] = entry
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
         content = {key: value.model_dump(mode="json") for key, value in sorted(entries.items())}
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(target)
+        write_atomically(target, (json.dumps(content, indent=2) + "\n").encode())

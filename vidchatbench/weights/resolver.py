@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from vidchatbench import paths
+from vidchatbench.atomic import write_atomically
 from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.errors import UnavailableError, UsageError, WeightsError
 from vidchatbench.media.hashing import git_blob_of, hash_file
@@ -178,8 +178,6 @@ class _HashMemory:
     def _save(self) -> None:
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(self._known, indent=0), encoding="utf-8")
-            temporary.replace(self._file)
+            write_atomically(self._file, json.dumps(self._known, indent=0).encode(), durable=False)
         except OSError:
             return  # a read-only cache costs time at the next start, nothing else

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorContext,
-    ExtractorSpec,
-    Feature,
-    Frame,
-    FrameExtractor,
-    FrameSession,
-    Timeline,
-    as_array,
-)
-from vidchatbench_metrics.faces.timeline import primary_track
+from vidchatbench.api import ExtractorContext
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.torch_weights import fill, load_state
-from vidchatbench_metrics.video_quality.even_frames import FPS, EvenFrames, KeptFrame
-from vidchatbench_metrics.video_quality.face_square import Picture, track_square
-from vidchatbench_metrics.video_quality.networks import weight_of
+from vidchatbench_metrics.video_quality.even_embeddings import EvenEmbeddings
+from vidchatbench_metrics.video_quality.face_square import Picture
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -109,22 +96,18 @@ def vision_sizes(state: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-class _ClipExtractor(FrameExtractor):
+class _ClipExtractor(EvenEmbeddings):
     defaults = {"network": "clip-vit-l14-336"}
-
-    @property
-    def fps(self) -> float:
-        """The grid that the sixteen frames are chosen on."""
-        return float(FPS)
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The network."""
-        return (weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
         self._encoder = ClipImageEncoder(context.weights[self.weights[0]], context.device)
+        self.embed = self._embed_all
+
+    def _embed_all(self, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+        # One at a time: what a batch gains is little beside a network of this size, and no number depends on it.
+        rows = [self._encoder(picture) for picture in pictures]
+        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
 
 class ClipImageFrames(_ClipExtractor):
@@ -137,11 +120,6 @@ class ClipImageFrames(_ClipExtractor):
     """
 
     id = "video_quality/clip_image_frames"
-
-    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
-        """Starts a clip."""
-        del clip, upstream
-        return _WholeSession(self._encoder)
 
 
 class ClipImageFaces(_ClipExtractor):
@@ -157,59 +135,4 @@ class ClipImageFaces(_ClipExtractor):
     """
 
     id = "video_quality/clip_image_faces"
-
-    @property
-    def requires(self) -> Mapping[str, ExtractorSpec]:
-        """Face tracks."""
-        return {"faces": ExtractorSpec.of("faces/mtcnn")}
-
-    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
-        """Starts a clip."""
-        del clip
-        return _FaceSession(self._encoder, upstream["faces"])
-
-
-class _Session(FrameSession):
-    def __init__(self, encoder: ClipImageEncoder) -> None:
-        self._encoder = encoder
-        self._even = EvenFrames()
-
-    def push(self, frame: Frame) -> None:
-        self._even.push(frame)
-
-    @abstractmethod
-    def picture_of(self, kept: KeptFrame) -> Picture | None:
-        """The picture that is embedded, ``None`` where the frame has none."""
-
-    def finish(self) -> Feature:
-        chosen = self._even.chosen().values()
-        pictures = [(kept.time, picture) for kept in chosen if (picture := self.picture_of(kept)) is not None]
-        # One at a time: what a batch gains is little beside a network of this size, and no number depends on it.
-        rows = [self._encoder(picture) for _, picture in pictures]
-        arrays = {
-            "embedding": np.stack(rows) if rows else np.zeros((0, 0), np.float32),
-            "time": as_array([time for time, _ in pictures], "float64"),
-        }
-        return Feature(arrays, {"frames": self._even.frames, "chosen": len(chosen)})
-
-
-class _WholeSession(_Session):
-    def picture_of(self, kept: KeptFrame) -> Picture:
-        return kept.pixels
-
-
-class _FaceSession(_Session):
-    def __init__(self, encoder: ClipImageEncoder, faces: Timeline) -> None:
-        super().__init__(encoder)
-        self._faces = faces
-        self._primary: int | None = None
-
-    def finish(self) -> Feature:
-        # Which track is the responder's is known only at the end, when all tracks can still be asked for any time.
-        self._primary = primary_track(self._faces)
-        return super().finish()
-
-    def picture_of(self, kept: KeptFrame) -> Picture | None:
-        height, width = kept.pixels.shape[:2]
-        square = track_square(self._faces, self._primary, kept.time, kept.source, (height, width))
-        return None if square is None else square.cut(kept.pixels)
+    faces_only = True

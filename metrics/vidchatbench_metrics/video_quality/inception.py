@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,22 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorContext,
-    ExtractorSpec,
-    Feature,
-    Frame,
-    FrameExtractor,
-    FrameSession,
-    Timeline,
-    as_array,
-)
-from vidchatbench_metrics.faces.timeline import primary_track
+from vidchatbench.api import ExtractorContext
 from vidchatbench_metrics.torch_weights import fill, load_state
-from vidchatbench_metrics.video_quality.even_frames import FPS, EvenFrames, KeptFrame
-from vidchatbench_metrics.video_quality.face_square import Picture, track_square
-from vidchatbench_metrics.video_quality.networks import weight_of
+from vidchatbench_metrics.video_quality.even_embeddings import EvenEmbeddings
+from vidchatbench_metrics.video_quality.face_square import Picture
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.video_quality.inception_network import FidInception
@@ -89,22 +76,12 @@ class InceptionFeatures:
         return found
 
 
-class _InceptionExtractor(FrameExtractor):
+class _InceptionExtractor(EvenEmbeddings):
     defaults = {"network": "pt-inception"}
-
-    @property
-    def fps(self) -> float:
-        """The grid that the sixteen frames are chosen on."""
-        return float(FPS)
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The network."""
-        return (weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
-        self._features = InceptionFeatures(context.weights[self.weights[0]], context.device, context.batch_size)
+        self.embed = InceptionFeatures(context.weights[self.weights[0]], context.device, context.batch_size)
 
 
 class InceptionFrames(_InceptionExtractor):
@@ -117,11 +94,6 @@ class InceptionFrames(_InceptionExtractor):
     """
 
     id = "video_quality/inception_frames"
-
-    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
-        """Starts a clip."""
-        del clip, upstream
-        return _WholeSession(self._features)
 
 
 class InceptionFaces(_InceptionExtractor):
@@ -137,57 +109,4 @@ class InceptionFaces(_InceptionExtractor):
     """
 
     id = "video_quality/inception_faces"
-
-    @property
-    def requires(self) -> Mapping[str, ExtractorSpec]:
-        """Face tracks."""
-        return {"faces": ExtractorSpec.of("faces/mtcnn")}
-
-    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
-        """Starts a clip."""
-        del clip
-        return _FaceSession(self._features, upstream["faces"])
-
-
-class _Session(FrameSession):
-    def __init__(self, features: InceptionFeatures) -> None:
-        self._features = features
-        self._even = EvenFrames()
-
-    def push(self, frame: Frame) -> None:
-        self._even.push(frame)
-
-    @abstractmethod
-    def picture_of(self, kept: KeptFrame) -> Picture | None:
-        """The picture that is embedded, ``None`` where the frame has none."""
-
-    def finish(self) -> Feature:
-        chosen = self._even.chosen().values()
-        pictures = [(kept.time, picture) for kept in chosen if (picture := self.picture_of(kept)) is not None]
-        arrays = {
-            "embedding": as_array(self._features([picture for _, picture in pictures]), "float32"),
-            "time": as_array([time for time, _ in pictures], "float64"),
-        }
-        return Feature(arrays, {"frames": self._even.frames, "chosen": len(chosen)})
-
-
-class _WholeSession(_Session):
-    def picture_of(self, kept: KeptFrame) -> Picture:
-        return kept.pixels
-
-
-class _FaceSession(_Session):
-    def __init__(self, features: InceptionFeatures, faces: Timeline) -> None:
-        super().__init__(features)
-        self._faces = faces
-        self._primary: int | None = None
-
-    def finish(self) -> Feature:
-        # Which track is the responder's is known only at the end, when all tracks can still be asked for any time.
-        self._primary = primary_track(self._faces)
-        return super().finish()
-
-    def picture_of(self, kept: KeptFrame) -> Picture | None:
-        height, width = kept.pixels.shape[:2]
-        square = track_square(self._faces, self._primary, kept.time, kept.source, (height, width))
-        return None if square is None else square.cut(kept.pixels)
+    faces_only = True

@@ -18,6 +18,7 @@ from typing import TypeVar
 import jinja2
 from pydantic import BaseModel, ValidationError
 
+from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.schema import LEADERBOARD_FILE, SAMPLES_FOLDER, Leaderboard, Row, SystemSamples
@@ -179,8 +180,5 @@ def _version(data: bytes) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes under another name first: a host never serves half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_atomically(path, data, durable=False)

@@ -1,0 +1,30 @@
+"""Writing a file whole or not at all: the one way in which this library replaces files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Writes a file so that its name shows either the old content or the new, never a part.
+
+    Args:
+        path: The file; its folder must be there.
+        content: What it is to hold.
+        durable: Whether the content must also outlive a failure of the power, which costs milliseconds.
+
+    Raises:
+        OSError: If it cannot be written; the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
