@@ -42,6 +42,7 @@ def demo(
     from vidchatbench.demo import build_demo  # noqa: PLC0415
     from vidchatbench.engine.evaluate import evaluate  # noqa: PLC0415
     from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
+    from vidchatbench.report.write import write_report  # noqa: PLC0415
 
     console = stderr_console()
     started = time.monotonic()
@@ -60,11 +61,16 @@ def demo(
             )
         if not as_json:
             print_results(console, runs[name])
+    *others, last = SYSTEMS
+    report = write_report(
+        out / last, benchmark=made.benchmark, outputs=made.systems[last], compare=[out / name for name in others]
+    )
     if as_json:
         print_json({name: results.model_dump(mode="json") for name, results in runs.items()})
     else:
         _print_order(console, runs)
         text = f"runs written to {out}/ in {time.monotonic() - started:.0f} s; next: vidchatbench evaluate --help"
+        console.print(f"report: {report.page}", markup=False, highlight=False)
         console.print(text, markup=False, highlight=False)
     if any(metric.n_error for results in runs.values() for metric in results.metrics):
         raise typer.Exit(INCOMPLETE)
