@@ -20,7 +20,7 @@ from PIL import Image
 from vidchatbench.benchmark.load import load_benchmark
 from vidchatbench.contract.samples import Sample
 from vidchatbench.demo import SYSTEMS, DemoPaths, build, build_demo, paths
-from vidchatbench.demo.encode import GOOD, POOR, write_clip
+from vidchatbench.demo.build import GOOD, POOR
 from vidchatbench.demo.face import Pose, TalkingFace
 from vidchatbench.demo.motion import plan_poses
 from vidchatbench.demo.portrait import first_person
@@ -28,6 +28,7 @@ from vidchatbench.demo.speech import plan_utterance
 from vidchatbench.demo.systems import PICTURE_DELAY, SOUND_ADVANCE, poor_picture
 from vidchatbench.demo.voice import HIGH_VOICE, synthesise
 from vidchatbench.errors import UsageError
+from vidchatbench.media.encode import write_clip
 from vidchatbench.submission.check import check_submission
 
 Pictures = NDArray[np.uint8]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidchatbench.contract.samples import Sample, Side
-from vidchatbench.demo.encode import GOOD, POOR, write_clip
 from vidchatbench.demo.face import TalkingFace
 from vidchatbench.demo.motion import plan_poses
 from vidchatbench.demo.paths import MARKER, PARTS, DemoPaths, hash_files, is_whole, write_marker
@@ -20,11 +19,14 @@ from vidchatbench.demo.speech import Utterance, plan_utterance
 from vidchatbench.demo.systems import early_sound, late_picture, poor_picture, poor_sound
 from vidchatbench.demo.voice import HIGH_VOICE, LOW_VOICE, Voice, Wave, synthesise
 from vidchatbench.errors import UsageError
+from vidchatbench.media.encode import Encoding, write_clip
 from vidchatbench.media.hashing import hash_file
 
 SAMPLES = 4
 SECONDS = 4.0
 VERSION = "1.0.0"
+GOOD = Encoding(crf=18, audio_bits=64_000)
+POOR = Encoding(crf=36, audio_bits=24_000)
 
 _DESCRIPTION = (
     "Four synthetic samples made on the spot: two speakers, drawn and with synthesised voices, who answer each other. "
