@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 import av
 import numpy as np
@@ -113,45 +114,65 @@ def cover(pixels: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(image)
 
 
-class GridSampler:
-    """Assigns decoded pictures to the points of a time grid, by timestamp.
+Item = TypeVar("Item")
 
-    Grid point ``k`` stands for time ``k / fps``. It gets the picture nearest in time, the earlier one of two equally
-    near; points at or after the end of the clip do not exist. Times are exact fractions, so that no rounding decides
-    which picture is used.
+
+class NearestGrid(Generic[Item]):
+    """Assigns what has a time to the points of a time grid: to each point the nearest, the earlier of two equally near.
+
+    Grid point ``k`` stands for time ``k / fps``; points before the first item get it, points at or after the end do not
+    exist. Times are exact fractions, so that no rounding decides which item is used.
+
+    Args:
+        fps: Points per second.
     """
 
     def __init__(self, fps: float) -> None:
         self._step = 1 / Fraction(fps).limit_denominator(100_000)
         self._next = 0
-        self._held: tuple[Picture, Fraction] | None = None
+        self._held: tuple[Item, Fraction] | None = None
 
-    def push(self, picture: Picture, time: Fraction) -> list[GridFrame]:
-        """Takes the next picture; returns the grid frames that are settled by it."""
-        frames: list[GridFrame] = []
+    def push(self, item: Item, time: Fraction) -> list[tuple[Item, int, Fraction]]:
+        """Takes the next item; returns the points that it settles, as item, number and time."""
+        settled: list[tuple[Item, int, Fraction]] = []
         if self._held is not None:
             held, held_time = self._held
             if time <= held_time:
-                return frames  # a repeated or reordered timestamp adds no grid point; the first picture stands
+                return settled  # a repeated or reordered timestamp adds no grid point; the first item stands
             middle = (held_time + time) / 2
-            frames = self._take(held, lambda at: at <= middle)
-        self._held = (picture, time)
-        return frames
+            settled = self._take(held, lambda at: at <= middle)
+        self._held = (item, time)
+        return settled
 
-    def close(self, end: Fraction) -> list[GridFrame]:
-        """Ends the clip at ``end`` seconds; returns the remaining grid frames."""
+    def close(self, end: Fraction) -> list[tuple[Item, int, Fraction]]:
+        """Ends the grid at ``end`` seconds; returns the remaining points."""
         if self._held is None:
             return []
         held, held_time = self._held
         self._held = None
         return self._take(held, lambda at: at < end or at <= held_time)
 
-    def _take(self, picture: Picture, belongs: Callable[[Fraction], bool]) -> list[GridFrame]:
-        frames = []
+    def _take(self, item: Item, belongs: Callable[[Fraction], bool]) -> list[tuple[Item, int, Fraction]]:
+        settled = []
         while belongs(at := self._next * self._step):
-            frames.append(GridFrame(picture, self._next, at))
+            settled.append((item, self._next, at))
             self._next += 1
-        return frames
+        return settled
+
+
+class GridSampler:
+    """Assigns decoded pictures to the points of an extractor's time grid; see :class:`NearestGrid`."""
+
+    def __init__(self, fps: float) -> None:
+        self._grid: NearestGrid[Picture] = NearestGrid(fps)
+
+    def push(self, picture: Picture, time: Fraction) -> list[GridFrame]:
+        """Takes the next picture; returns the grid frames that are settled by it."""
+        return [GridFrame(*point) for point in self._grid.push(picture, time)]
+
+    def close(self, end: Fraction) -> list[GridFrame]:
+        """Ends the clip at ``end`` seconds; returns the remaining grid frames."""
+        return [GridFrame(*point) for point in self._grid.close(end)]
 
 
 def _frozen(pixels: Pixels) -> Pixels:
