@@ -1,0 +1,1 @@
+"""The dataset SpeakerVid-5M as published: names, annotations and lists, read tolerantly and validated strictly."""
