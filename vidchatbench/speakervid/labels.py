@@ -24,6 +24,11 @@ _VIEWS = (
     ("side", re.compile(r"side|profile|left|right|quarter|angle")),
 )
 _MOST_MOTION = 5
+_VIEW_KEYS = ("facingdirection", "facing", "viewdirection")
+_UPPER_KEYS = ("upperbodyonly", "isupperbodyonly", "upperbody")
+_FRAMING_KEYS = ("bodyview", "framing", "shottype")
+_MOTION_KEYS = ("motionintensitylevel", "motionintensity", "motionlevel", "activitylevel")
+_CAPTION_KEYS = (*_MOTION_KEYS, *_FRAMING_KEYS, *_UPPER_KEYS, *_VIEW_KEYS, "topic", "language")
 
 
 @dataclass(slots=True)
@@ -174,6 +179,18 @@ def _log_probability(given: float, said: Said) -> float | None:
     return None
 
 
+def transcript_names(name: ClipName) -> list[tuple[str, bool]]:
+    """Returns the names under which a clip's transcript may lie, the nearest first, and whether others share the file.
+
+    The dataset is told to use the first three parts between underscores, which is anything between the video's id and
+    its name, because ids hold underscores themselves.
+    """
+    three = "_".join(name.text.split("_")[:3])
+    own = [name.text, name.without_track]
+    shared = [one for one in (three, name.video_name, name.video_id) if one not in own]
+    return [(one, False) for one in dict.fromkeys(own)] + [(one, True) for one in dict.fromkeys(shared)]
+
+
 # --- captions -------------------------------------------------------------------------------------------------------
 
 
@@ -197,8 +214,19 @@ def read_seen(value: object) -> Seen:
     return seen
 
 
+def kept_caption(value: object) -> object:
+    """Returns the part of a caption that :func:`read_seen` looks at; reading it gives the same."""
+    content = unwrapped(value)
+    if isinstance(content, list) and content:
+        content = unwrapped(content[0])
+    if not isinstance(content, Mapping):
+        return content
+    fields = by_key(content)
+    return {key: fields[key] for key in _CAPTION_KEYS if fields.get(key) is not None}
+
+
 def _motion(fields: Mapping[str, object], seen: Seen) -> float | None:
-    for key in ("motionintensitylevel", "motionintensity", "motionlevel", "activitylevel"):
+    for key in _MOTION_KEYS:
         if (given := fields.get(key)) is None:
             continue
         level = graded(given)
@@ -209,14 +237,14 @@ def _motion(fields: Mapping[str, object], seen: Seen) -> float | None:
 
 
 def _framing(fields: Mapping[str, object], seen: Seen) -> str | None:
-    for key in ("bodyview", "framing", "shottype"):
+    for key in _FRAMING_KEYS:
         if (text := words(fields.get(key))) is None:
             continue
         # "face" also stands in "facing"; the wider framing is looked for first.
         if (found := next((name for name, sign in _FRAMINGS if sign.search(text.lower())), None)) is not None:
             return found
         seen.unread.append(f"framing {text[:60]!r}")
-    for key in ("upperbodyonly", "isupperbodyonly", "upperbody"):
+    for key in _UPPER_KEYS:
         if (given := fields.get(key)) is None:
             continue
         if isinstance(given, Mapping):
@@ -233,7 +261,7 @@ def _framing(fields: Mapping[str, object], seen: Seen) -> str | None:
 
 
 def _view(fields: Mapping[str, object], seen: Seen) -> str | None:
-    for key in ("facingdirection", "facing", "viewdirection"):
+    for key in _VIEW_KEYS:
         if (text := words(fields.get(key))) is None:
             continue
         # "front, slightly left": what is said first counts.
@@ -270,6 +298,14 @@ def read_blur(value: object, unread: list[str]) -> tuple[float | None, float | N
         if not any("face" in key or "hand" in key for key in named):
             unread.append("the blur scores name neither face nor hand")
     return _mean_of(named, "face"), _mean_of(named, "hand")
+
+
+def kept_blur(value: object) -> object:
+    """Returns blur scores without their frames; reading it gives the same."""
+    content = unwrapped(value)
+    unread: list[str] = []
+    face, hand = read_blur(content, unread)
+    return content if unread else {"face": face, "hand": hand}
 
 
 def _mean_of(named: Mapping[str, object], part: str) -> float | None:
