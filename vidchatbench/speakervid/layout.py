@@ -32,6 +32,14 @@ def find_sources(root: Path) -> dict[Part, list[Path]]:
     return {part: [source for name in _FOLDERS[part] for source in _sources(root / name)] for part in PARTS}
 
 
+def part_of(path: str) -> Part | None:
+    """Returns the part that an archive of the published layout belongs to, by its path; ``None`` for other files."""
+    folder, _, name = path.rpartition("/")
+    if not name.endswith(_ARCHIVES):
+        return None
+    return next((part for part in PARTS if folder in _FOLDERS[part]), None)
+
+
 def _sources(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
