@@ -1,8 +1,13 @@
-"""Reading a benchmark from a folder: ``benchmark.json``, ``manifest.jsonl`` and the media they name."""
+"""Reading a benchmark from a folder: ``benchmark.json``, ``manifest.jsonl`` and the media they name.
+
+Its other forms, tables and repositories of the Hugging Face hub, are first written into such a folder of the cache; the
+modules that do so are heavy, and imported when they are needed.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,10 +24,16 @@ from vidchatbench.media.hashing import hash_file
 HEADER_FILE = "benchmark.json"
 MANIFEST_FILE = "manifest.jsonl"
 PACKAGED = ("test_500",)
+_HUB_NAME = re.compile(
+    r"\w[\w.-]{0,95}/\w[\w.-]{0,95}(?<!\.git)(?<!\.json)(?<!\.jsonl)(?<!\.parquet)(@[\w./-]+)?", re.ASCII
+)
 
 
 class BenchmarkHeader(BaseModel):
-    """``benchmark.json``: what the benchmark is, bound to its manifest by hash."""
+    """``benchmark.json``: what the benchmark is, bound to its manifest by hash.
+
+    ``n_listed`` is the number of samples of the published list, where clips of some could not be had any more.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +42,7 @@ class BenchmarkHeader(BaseModel):
     version: str
     description: str
     n_samples: int = Field(ge=1)
+    n_listed: int | None = Field(default=None, ge=1)
     manifest_sha256: Sha256
     license: str
 
@@ -89,12 +101,15 @@ def load_benchmark(where: str | Path) -> Benchmark:
     """Loads a benchmark by path or by name.
 
     Args:
-        where: A folder, a path to its ``manifest.jsonl``, or a known name (``test_500``, or one that was prepared on
-            this computer).
+        where: A folder, or a path to its ``manifest.jsonl``; a table: a ``.parquet`` file, the folder of an export, a
+            ``.jsonl`` or ``.json`` file of rows; a known name (``test_500``, or one that was prepared on this
+            computer); or, as text, a dataset of the Hugging Face hub, ``user/name`` or ``user/name@revision``. A local
+            path goes first, then a prepared name, then the hub. Tables and datasets are unpacked into the cache once.
 
     Raises:
-        UsageError: If there is no such folder or name.
-        InputError: If the header or the manifest has problems; all of them are listed.
+        UsageError: If there is no such folder, name or dataset.
+        InputError: If header, manifest, rows or media have problems; all of them are listed.
+        UnavailableError: If the hub cannot be reached or wants a login; what was fetched is kept.
     """
     root = locate_benchmark(where)
     header = _read_header(root / HEADER_FILE)
@@ -115,19 +130,25 @@ def load_benchmark(where: str | Path) -> Benchmark:
 
 
 def locate_benchmark(where: str | Path) -> Path:
-    """Returns the folder of a benchmark given by path or name.
+    """Returns the folder of a benchmark given by path or name; see :func:`load_benchmark`.
 
     Raises:
         UsageError: If nothing is found; the error says where it was looked for.
+        InputError: If a table or dataset has problems.
+        UnavailableError: If the hub cannot be reached or wants a login.
     """
     path = Path(where).expanduser()
     if path.name == MANIFEST_FILE and path.is_file():
         return path.parent
+    if path.is_file() or (path.is_dir() and _holds_tables(path)):
+        from vidchatbench.benchmark.local_tables import unpack_table  # noqa: PLC0415 - needs pyarrow
+
+        return unpack_table(path)
     if path.is_dir():
         return path
     name = str(where)
     prepared = paths.benchmarks_root() / name
-    if "/" not in name and prepared.is_dir():
+    if "/" not in name and (prepared / HEADER_FILE).is_file():
         return prepared
     if name in PACKAGED:
         packaged = paths.packaged_benchmark(name)
@@ -137,10 +158,26 @@ def locate_benchmark(where: str | Path) -> Path:
             f"benchmark {name!r} is not prepared on this computer: its media cannot be shipped. "
             f"Pass --benchmark PATH with the folder of a prepared benchmark; {packaged / 'README.md'} says more."
         )
+    if isinstance(where, str) and is_hub_name(name):
+        from vidchatbench.benchmark.hub import fetch_benchmark  # noqa: PLC0415 - needs the hub's clients
+
+        return fetch_benchmark(name)
     raise UsageError(
         f"there is no benchmark {name!r}: neither a folder of that path, nor a prepared benchmark in "
         f"{paths.benchmarks_root()}, nor one of {', '.join(PACKAGED)}"
     )
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text has the form of a dataset of the hub: ``user/name`` or ``user/name@revision``."""
+    name = text.partition("@")[0]
+    return _HUB_NAME.fullmatch(text) is not None and ".." not in name and "--" not in name
+
+
+def _holds_tables(folder: Path) -> bool:
+    if (folder / MANIFEST_FILE).exists():
+        return False
+    return any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
 
 def _read_header(path: Path) -> BenchmarkHeader:

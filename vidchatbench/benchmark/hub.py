@@ -1,0 +1,340 @@
+"""Benchmarks on the Hugging Face hub: found at one commit, streamed, and written whole into the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from vidchatbench import paths
+from vidchatbench.atomic import write_atomically
+from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors, guarded, in_our_words
+from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader, is_hub_name, load_benchmark
+from vidchatbench.benchmark.local_tables import choose_shards, media_bytes, open_table
+from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
+from vidchatbench.benchmark.tables import (
+    CARRIED_FILES,
+    MediaFile,
+    TableRow,
+    check_media_columns,
+    check_schema,
+    header_of_schema,
+    parse_header,
+)
+from vidchatbench.contract.samples import Sample
+from vidchatbench.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAIN = "main"
+TIMEOUT = 20.0
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ASK_AGAIN_AFTER = (1.0, 3.0)
+_READ_AGAIN = 3
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HubName:
+    """A dataset of the hub.
+
+    Attributes:
+        dataset: ``user/name``.
+        revision: Branch, tag or commit; ``None`` for the main branch.
+    """
+
+    dataset: str
+    revision: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> HubName:
+        """Reads ``user/name`` or ``user/name@revision``.
+
+        Raises:
+            UsageError: If it is neither.
+        """
+        if not is_hub_name(text):
+            raise UsageError(f"{text!r} is no dataset of the hub: write user/name or user/name@revision")
+        dataset, _, revision = text.partition("@")
+        return cls(dataset, revision or None)
+
+    @property
+    def home(self) -> Path:
+        """The folder in the cache with the dataset's commits."""
+        return paths.benchmarks_root() / "hub" / self.dataset.replace("/", "--")
+
+    @property
+    def record(self) -> Path:
+        """The file that says which commit the revision last was."""
+        return self.home / "refs" / quote(self.revision or MAIN, safe="")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dataset as the hub describes it.
+
+    Attributes:
+        commit: The commit of the revision.
+        files: Its files.
+    """
+
+    commit: str
+    files: tuple[str, ...]
+
+
+def fetch_benchmark(text: str, *, progress: MediaProgress | None = None) -> Path:
+    """Returns the folder of a benchmark of the hub; what it lacks is fetched.
+
+    The revision is resolved to a commit once, and every commit has a folder of its own. Media that are whole are not
+    fetched again. Without network, the commit that the revision last was is used if it is whole here, and a warning
+    says so.
+
+    Args:
+        text: ``user/name`` or ``user/name@revision``.
+        progress: Called before the first media file and after each; by default a bar on a terminal.
+
+    Raises:
+        UsageError: If there is no such dataset or revision.
+        InputError: If the dataset is no benchmark, or is damaged; all problems are listed.
+        UnavailableError: If the hub cannot be reached or wants a login; what was fetched is kept.
+        OSError: If the cache cannot be written.
+    """
+    name = HubName.parse(text)
+    if _COMMIT.fullmatch(name.revision or "") and is_whole(name.home / str(name.revision)):
+        return name.home / str(name.revision)
+    try:
+        found = find_dataset(name)
+    except HubUnreachableError as error:
+        if (kept := _recorded(name)) is None:
+            raise
+        _log.warning("%s; the copy of commit %s in the cache is used", error.what, kept.name[:12])
+        return kept
+    folder = name.home / found.commit
+    if not is_whole(folder):
+        told = {"dataset": name.dataset, "revision": name.revision or MAIN, "commit": found.commit}
+        counted = _Counted()
+        with _bar(text) if progress is None else contextlib.nullcontext(progress) as shown:
+            counted.also = shown
+            materialise(HubTable(name, found, counted.kept), folder, told, counted)
+    name.record.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(name.record, found.commit.encode())
+    return folder
+
+
+def iterate_samples(where: str | Path) -> Iterator[Sample]:
+    """Yields a benchmark's samples without bringing its media, for a look before it is fetched.
+
+    Args:
+        where: What :func:`vidchatbench.load_benchmark` takes.
+
+    Yields:
+        The samples, in the manifest's order.
+
+    Raises:
+        UsageError: If there is no such benchmark.
+        InputError: If rows are no samples; said after the last good one.
+        UnavailableError: If the hub cannot be reached or wants a login.
+    """
+    path = Path(where).expanduser()
+    if isinstance(where, str) and is_hub_name(where) and not path.exists():
+        name = HubName.parse(where)
+        for row in HubTable(name, find_dataset(name), lambda: "").rows():
+            yield row.sample
+    elif path.name != MANIFEST_FILE and (path.is_file() or (path.is_dir() and not (path / MANIFEST_FILE).exists())):
+        for row in open_table(path).rows():
+            yield row.sample
+    else:
+        yield from load_benchmark(where)
+
+
+def find_dataset(name: HubName) -> Found:
+    """Asks the hub for the commit of a revision and its files.
+
+    Raises:
+        UsageError: If there is no such dataset or revision.
+        UnavailableError: If the hub cannot be reached or wants a login.
+    """
+    from huggingface_hub import HfApi  # noqa: PLC0415 - takes a while to import
+
+    for pause in (*_ASK_AGAIN_AFTER, None):
+        try:
+            with in_our_words(name.dataset, name.revision):
+                info = HfApi().dataset_info(name.dataset, revision=name.revision, timeout=TIMEOUT)
+        except HubUnreachableError as error:
+            # A fault on the hub's side passes; a missing network does not.
+            if pause is None or getattr(error.__cause__, "response", None) is None:
+                raise
+            time.sleep(pause)
+        else:
+            files = tuple(entry.rfilename for entry in info.siblings or ())
+            return Found(str(info.sha), files)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _recorded(name: HubName) -> Path | None:
+    try:
+        commit = name.record.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    return name.home / commit if _COMMIT.fullmatch(commit) and is_whole(name.home / commit) else None
+
+
+class HubTable:
+    """Rows and media of a dataset of the hub at one commit, streamed by ``datasets``.
+
+    Args:
+        name: The dataset.
+        found: Its commit and files.
+        kept: Says what remains of the work so far, for the message when the connection breaks off.
+    """
+
+    def __init__(self, name: HubName, found: Found, kept: Callable[[], str]) -> None:
+        self.subject = f"dataset {name.dataset} of the hub at {found.commit[:12]}"
+        self._name = name
+        self._found = found
+        self._kept = kept
+        self._shards, self._row_files = choose_shards(found.files)
+        if not self._shards:
+            hint = "`vidchatbench data export` makes a folder that can be uploaded as it is."
+            raise InputError(self.subject, ["there are no Parquet files of a test split"], hint)
+
+    def rows(self) -> Iterator[TableRow]:
+        """Yields the rows without media; of a table with media only the other columns are read."""
+        schema = self._schema(self._row_files[0])
+        columns = check_schema(schema, self.subject)
+        tables = self._stream(self._row_files, schema, columns)
+        return rows_from((row for table in tables for row in table.to_pylist()), self.subject)
+
+    def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
+        """Returns ``benchmark.json``, else the header in the metadata of the first file.
+
+        Raises:
+            InputError: If there is neither.
+        """
+        if HEADER_FILE in self._found.files:
+            return parse_header(self._read(HEADER_FILE), f"{self.subject}: {HEADER_FILE}")
+        header = header_of_schema(self._schema(self._row_files[0]), self.subject)
+        if header is None:
+            raise InputError(self.subject, [f"there is no {HEADER_FILE}"], "A benchmark has a header beside its data.")
+        return header
+
+    def media(self, wanted: Mapping[str, Sequence[MediaFile]]) -> Iterator[tuple[str, MediaFile, bytes | None]]:
+        """Yields the wanted media; row groups that hold none of them are not fetched."""
+        schema = self._schema(self._shards[0])
+        present = check_media_columns(schema, self.subject)
+        needed = {file.column for files in wanted.values() for file in files}
+        columns = [name for name in present if name == "id" or name in needed]
+        for table in self._stream(self._shards, schema, columns, sorted(wanted)):
+            for number, sample_id in enumerate(table.column("id").to_pylist()):
+                for file in wanted.get(sample_id, ()):
+                    cell = table.column(file.column)[number].as_py() if file.column in columns else None
+                    yield sample_id, file, media_bytes(cell)
+
+    def carried(self) -> Mapping[str, bytes]:
+        """Returns the files that lie beside the header, by name."""
+        return {name: self._read(name) for name in CARRIED_FILES if name in self._found.files}
+
+    def _address(self, file: str) -> str:
+        return f"hf://datasets/{self._name.dataset}@{self._found.commit}/{file}"
+
+    def _read(self, file: str) -> bytes:
+        from huggingface_hub import HfFileSystem  # noqa: PLC0415
+
+        with in_our_words(self._name.dataset, self._name.revision, self._kept):
+            content = HfFileSystem().cat_file(self._address(file))
+            return content if isinstance(content, bytes) else content.encode()
+
+    def _schema(self, file: str) -> pa.Schema:
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415
+        from huggingface_hub import HfFileSystem  # noqa: PLC0415
+
+        with in_our_words(self._name.dataset, self._name.revision, self._kept):
+            try:
+                with HfFileSystem().open(self._address(file), "rb") as opened:
+                    return pq.read_schema(opened)
+            except pa.ArrowInvalid as error:
+                raise InputError(f"{self.subject}: {file}", [f"not a readable Parquet file: {error}"]) from error
+
+    def _stream(
+        self, files: Sequence[str], schema: pa.Schema, columns: Sequence[str], ids: Sequence[str] | None = None
+    ) -> Iterator[pa.Table]:
+        tables = self._tables(files, schema, columns, ids)
+        return guarded(tables, self._name.dataset, self._name.revision, self._kept)
+
+    def _tables(
+        self, files: Sequence[str], schema: pa.Schema, columns: Sequence[str], ids: Sequence[str] | None
+    ) -> Iterator[pa.Table]:
+        """Yields tables of one row; with ``ids``, of these samples only."""
+        import pyarrow as pa  # noqa: PLC0415
+        from datasets import Features, load_dataset  # noqa: PLC0415 - takes seconds to import
+
+        # Columns are read as what they are: what a stranger's card makes of them could decode or open anything.
+        plain = Features.from_arrow_schema(pa.schema([schema.field(name).remove_metadata() for name in columns]))
+        try:
+            with _patience():
+                dataset = load_dataset(
+                    "parquet",
+                    data_files={"test": [self._address(file) for file in files]},
+                    split="test",
+                    streaming=True,
+                    columns=list(columns),
+                    features=plain,
+                    filters=None if ids is None else [("id", "in", list(ids))],
+                )
+                yield from dataset.with_format("arrow").iter(batch_size=1)
+        except client_errors():
+            raise  # some of them are ValueErrors too
+        except (pa.ArrowException, ValueError) as error:
+            raise InputError(self.subject, [f"its Parquet files cannot be read: {error}"]) from error
+
+
+@contextlib.contextmanager
+def _patience() -> Generator[None]:
+    """Lets ``datasets`` notice a dead connection within a minute or two; by itself it tries for ten."""
+    from datasets import config  # noqa: PLC0415
+
+    before = config.STREAMING_READ_MAX_RETRIES
+    config.STREAMING_READ_MAX_RETRIES = min(before, _READ_AGAIN)
+    try:
+        yield
+    finally:
+        config.STREAMING_READ_MAX_RETRIES = before
+
+
+class _Counted:
+    """Counts media for the message when the connection breaks off, and tells whoever shows progress."""
+
+    def __init__(self) -> None:
+        self.done, self.n = 0, 0
+        self.also: MediaProgress | None = None
+
+    def __call__(self, done: int, n: int) -> None:
+        self.done, self.n = done, n
+        if self.also is not None:
+            self.also(done, n)
+
+    def kept(self) -> str:
+        return f"{self.done} of {self.n} media files are here and kept" if self.n else ""
+
+
+@contextlib.contextmanager
+def _bar(text: str) -> Generator[MediaProgress]:
+    """Shows a bar on a terminal, and nothing elsewhere."""
+    from huggingface_hub import utils  # noqa: PLC0415
+
+    make: Any = utils.tqdm  # type: ignore[attr-defined]  # documented there, but imported under the same name
+    with make(desc=text, unit=" media", disable=None) as bar:
+
+        def show(done: int, n: int) -> None:
+            bar.total = n
+            bar.update(done - bar.n)
+
+        yield show

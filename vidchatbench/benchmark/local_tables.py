@@ -1,0 +1,267 @@
+"""Benchmarks in local tables: Parquet files, an export's folder, JSON rows; unpacked into the cache by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vidchatbench import paths
+from vidchatbench.benchmark.load import HEADER_FILE, BenchmarkHeader
+from vidchatbench.benchmark.materialise import TableSource, is_whole, manifest_of, materialise, read_rows, rows_from
+from vidchatbench.benchmark.tables import (
+    CARRIED_FILES,
+    MediaFile,
+    TableRow,
+    check_media_columns,
+    check_schema,
+    from_row,
+    header_of_schema,
+    parse_header,
+)
+from vidchatbench.errors import InputError, UsageError
+from vidchatbench.media.hashing import hash_file
+
+JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
+TABLE_SUFFIXES = (".parquet", *JSON_SUFFIXES)
+_TEST_SHARD = re.compile(r"(^|[/_.-])test([/_.-]|$)")
+_ROWS_CONFIG = "manifest/"
+
+
+def choose_shards(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Chooses the Parquet files of a benchmark among the files of a folder or repository.
+
+    Args:
+        names: Paths with forward slashes, relative to the top.
+
+    Returns:
+        The files with all columns, and those that hold the rows without media (the former, if there are none). The
+        split ``test`` is meant; files count as such if no name mentions it.
+    """
+    parquet = sorted(name for name in names if name.endswith(".parquet") and not name.startswith("."))
+    rows = [name for name in parquet if name.startswith(_ROWS_CONFIG)]
+    full = [name for name in parquet if not name.startswith(_ROWS_CONFIG)]
+    full = [name for name in full if _TEST_SHARD.search(name)] or full
+    return full, rows or full
+
+
+def find_shards(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the Parquet files of a folder; see :func:`choose_shards`."""
+    names = [path.relative_to(folder).as_posix() for path in (*folder.glob("*.parquet"), *folder.glob("*/*.parquet"))]
+    full, rows = choose_shards(names)
+    return [folder / name for name in full], [folder / name for name in rows]
+
+
+def open_table(where: Path) -> TableSource:
+    """Opens a Parquet file, a folder of Parquet files, or a file of JSON rows.
+
+    Raises:
+        UsageError: If it is neither.
+    """
+    if where.is_dir():
+        full, rows = find_shards(where)
+        return ParquetTable(where, full, rows, where)
+    if where.suffix == ".parquet":
+        return ParquetTable(where, [where], [where], where.parent)
+    if where.suffix in JSON_SUFFIXES:
+        return JsonTable(where)
+    raise UsageError(f"{where} is no benchmark: neither a folder nor a file that ends in {', '.join(TABLE_SUFFIXES)}")
+
+
+def unpack_table(where: Path) -> Path:
+    """Returns the folder of the benchmark in a local table; it is written into the cache when it is first asked for.
+
+    The folder's name comes from the content, media included by their hashes, so a changed table is another folder.
+
+    Raises:
+        UsageError: If it is no table.
+        InputError: If rows or media are not what they must be; all problems are listed.
+        OSError: If the cache cannot be written.
+    """
+    source = open_table(where)
+    rows, header = read_rows(source)
+    digest = hashlib.sha256(header.model_dump_json().encode() + manifest_of(rows))
+    for row in rows:
+        digest.update((row.image_sha256 or "-").encode())
+    for name, content in sorted(source.carried().items()):
+        digest.update(name.encode() + hashlib.sha256(content).digest())
+    name = re.sub(r"[^\w.-]+", "_", header.name, flags=re.ASCII).strip("._")[:40] or "benchmark"
+    folder = paths.benchmarks_root() / "tables" / f"{name}-{digest.hexdigest()[:24]}"
+    if not is_whole(folder):
+        materialise(source, folder, {"source": where.name})
+    return folder
+
+
+class ParquetTable:
+    """Rows and media in local Parquet files.
+
+    Args:
+        where: What the user named.
+        shards: The files with all columns.
+        row_files: The files that hold the rows without media; the same ones, if there are no others.
+        beside: The folder of ``benchmark.json``.
+    """
+
+    def __init__(self, where: Path, shards: Sequence[Path], row_files: Sequence[Path], beside: Path) -> None:
+        self.subject = str(where)
+        self._shards = shards
+        self._row_files = row_files
+        self._beside = beside
+
+    def rows(self) -> Iterator[TableRow]:
+        """Yields the rows without media, a row group at a time."""
+        return rows_from(self._values(), self.subject)
+
+    def _values(self) -> Iterator[Mapping[str, Any]]:
+        for path in self._row_files:
+            with _open_parquet(path) as file:
+                columns = check_schema(file.schema_arrow, str(path))
+                for group in range(file.num_row_groups):
+                    yield from _read_group(file, group, columns, path).to_pylist()
+
+    def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
+        """Returns the header that lies beside or in a file's metadata, else one made from the rows."""
+        told = [_header_beside(self._beside), self._header_inside()]
+        # Beside a single file may lie the header of another benchmark; the folder of an export is its own.
+        found = [header for header in (told if Path(self.subject).is_dir() else reversed(told)) if header is not None]
+        return found[0] if found else _made_header(Path(self.subject), rows)
+
+    def _header_inside(self) -> BenchmarkHeader | None:
+        with _open_parquet(self._row_files[0]) as file:
+            return header_of_schema(file.schema_arrow, str(self._row_files[0]))
+
+    def media(self, wanted: Mapping[str, Sequence[MediaFile]]) -> Iterator[tuple[str, MediaFile, bytes | None]]:
+        """Yields the wanted media; row groups that hold none of them are not read."""
+        for path in self._shards:
+            with _open_parquet(path) as file:
+                check_media_columns(file.schema_arrow, str(path))
+                for group in range(file.num_row_groups):
+                    for number, name in enumerate(_read_group(file, group, ["id"], path).column("id").to_pylist()):
+                        for media in wanted.get(name, ()):
+                            yield name, media, _read_media(file, group, number, media.column, path)
+
+    def carried(self) -> Mapping[str, bytes]:
+        """Returns the files that lie beside the header, by name."""
+        return carried_files(self._beside)
+
+
+def carried_files(folder: Path) -> dict[str, bytes]:
+    """Returns the files beside ``benchmark.json`` that go with it in every form."""
+    return {name: (folder / name).read_bytes() for name in CARRIED_FILES if (folder / name).is_file()}
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowException as error:
+        raise InputError(str(path), [f"not a readable Parquet file: {error}"]) from error
+
+
+def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str], path: Path) -> pa.Table:
+    try:
+        return file.read_row_group(group, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(str(path), [f"row group {group} cannot be read: {error}"]) from error
+
+
+def _read_media(file: pq.ParquetFile, group: int, number: int, column: str, path: Path) -> bytes | None:
+    if column not in file.schema_arrow.names:
+        return None
+    # Only the column that is asked for: its row may share the group with others, whose media nobody needs now.
+    return media_bytes(_read_group(file, group, [column], path).column(column)[number].as_py())
+
+
+def media_bytes(cell: object) -> bytes | None:
+    """Returns the bytes in a media column's cell; its path is never opened, for a stranger wrote it."""
+    content = cell.get("bytes") if isinstance(cell, dict) else None
+    return content if isinstance(content, bytes) else None
+
+
+class JsonTable:
+    """Rows in a JSON file, one a line or in one list, with the media as files below its folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.subject = str(path)
+        self._path = path
+        self._beside = path.parent
+
+    def rows(self) -> Iterator[TableRow]:
+        """Yields the rows."""
+        problems: list[str] = []
+        for where, values, line in self._values(problems):
+            try:
+                row = from_row(values, where, line)
+            except InputError as error:
+                problems += [f"{where}: {problem}" for problem in error.problems]
+                continue
+            image = None if row.sample.reference_image is None else self._beside / row.sample.reference_image
+            if image is not None and row.image_sha256 is None and image.is_file():
+                row = TableRow(row.sample, row.line, hash_file(image))
+            yield row
+        if problems:
+            raise InputError(self.subject, problems)
+
+    def _values(self, problems: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str | None]]:
+        found: list[tuple[str, object, str | None]]
+        try:
+            text = self._path.read_bytes().decode("utf-8")
+            if self._path.suffix == ".json":
+                items = json.loads(text)
+                if not isinstance(items, list):
+                    raise InputError(self.subject, ["not a list of rows"])
+                found = [(f"row {number}", item, None) for number, item in enumerate(items, start=1)]
+            else:
+                lines = enumerate(_lines(text), start=1)
+                found = [(f"line {number}", json.loads(line), line) for number, line in lines if line.strip()]
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise InputError(self.subject, [f"not JSON in UTF-8: {error}"]) from error
+        for where, item, line in found:
+            if isinstance(item, dict):
+                yield where, item, line
+            else:
+                problems.append(f"{where}: not an object")
+
+    def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
+        """Returns ``benchmark.json`` if it belongs to these rows, else a header made from them."""
+        found = _header_beside(self._beside)
+        manifest = hashlib.sha256(manifest_of(rows)).hexdigest()
+        return found if found is not None and found.manifest_sha256 == manifest else _made_header(self._path, rows)
+
+    def media(self, wanted: Mapping[str, Sequence[MediaFile]]) -> Iterator[tuple[str, MediaFile, bytes | None]]:
+        """Yields the wanted media from the files beside the rows."""
+        for sample_id, files in wanted.items():
+            for file in files:
+                path = self._beside / file.path
+                yield sample_id, file, path.read_bytes() if path.is_file() else None
+
+    def carried(self) -> Mapping[str, bytes]:
+        """Returns nothing: what lies beside a file of rows need not belong to it."""
+        return {}
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines: JSON text may hold other separators that it takes for the end of a line.
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _header_beside(folder: Path) -> BenchmarkHeader | None:
+    path = folder / HEADER_FILE
+    return parse_header(path.read_bytes(), str(path)) if path.is_file() else None
+
+
+def _made_header(path: Path, rows: Sequence[TableRow]) -> BenchmarkHeader:
+    return BenchmarkHeader(
+        schema_version=1,
+        name=path.stem,
+        version="0",
+        description=f"Rows of {path.name}, which came without a {HEADER_FILE}.",
+        n_samples=len(rows),
+        manifest_sha256=hashlib.sha256(manifest_of(rows)).hexdigest(),
+        license="not stated",
+    )
