@@ -13,6 +13,7 @@ from vidchatbench.cli import (
     anchors,
     check,
     compare,
+    data,
     demo,
     doctor,
     evaluate,
@@ -41,6 +42,7 @@ compare.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)
 anchors.add_to(app)
+data.add_to(app)
 ladder.add_to(app)
 report.add_to(app)
 leaderboard.add_to(app)

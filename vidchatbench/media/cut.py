@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-CUT_PROFILE = "cut/25fps-nearest-crf12-v1"
-ENCODING = Encoding(crf=12, audio_bits=192_000)
+CUT_PROFILE = "cut/25fps-nearest-crf14-v1"
+ENCODING = Encoding(crf=14, audio_bits=192_000)
 
 SHORTFALL = Fraction(1, 5)
 """Seconds that may be missing at the end of a cut because the video ends; the clip is then that much shorter."""

@@ -1,0 +1,135 @@
+"""``vidchatbench data``: test sets, prepared on this computer, built anew, looked at, exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidchatbench.cli.exit_codes import INCOMPLETE, INPUT
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vidchatbench.preparation.status import SetStatus
+
+_MOST_TOLD = 8
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = typer.Typer(help="Prepares, builds, looks at and exports test sets.", no_args_is_help=True)
+    group.command("prepare")(prepare)
+    group.command("status")(status)
+    app.add_typer(group, name="data")
+
+
+def prepare(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
+    name: Annotated[str, typer.Argument(help="Name of the test set.")] = "test_500",
+    out: Annotated[Path | None, typer.Option(help="The folder; by default among the prepared benchmarks.")] = None,
+    annotations: Annotated[str | None, typer.Option(help="Folder, or user/name[@revision] on the hub.")] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of source videos that are there already.")] = None,
+    keep_videos: Annotated[bool, typer.Option("--keep-videos", help="Keep downloaded videos.")] = False,
+    cookies: Annotated[Path | None, typer.Option(help="Cookies for videos that want a login.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that cut; by default one per core.")] = None,
+    downloads: Annotated[int, typer.Option(help="Videos under way at a time.")] = 2,
+    pause: Annotated[float, typer.Option(help="Least seconds between two requests for videos.")] = 3.0,
+    language: Annotated[str | None, typer.Option(help="Language of clips of which nobody says it.")] = None,
+    samples: Annotated[Path | None, typer.Option(help="File of sample ids, one a line: only these.")] = None,
+    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Ask for gone videos again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print how the set stands on stdout.")] = False,
+) -> None:
+    """Brings the videos of a test set, cuts its clips exactly, and writes its manifest.
+
+    Every step goes on where it was, also after a crash. A video that is gone is recorded with its reason, and
+    `vidchatbench data status` shows how much of the set is alive. The clips are other people's: non-commercial research
+    only, and not to be passed on.
+
+    Example: vidchatbench data prepare test_500
+    """
+    from vidchatbench import paths  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.preparation.hosts import Manners  # noqa: PLC0415
+    from vidchatbench.preparation.run import prepare as run  # noqa: PLC0415
+    from vidchatbench.preparation.settings import PrepareSettings, read_ids  # noqa: PLC0415
+    from vidchatbench.preparation.status import status_of  # noqa: PLC0415
+
+    console = stderr_console()
+    progress = progress_for(console)
+    settings = PrepareSettings(
+        out=out or paths.benchmarks_root() / name,
+        annotations=annotations,
+        videos=videos,
+        keep_videos=keep_videos,
+        cookies=cookies,
+        workers=workers,
+        manners=Manners(at_once=downloads, pause=pause),
+        language=language,
+        only=None if samples is None else read_ids(samples),
+        retry_dead=retry_dead,
+    )
+    with interruptible():
+        prepared = run(name, settings, progress)
+        found = status_of(settings.out, progress)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        _show(console, found)
+        if prepared.header is not None:
+            console.print(f"ready: {settings.out}", markup=False, highlight=False)
+            text = f"next: vidchatbench evaluate outputs/ --benchmark {name if out is None else settings.out}"
+            console.print(text, markup=False, highlight=False)
+    if prepared.header is None or found.counts["unreachable"] or found.counts["waiting"]:
+        raise typer.Exit(INCOMPLETE if prepared.header is not None else INPUT)
+
+
+def status(
+    where: Annotated[str, typer.Argument(help="Folder or known name of a prepared test set.")] = "test_500",
+    as_json: Annotated[bool, typer.Option("--json", help="Print how the set stands on stdout.")] = False,
+) -> None:
+    """Says which samples of a prepared test set are alive, which are gone and why, and which differ.
+
+    Every clip is hashed. Where fingerprints were published, clips are compared with them: a video that was compressed
+    anew is still the same, one that shows something else is not. Ends with 1 where a clip is damaged or differs.
+
+    Example: vidchatbench data status test_500 --json
+    """
+    from vidchatbench import paths  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.preparation.status import status_of  # noqa: PLC0415
+
+    console = stderr_console()
+    root = Path(where).expanduser()
+    with interruptible():
+        found = status_of(root if root.is_dir() else paths.benchmarks_root() / where, progress_for(console))
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        _show(console, found)
+    if found.counts["differing"] or found.counts["damaged"]:
+        raise typer.Exit(INPUT)
+
+
+def _show(console: Console, found: SetStatus) -> None:
+    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+    from vidchatbench.preparation.status import MEANING  # noqa: PLC0415
+
+    rows = [(name, str(found.counts[name]), meaning) for name, meaning in MEANING.items() if found.counts[name]]
+    title = f"{found.name} {found.version}: {found.counts['alive']} of {found.listed} samples are alive"
+    print_table(console, title, ("condition", "samples", "meaning"), rows, whole=("condition",))
+    if found.reasons:
+        told = [(reason, str(count), _example(found, reason)) for reason, count in found.reasons.items()]
+        print_table(console, "Why the others are not", ("reason", "samples", "for example"), told, whole=("reason",))
+    for note in found.notes[:_MOST_TOLD]:
+        console.print(f"note: {note}", style="dim", markup=False, highlight=False)
+    if len(found.notes) > _MOST_TOLD:
+        text = f"and {len(found.notes) - _MOST_TOLD} more notes, with --json"
+        console.print(text, style="dim", markup=False, highlight=False)
+
+
+def _example(found: SetStatus, reason: str) -> str:
+    sample = next(sample for sample in found.samples if sample.reason == reason)
+    return f"{sample.id}: {sample.message}"

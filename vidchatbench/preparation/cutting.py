@@ -1,0 +1,161 @@
+"""Bringing videos and cutting their clips at the same time, with as few videos on the disk as keep everybody busy."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from vidchatbench.engine.progress import Progress
+from vidchatbench.errors import InputError, VidChatBenchError
+from vidchatbench.media.cut import Source
+from vidchatbench.preparation.clips import CutJob, CutOutcome, is_whole, run_cut
+from vidchatbench.preparation.hosts import LostVideoError
+from vidchatbench.preparation.ledger import Ledger
+from vidchatbench.preparation.listing import ListedClip
+from vidchatbench.preparation.pool import worker_pool
+from vidchatbench.preparation.settings import PrepareSettings
+from vidchatbench.preparation.videos import VideoSource
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_READY_AHEAD = 2
+"""Videos that may wait on the disk for their clips to be cut."""
+
+
+@dataclass
+class Video:
+    """A source video with the clips that are still to be cut out of it."""
+
+    id: str
+    clips: list[ListedClip] = field(default_factory=list)
+    height: int | None = None
+    left: int = 0
+
+
+def waiting_videos(clips: Iterable[ListedClip], ledger: Ledger, settings: PrepareSettings) -> list[Video]:
+    """Returns the videos that clips are missing of; those that are gone for good are not asked for again."""
+    videos: dict[str, Video] = {}
+    for clip in clips:
+        known = ledger.get("clip", clip.clip)
+        if known is not None and known.state == "done" and is_whole(settings.out, clip, known.facts):
+            continue
+        gone = ledger.get("video", clip.video)
+        if gone is not None and gone.state == "dead" and not settings.retry_dead:
+            continue
+        video = videos.setdefault(clip.video, Video(clip.video))
+        video.clips.append(clip)
+        if clip.source_size is not None:
+            video.height = clip.source_size[1]
+    for video in videos.values():
+        video.left = len(video.clips)
+    return list(videos.values())
+
+
+class Cutter:
+    """Brings the videos of a preparation and cuts their clips.
+
+    Args:
+        videos: Where videos come from.
+        ledger: Where every outcome is noted.
+        settings: How to prepare.
+        progress: Who hears of it.
+    """
+
+    def __init__(self, videos: VideoSource, ledger: Ledger, settings: PrepareSettings, progress: Progress) -> None:
+        self._videos = videos
+        self._ledger = ledger
+        self._settings = settings
+        self._progress = progress
+        self._done = 0
+        self._bytes = 0
+        self._getting: dict[Future[Source], Video] = {}
+        self._cutting: dict[Future[CutOutcome], tuple[ListedClip, Video]] = {}
+
+    def run(self, waiting: Sequence[Video]) -> None:
+        """Cuts all clips of the given videos.
+
+        Raises:
+            InputError: If the disk is full; what is done is kept.
+            VidChatBenchError: If a worker process was ended from outside.
+        """
+        if not waiting:
+            return
+        total = sum(video.left for video in waiting)
+        self._progress.begin("bringing videos and cutting clips", total, "clips")
+        with ExitStack() as stack:
+            threads = stack.enter_context(ThreadPoolExecutor(self._settings.manners.at_once))
+            processes = stack.enter_context(worker_pool(min(self._settings.processes, total)))
+            stack.callback(processes.shutdown, wait=False, cancel_futures=True)
+            stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+            try:
+                self._work(deque(waiting), threads, processes)
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise self._no_space(total) from error
+                raise
+            except BrokenProcessPool as error:
+                text = "a process that cuts clips was ended from outside, perhaps for want of memory"
+                raise VidChatBenchError(f"{text}; run the same command again, with fewer --workers") from error
+        self._progress.end()
+
+    def _work(self, queue: deque[Video], threads: ThreadPoolExecutor, processes: ProcessPoolExecutor) -> None:
+        most = self._settings.manners.at_once + _READY_AHEAD
+        open_videos = 0
+        while queue or self._getting or self._cutting:
+            while queue and open_videos < most:
+                video = queue.popleft()
+                self._getting[threads.submit(self._videos.get, video.id, video.height, self._count)] = video
+                open_videos += 1
+            futures: list[Future[Any]] = [*self._getting, *self._cutting]
+            ended, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in ended:
+                if future in self._getting:
+                    open_videos -= self._have_video(future, processes)
+                else:
+                    open_videos -= self._have_clip(future)
+            self._progress.advance(self._done)
+
+    def _have_video(self, future: Future[Source], processes: ProcessPoolExecutor) -> int:
+        """Hands a video's clips out to be cut; returns 1 if the video is over."""
+        video = self._getting.pop(future)
+        try:
+            source = future.result()
+        except LostVideoError as lost:
+            self._ledger.lost("video", video.id, lost.reason, lost.message, for_good=lost.for_good)
+            self._done += video.left
+            return 1
+        self._ledger.done("video", video.id, self._videos.facts(video.id))
+        for clip in video.clips:
+            job = CutJob(clip, source, self._settings.out)
+            self._cutting[processes.submit(run_cut, job)] = (clip, video)
+        return 0
+
+    def _have_clip(self, future: Future[CutOutcome]) -> int:
+        clip, video = self._cutting.pop(future)
+        outcome = future.result()
+        if outcome.reason is None:
+            self._ledger.done("clip", clip.clip, {**outcome.facts, **self._videos.facts(video.id)})
+        else:
+            # A video that is shorter or of another shape is another video; one that cannot be read may come whole.
+            for_good = outcome.reason != "unreadable"
+            message = outcome.message or outcome.reason
+            self._ledger.lost("clip", clip.clip, outcome.reason, message, for_good=for_good)
+        self._done += 1
+        video.left -= 1
+        if video.left:
+            return 0
+        self._videos.release(video.id)
+        return 1
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+
+    def _no_space(self, total: int) -> InputError:
+        problem = f"no space is left on the disk; {self._done} of {total} clips of this run are done and kept"
+        hint = "Make room, or name a folder on a larger disk with --out, then run the same command again."
+        return InputError(str(self._settings.out), [problem], hint)

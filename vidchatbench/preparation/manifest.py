@@ -1,0 +1,148 @@
+"""Writing the prepared test set's public files: manifest, header, checksums. Equal clips give equal bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidchatbench.atomic import write_atomically
+from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
+from vidchatbench.contract.samples import Sample, Side
+from vidchatbench.media.cut import CUT_PROFILE
+from vidchatbench.media.hashing import hash_file
+from vidchatbench.preparation.clips import MEDIA_FOLDER
+from vidchatbench.preparation.ledger import Ledger
+from vidchatbench.preparation.listing import ListedClip, ListedSample
+from vidchatbench.preparation.portraits import IMAGES_FOLDER
+
+CHECKSUMS_FILE = "SHA256SUMS"
+DATASET_NAME = "SpeakerVid-5M"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a prepared set comes from.
+
+    Attributes:
+        name: The test set's name.
+        version: Version of the list.
+        revision: The commit of the annotations, or the hash of a list in a folder.
+        license: Terms of use.
+        listed: Samples of the list.
+    """
+
+    name: str
+    version: str
+    revision: str
+    license: str
+    listed: int
+
+
+def write_manifest(
+    root: Path, samples: Sequence[ListedSample], transcripts: Mapping[str, str], ledger: Ledger, origin: Provenance
+) -> BenchmarkHeader:
+    """Writes the manifest, the header bound to it, and the checksums; in that order.
+
+    Args:
+        root: The test set's folder.
+        samples: The samples all clips of which are there.
+        transcripts: What is said, by clip.
+        ledger: The outcomes.
+        origin: Where the set comes from.
+
+    Returns:
+        The header.
+
+    Raises:
+        OSError: If a file cannot be written.
+    """
+    lines = [_sample(sample, transcripts, ledger, origin).model_dump_json() + "\n" for sample in samples]
+    manifest = "".join(lines).encode()
+    count = len(lines)
+    text = f"{count} of {origin.listed} listed samples of {DATASET_NAME}; the others could not be had any more."
+    header = BenchmarkHeader(
+        schema_version=1,
+        name=origin.name,
+        version=origin.version,
+        description=text if count < origin.listed else f"All {count} listed samples of {DATASET_NAME}.",
+        n_samples=count,
+        n_listed=origin.listed,
+        manifest_sha256=hashlib.sha256(manifest).hexdigest(),
+        license=origin.license,
+    )
+    write_atomically(root / MANIFEST_FILE, manifest)
+    content = json.dumps(header.model_dump(mode="json", exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(root / HEADER_FILE, content.encode())
+    write_checksums(root, samples, ledger)
+    return header
+
+
+def write_checksums(root: Path, samples: Sequence[ListedSample], ledger: Ledger) -> None:
+    """Writes ``SHA256SUMS`` in the form that ``sha256sum --check`` reads."""
+    sums: dict[str, str] = {name: hash_file(root / name) for name in (HEADER_FILE, MANIFEST_FILE)}
+    for clip in {clip.clip: clip for sample in samples for clip in sample.clips}.values():
+        outcome = ledger.get("clip", clip.clip)
+        if outcome is not None:
+            sums[f"{MEDIA_FOLDER}/{clip.clip}.mp4"] = str(outcome.facts["sha256"])
+            sums[f"{MEDIA_FOLDER}/{clip.clip}.wav"] = str(outcome.facts["wav_sha256"])
+    for sample in samples:
+        image = _image(sample, ledger)
+        if image is not None:
+            sums[image] = hash_file(root / image)
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+    write_atomically(root / CHECKSUMS_FILE, text.encode())
+
+
+def _sample(sample: ListedSample, transcripts: Mapping[str, str], ledger: Ledger, origin: Provenance) -> Sample:
+    source: dict[str, str | float | int | bool | None] = {
+        "dataset": DATASET_NAME,
+        "revision": origin.revision,
+        "cut": CUT_PROFILE,
+    }
+    for role, clip in zip(("initiator", "responder"), sample.clips, strict=False):
+        source |= {f"{role}_{key}": value for key, value in _source(clip, ledger).items()}
+    return Sample(
+        id=sample.id,
+        task=sample.task,
+        language=sample.language,
+        initiator=_side(sample.initiator, transcripts, ledger),
+        responder=None if sample.responder is None else _side(sample.responder, transcripts, ledger),
+        reference_image=_image(sample, ledger),
+        ladder=sample.ladder,
+        source=source,
+        tags=sample.tags,
+    )
+
+
+def _side(clip: ListedClip, transcripts: Mapping[str, str], ledger: Ledger) -> Side:
+    outcome = ledger.get("clip", clip.clip)
+    if outcome is None:
+        raise ValueError(f"clip {clip.clip} is not there")
+    return Side(
+        media=f"{MEDIA_FOLDER}/{clip.clip}.mp4",
+        sha256=str(outcome.facts["sha256"]),
+        speaker_id=clip.speaker_id,
+        transcript=transcripts.get(clip.clip),
+    )
+
+
+def _source(clip: ListedClip, ledger: Ledger) -> dict[str, str | float]:
+    outcome = ledger.get("clip", clip.clip)
+    found: dict[str, str | float] = {
+        "video": clip.video,
+        "start": clip.start,
+        "end": clip.end,
+        "box": ",".join(f"{edge:.6f}" for edge in clip.box),
+    }
+    digest = None if outcome is None else outcome.facts.get("picture_sha256")
+    return {**found, "video_sha256": digest} if isinstance(digest, str) else found
+
+
+def _image(sample: ListedSample, ledger: Ledger) -> str | None:
+    if sample.responder is None:
+        return None
+    outcome = ledger.get("image", sample.responder.clip)
+    return f"{IMAGES_FOLDER}/{sample.responder.clip}.png" if outcome is not None and outcome.state == "done" else None

@@ -1,0 +1,184 @@
+"""From a test list and the records of its clips to samples; what cannot become one is told, not dropped."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vidchatbench.contract.samples import Task
+from vidchatbench.preparation.listing import ListedClip, ListedSample
+from vidchatbench.speakervid.branches import find_initiator
+from vidchatbench.speakervid.lists import TestEntry
+from vidchatbench.speakervid.names import ClipName
+from vidchatbench.speakervid.records import ClipRecord, RecordError
+
+UNKNOWN_LANGUAGE = "und"
+
+
+@dataclass(frozen=True)
+class LostSample:
+    """An entry of the list that gives no sample.
+
+    Attributes:
+        id: The id it would have.
+        reason: Machine-readable reason.
+        message: The same in words.
+    """
+
+    id: str
+    reason: str
+    message: str
+
+
+@dataclass
+class Pairing:
+    """What became of a test list.
+
+    Attributes:
+        samples: The samples, in the list's order.
+        lost: Entries that give none.
+        transcripts: What is said in each clip, by clip name, as far as the annotations know.
+        remarks: What was not understood of the clips' records, by clip name.
+    """
+
+    samples: list[ListedSample] = field(default_factory=list)
+    lost: list[LostSample] = field(default_factory=list)
+    transcripts: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def pair(
+    entries: Sequence[TestEntry],
+    records: Iterable[ClipRecord | RecordError],
+    *,
+    language: str | None = None,
+    tasks: Mapping[str, Task] | None = None,
+) -> Pairing:
+    """Makes samples of the entries of a list.
+
+    A sample is named after its responder's clip. Where the list names no initiator, it is the turn that the
+    annotations show before it; see :func:`vidchatbench.speakervid.branches.find_initiator`.
+
+    Args:
+        entries: The list.
+        records: The records of its clips, and of all clips of a video for which initiators are to be found.
+        language: Language of clips of which the annotations do not say it.
+        tasks: Task by the responder's name, where it is not ``dialogue``.
+    """
+    found = Pairing()
+    known, unreadable = _sorted(records)
+    by_video: dict[str, list[ClipRecord]] = defaultdict(list)
+    for record in known.values():
+        by_video[record.name.video_id].append(record)
+    counts: Counter[str] = Counter()
+    for entry in entries:
+        name = _plain(entry.responder)
+        counts[name] += 1
+        sample_id = name if counts[name] == 1 else f"{name}~{counts[name]}"
+        sides = _sides(entry, known, unreadable, by_video)
+        if isinstance(sides, tuple):
+            initiator, responder = sides
+            sample = _sample(sample_id, initiator, responder, entry, language)
+            if tasks and name in tasks:
+                sample = sample.model_copy(update={"task": tasks[name]})
+            found.samples.append(sample)
+            for record in sides:
+                _note(record, found)
+        else:
+            found.lost.append(LostSample(sample_id, sides.reason, sides.message))
+    return found
+
+
+def _sorted(records: Iterable[ClipRecord | RecordError]) -> tuple[dict[str, ClipRecord], dict[str, RecordError]]:
+    known: dict[str, ClipRecord] = {}
+    unreadable: dict[str, RecordError] = {}
+    for record in records:
+        if isinstance(record, ClipRecord):
+            known[record.name.key] = record
+        else:
+            unreadable[_key(record.name)] = record
+    return known, unreadable
+
+
+def _sides(
+    entry: TestEntry,
+    known: Mapping[str, ClipRecord],
+    unreadable: Mapping[str, RecordError],
+    by_video: Mapping[str, list[ClipRecord]],
+) -> tuple[ClipRecord, ClipRecord] | LostSample:
+    responder = known.get(_key(entry.responder))
+    if responder is None:
+        return _lacking(entry.responder, unreadable)
+    if entry.initiator is None:
+        others = [record for record in by_video[responder.name.video_id] if record is not responder]
+        initiator = find_initiator(responder, others)
+        if initiator is None:
+            message = "the list names no initiator, and no other speaker's turn comes just before it"
+            return LostSample(entry.responder, "no_initiator", message)
+        return initiator, responder
+    initiator = known.get(_key(entry.initiator))
+    return (initiator, responder) if initiator is not None else _lacking(entry.initiator, unreadable)
+
+
+def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostSample:
+    error = unreadable.get(_key(name))
+    if error is None:
+        return LostSample(name, "no_annotation", f"there is no annotation of clip {_plain(name)}")
+    return LostSample(name, "annotation_unreadable", f"annotation of {_plain(name)}: {'; '.join(error.problems)}")
+
+
+def _sample(
+    sample_id: str, initiator: ClipRecord, responder: ClipRecord, entry: TestEntry, language: str | None
+) -> ListedSample:
+    tags: dict[str, str | float | int | bool | None] = {
+        "dyad": "derived" if entry.initiator is None else "listed",
+        "framing": responder.framing,
+        "view": responder.view,
+        "topic": responder.topic,
+        "gap_s": round(responder.start - initiator.end, 3)
+        if initiator.name.video_id == responder.name.video_id
+        else None,
+    }
+    return ListedSample(
+        id=sample_id,
+        task="dialogue",
+        language=responder.language or language or UNKNOWN_LANGUAGE,
+        initiator=_clip(initiator),
+        responder=_clip(responder),
+        tags={key: value for key, value in tags.items() if value is not None},
+    )
+
+
+def _clip(record: ClipRecord) -> ListedClip:
+    box = record.box
+    return ListedClip(
+        clip=record.name.text,
+        video=record.name.video_id,
+        start=round(record.start, 6),
+        end=round(record.end, 6),
+        box=(box.left, box.top, box.right, box.bottom),
+        speaker_id=record.speaker_id,
+        source_size=record.raw_size,
+    )
+
+
+def _note(record: ClipRecord, found: Pairing) -> None:
+    if record.transcript:
+        found.transcripts[record.name.text] = record.transcript
+    if record.unread:
+        found.remarks[record.name.text] = record.unread
+
+
+def _key(name: str) -> str:
+    try:
+        return ClipName.parse(name).key
+    except ValueError:
+        return name
+
+
+def _plain(name: str) -> str:
+    try:
+        return ClipName.parse(name).text
+    except ValueError:
+        return name

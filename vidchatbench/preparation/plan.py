@@ -1,0 +1,253 @@
+"""The plan of a preparation: which samples, from which annotations; settled once, and the same for every later run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vidchatbench import paths
+from vidchatbench.atomic import write_atomically
+from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.contract.samples import Sha256
+from vidchatbench.engine.progress import Progress
+from vidchatbench.errors import InputError, UsageError
+from vidchatbench.media.cut import CUT_PROFILE
+from vidchatbench.media.hashing import hash_file
+from vidchatbench.preparation.annotations import AnnotationFolder, AnnotationSource, LocalAnnotations, Wanted, gather
+from vidchatbench.preparation.hub import HubAnnotations
+from vidchatbench.preparation.ledger import Ledger
+from vidchatbench.preparation.listing import LIST_FILE, ListedSample, read_list, write_list
+from vidchatbench.preparation.pairs import LostSample, Pairing, pair
+from vidchatbench.preparation.settings import DATASET, PrepareSettings
+from vidchatbench.speakervid.layout import TEST_LIST
+from vidchatbench.speakervid.lists import TestEntry, read_test_list
+from vidchatbench.speakervid.names import ClipName, is_clip_name
+
+PLAN_FILE = "plan.json"
+LICENSE = (
+    "non-commercial research and education only, as the dataset's authors state; rights in the clips stay with their "
+    "owners"
+)
+_MOST_TOLD = 200
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+class LostEntry(BaseModel):
+    """An entry of the list that gives no sample, and why."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    reason: str
+    message: str
+
+
+class Plan(BaseModel):
+    """``preparation/plan.json``: what is prepared; the samples lie beside it in ``samples.jsonl``.
+
+    Attributes:
+        name: Name of the test set.
+        version: Version of its list.
+        origin: Where the annotations were read: a dataset of the hub, or a folder of this computer.
+        revision: The commit, or the hash of a list in a folder.
+        list_form: Whether the list holds names, pairs, or both; or is the published one of the test set.
+        list_sha256: Hash of the list that the plan was made from.
+        listed: Entries of the list.
+        cut: The cut profile.
+        samples_sha256: Hash of ``samples.jsonl``.
+        lost: Entries that give no sample.
+        not_understood: What was left out while lists and annotations were read.
+        transcripts: What is said in each clip, by name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: str
+    origin: str
+    revision: str
+    list_form: Literal["names", "pairs", "mixed", "published"]
+    list_sha256: Sha256
+    listed: int = Field(ge=1)
+    cut: str
+    samples_sha256: Sha256
+    lost: tuple[LostEntry, ...]
+    not_understood: tuple[str, ...]
+    transcripts: dict[str, str]
+    license: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with its samples."""
+
+    plan: Plan
+    samples: tuple[ListedSample, ...]
+
+
+def load_plan(desk: Path) -> Planned | None:
+    """Reads the plan of an earlier run, ``None`` if there is none.
+
+    Raises:
+        InputError: If it is damaged.
+    """
+    path = desk / PLAN_FILE
+    if not path.is_file():
+        return None
+    hint = f"Delete {desk} to plan anew; clips that are whole are found again."
+    try:
+        plan = Plan.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(str(path), describe_validation(error), hint) from error
+    samples = desk / LIST_FILE
+    if not samples.is_file() or hash_file(samples) != plan.samples_sha256:
+        raise InputError(str(samples), ["is not the list that the plan speaks of"], hint)
+    return Planned(plan, read_list(samples))
+
+
+def make_plan(name: str, settings: PrepareSettings, ledger: Ledger, progress: Progress) -> Planned:
+    """Returns the plan of a preparation: that of an earlier run, or a new one.
+
+    Raises:
+        UsageError: If the folder holds the preparation of another list.
+        InputError: If lists or annotations cannot be read; what was read is kept.
+        UnavailableError: If the hub does not answer or wants a login.
+    """
+    known = load_plan(settings.desk)
+    if known is not None:
+        _check_same(known.plan, name, settings)
+        return known
+    published = paths.packaged_benchmark(name) / LIST_FILE
+    if settings.annotations is None and published.is_file() and published.stat().st_size:
+        return _keep(_of_published(name, published), settings)
+    where = settings.annotations or DATASET
+    local = Path(where).expanduser()
+    made = _of_folder(name, local, settings, ledger, progress) if local.is_dir() else None
+    return _keep(made or _of_hub(name, where, settings, ledger, progress), settings)
+
+
+def _check_same(plan: Plan, name: str, settings: PrepareSettings) -> None:
+    asked = settings.annotations
+    same = asked is None or _origin_of(asked)[0] == plan.origin
+    # A branch may have moved on; the plan stays at the commit that it was made at.
+    other = asked is not None and _COMMIT.fullmatch(_origin_of(asked)[1]) and _origin_of(asked)[1] != plan.revision
+    if plan.name == name and plan.cut == CUT_PROFILE and same and not other:
+        return
+    held = f"{plan.name!r} from {plan.origin} at {plan.revision[:12]}, cut by {plan.cut}"
+    raise UsageError(f"{settings.out} holds a preparation of {held}; name another folder with --out")
+
+
+def _origin_of(asked: str) -> tuple[str, str]:
+    """Returns where annotations come from and at which revision: a folder has none."""
+    local = Path(asked).expanduser()
+    if local.is_dir():
+        return str(local.resolve()), ""
+    dataset, _, revision = asked.partition("@")
+    return dataset, revision
+
+
+def _keep(made: tuple[Plan, Sequence[ListedSample]], settings: PrepareSettings) -> Planned:
+    plan, samples = made
+    digest = write_list(settings.desk / LIST_FILE, samples)
+    plan = plan.model_copy(update={"samples_sha256": digest})
+    content = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    write_atomically(settings.desk / PLAN_FILE, content.encode())
+    return Planned(plan, tuple(samples))
+
+
+def _of_published(name: str, path: Path) -> tuple[Plan, Sequence[ListedSample]]:
+    samples = read_list(path)
+    version = (path.parent / "VERSION").read_text(encoding="utf-8").strip()
+    digest = hash_file(path)
+    plan = Plan(
+        name=name,
+        version=version,
+        origin=DATASET,
+        revision=digest,
+        list_form="published",
+        list_sha256=digest,
+        listed=len(samples),
+        cut=CUT_PROFILE,
+        samples_sha256=digest,
+        lost=(),
+        not_understood=(),
+        transcripts={},
+        license=LICENSE,
+    )
+    return plan, samples
+
+
+def _of_folder(
+    name: str, root: Path, settings: PrepareSettings, ledger: Ledger, progress: Progress
+) -> tuple[Plan, Sequence[ListedSample]]:
+    path = root / TEST_LIST
+    if not path.is_file():
+        raise InputError(str(root), [f"there is no {TEST_LIST}"], "Give a folder that holds list and annotations.")
+    source = LocalAnnotations(root)
+    return _of_list(name, (str(root.resolve()), hash_file(path)), path, source, (settings, ledger, progress))
+
+
+def _of_hub(
+    name: str, where: str, settings: PrepareSettings, ledger: Ledger, progress: Progress
+) -> tuple[Plan, Sequence[ListedSample]]:
+    source = HubAnnotations(where, None, settings.desk / "hub")
+    origin = (source.dataset, source.commit)
+    return _of_list(name, origin, source.test_list(), source, (settings, ledger, progress))
+
+
+def _of_list(
+    name: str,
+    origin: tuple[str, str],
+    path: Path,
+    source: AnnotationSource,
+    how: tuple[PrepareSettings, Ledger, Progress],
+) -> tuple[Plan, Sequence[ListedSample]]:
+    settings, ledger, progress = how
+    listed = read_test_list(path)
+    kept = AnnotationFolder(settings.desk / "annotations")
+    problems = [*listed.not_understood, *gather(source, _wanted(listed.entries), kept, ledger, progress)]
+    found: Pairing = pair(listed.entries, kept.records(), language=settings.language)
+    if not found.samples:
+        reasons = sorted({lost.message for lost in found.lost})[:10]
+        raise InputError(str(path), ["no entry of the list becomes a sample", *reasons])
+    remarks = [f"{clip}: {remark}" for clip, told in sorted(found.remarks.items()) for remark in told]
+    plan = Plan(
+        name=name,
+        version="1.0.0",
+        origin=origin[0],
+        revision=origin[1],
+        list_form=listed.form,
+        list_sha256=listed.sha256,
+        listed=len(listed.entries),
+        cut=CUT_PROFILE,
+        samples_sha256="0" * 64,
+        lost=tuple(_entry(lost) for lost in found.lost),
+        not_understood=tuple([*problems, *remarks][:_MOST_TOLD]),
+        transcripts=found.transcripts,
+        license=LICENSE,
+    )
+    return plan, found.samples
+
+
+def _wanted(entries: Sequence[TestEntry]) -> Wanted:
+    clips: list[ClipName] = []
+    videos: set[str] = set()
+    for entry in entries:
+        for name in (entry.initiator, entry.responder):
+            if name is None or not is_clip_name(name):
+                continue  # what is no clip's name is told of when pairs are made
+            clips.append(ClipName.parse(name))
+            if entry.initiator is None:
+                videos.add(clips[-1].video_id)
+    return Wanted.of(clips, videos)
+
+
+def _entry(lost: LostSample) -> LostEntry:
+    return LostEntry(id=lost.id, reason=lost.reason, message=lost.message)

@@ -1,0 +1,215 @@
+"""Preparing a test set, from the list to the manifest; every step goes on where a killed run has stopped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vidchatbench.benchmark.load import BenchmarkHeader
+from vidchatbench.engine.progress import Progress
+from vidchatbench.errors import InputError, UnavailableError, UsageError
+from vidchatbench.media.encode import CLIP_FPS
+from vidchatbench.preparation.clips import MEDIA_FOLDER, clip_files, is_whole
+from vidchatbench.preparation.cutting import Cutter, Video, waiting_videos
+from vidchatbench.preparation.hosts import VideoHost
+from vidchatbench.preparation.ledger import Ledger
+from vidchatbench.preparation.listing import ListedClip, ListedSample
+from vidchatbench.preparation.manifest import Provenance, write_manifest
+from vidchatbench.preparation.plan import Planned, make_plan
+from vidchatbench.preparation.portraits import IMAGES_FOLDER, PortraitFinder
+from vidchatbench.preparation.settings import PrepareSettings
+from vidchatbench.preparation.videos import HostedVideos, VideoFolder, VideoSource
+
+LEDGER_FILE = "ledger.jsonl"
+LOCK_FILE = ".lock"
+
+_CLIP_BYTES_PER_SECOND = 900_000
+_VIDEO_BYTES_PER_SECOND = 450_000
+_IMAGE_BYTES = 1_500_000
+_LONGER_THAN_LAST_CLIP = 1.3
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """An estimate of the disk space that a preparation still needs, in bytes."""
+
+    clips: int
+    videos: int
+    free: int
+
+    @property
+    def total(self) -> int:
+        """Clips and the videos that lie there at a time."""
+        return self.clips + self.videos
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A preparation when it has run.
+
+    Attributes:
+        root: The test set's folder.
+        planned: Its plan.
+        header: What ``benchmark.json`` says; ``None`` where no sample is whole.
+    """
+
+    root: Path
+    planned: Planned
+    header: BenchmarkHeader | None
+
+
+def prepare(name: str, settings: PrepareSettings, progress: Progress) -> Prepared:
+    """Prepares a test set, or what is missing of it.
+
+    Args:
+        name: Name of the test set.
+        settings: How to prepare.
+        progress: Who hears of it.
+
+    Raises:
+        UsageError: If another run is at work in the folder, or it holds something else.
+        InputError: If lists or annotations cannot be read, or the disk is full; what is done is kept.
+        UnavailableError: If the hub or a package is not there.
+        OSError: If the folder cannot be written.
+    """
+    settings.desk.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(settings.desk / LOCK_FILE, timeout=0):
+            return _Preparation(name, settings, progress).run()
+    except Timeout as error:
+        raise UsageError(f"another run is at work in {settings.out}; wait for it, or name another --out") from error
+
+
+class _Preparation:
+    def __init__(self, name: str, settings: PrepareSettings, progress: Progress) -> None:
+        self._name = name
+        self._settings = settings
+        self._progress = progress
+        self._ledger = Ledger(settings.desk / LEDGER_FILE)
+
+    def run(self) -> Prepared:
+        settings = self._settings
+        _clear_temporaries(settings.out)
+        planned = make_plan(self._name, settings, self._ledger, self._progress)
+        samples = self._chosen(planned)
+        clips = list({clip.clip: clip for sample in samples for clip in sample.clips}.values())
+        (settings.out / MEDIA_FOLDER).mkdir(parents=True, exist_ok=True)
+        waiting = waiting_videos(clips, self._ledger, settings)
+        if waiting:
+            self._announce(planned, samples, waiting)
+            Cutter(self._videos(), self._ledger, settings, self._progress).run(waiting)
+        whole = [sample for sample in samples if self._is_whole(sample)]
+        self._find_portraits([sample.responder for sample in whole if sample.responder is not None])
+        if not whole:
+            return Prepared(settings.out, planned, None)
+        plan = planned.plan
+        listed = plan.listed if settings.only is None else len(settings.only)
+        origin = Provenance(plan.name, plan.version, plan.revision, plan.license, listed)
+        header = write_manifest(settings.out, whole, plan.transcripts, self._ledger, origin)
+        return Prepared(settings.out, planned, header)
+
+    def _chosen(self, planned: Planned) -> Sequence[ListedSample]:
+        only = self._settings.only
+        if only is None:
+            return planned.samples
+        known = {sample.id for sample in planned.samples} | {lost.id for lost in planned.plan.lost}
+        strangers = sorted(only - known)
+        if strangers:
+            raise InputError("--samples", [f"the list has no sample {name!r}" for name in strangers])
+        return [sample for sample in planned.samples if sample.id in only]
+
+    def _videos(self) -> VideoSource:
+        settings = self._settings
+        if settings.videos is not None:
+            return VideoFolder(settings.videos)
+        host = VideoHost(settings.manners, cookies=settings.cookies)
+        return HostedVideos(host, settings.desk / "videos", keep=settings.keep_videos)
+
+    def _announce(self, planned: Planned, samples: Sequence[ListedSample], waiting: Sequence[Video]) -> None:
+        plan = planned.plan
+        missing = [clip for video in waiting for clip in video.clips]
+        told = f"{plan.name}: {plan.listed} entries ({plan.list_form}), {len(samples)} samples"
+        self._progress.note(f"{told}; {len(missing)} clips of {len(waiting)} videos are still to be made")
+        need = disk_need(missing, self._settings)
+        sizes = f"{_gigabytes(need.clips)} for clips, {_gigabytes(need.videos)} for videos while they are cut"
+        if self._settings.keep_videos:
+            sizes = f"{_gigabytes(need.clips)} for clips, {_gigabytes(need.videos)} for videos, which are kept"
+        self._progress.note(f"disk: about {sizes}; {_gigabytes(need.free)} are free in {self._settings.out}")
+        if need.total > need.free:
+            problem = f"about {_gigabytes(need.total)} are needed, {_gigabytes(need.free)} are free"
+            hint = "Make room, name a folder on a larger disk with --out, or prepare part of the list with --samples."
+            raise InputError(str(self._settings.out), [problem], hint)
+
+    def _is_whole(self, sample: ListedSample) -> bool:
+        outcomes = [(clip, self._ledger.get("clip", clip.clip)) for clip in sample.clips]
+        return all(
+            outcome is not None and outcome.state == "done" and is_whole(self._settings.out, clip, outcome.facts)
+            for clip, outcome in outcomes
+        )
+
+    def _find_portraits(self, responders: Sequence[ListedClip]) -> None:
+        missing = [clip for clip in {clip.clip: clip for clip in responders}.values() if not self._has_portrait(clip)]
+        if not missing:
+            return
+        try:
+            finder = PortraitFinder()
+        except UnavailableError as error:
+            self._progress.note(f"no reference images: {error}; metrics then take the first frame with a face")
+            return
+        self._progress.begin("finding reference images", len(missing), "clips")
+        for number, clip in enumerate(missing):
+            picture, _ = clip_files(self._settings.out, clip.clip)
+            time = finder.write(picture, self._settings.out / IMAGES_FOLDER / f"{clip.clip}.png")
+            if time is None:
+                message = "no frame of the reply shows a face"
+                self._ledger.lost("image", clip.clip, "no_face", message, for_good=True)
+            else:
+                self._ledger.done("image", clip.clip, {"time": time, "clip_sha256": self._sha256(clip)})
+            self._progress.advance(number + 1)
+        self._progress.end()
+
+    def _has_portrait(self, clip: ListedClip) -> bool:
+        known = self._ledger.get("image", clip.clip)
+        if known is None:
+            return False
+        if known.state == "dead":
+            return True
+        image = self._settings.out / IMAGES_FOLDER / f"{clip.clip}.png"
+        return image.is_file() and known.facts.get("clip_sha256") == self._sha256(clip)
+
+    def _sha256(self, clip: ListedClip) -> str:
+        outcome = self._ledger.get("clip", clip.clip)
+        return "" if outcome is None else str(outcome.facts.get("sha256"))
+
+
+def disk_need(clips: Iterable[ListedClip], settings: PrepareSettings) -> DiskNeed:
+    """Estimates what the given clips need; videos are as long as their last clip, and somewhat more."""
+    clips = list(clips)
+    seconds = sum(round((clip.end - clip.start) * CLIP_FPS) / CLIP_FPS for clip in clips)
+    lengths: dict[str, float] = {}
+    for clip in clips:
+        lengths[clip.video] = max(lengths.get(clip.video, 0.0), clip.end * _LONGER_THAN_LAST_CLIP)
+    largest = sorted(lengths.values(), reverse=True)
+    if settings.videos is not None:
+        largest = []
+    elif not settings.keep_videos:
+        largest = largest[: settings.manners.at_once + 2]
+    free = shutil.disk_usage(settings.out).free
+    made = round(seconds * _CLIP_BYTES_PER_SECOND) + len(clips) * _IMAGE_BYTES
+    return DiskNeed(made, round(sum(largest) * _VIDEO_BYTES_PER_SECOND), free)
+
+
+def _clear_temporaries(out: Path) -> None:
+    """Removes what killed runs have left; nobody else is at work here."""
+    for folder in (out, out / MEDIA_FOLDER, out / IMAGES_FOLDER):
+        if folder.is_dir():
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"
