@@ -108,21 +108,27 @@ def _by_size(
 ) -> tuple[BoxForm, bool]:
     if raw_size is None or clip_size is None:
         return "corners", False
-    fits_corners = _disagreement(corners, raw_size, clip_size) <= 1
-    fits_size = _disagreement(size, raw_size, clip_size) <= 1
-    if fits_corners == fits_size:
-        return "corners", False
-    return ("corners" if fits_corners else "size"), True
+    # A clip of the very size says more than one of the same shape.
+    for fits in (_has_size, _has_shape):
+        fits_corners, fits_size = fits(corners, raw_size, clip_size), fits(size, raw_size, clip_size)
+        if fits_corners != fits_size:
+            return ("corners" if fits_corners else "size"), True
+    return "corners", False
 
 
-def _disagreement(box: Box, raw_size: tuple[int, int], clip_size: tuple[int, int]) -> float:
-    """How far a box is from the clip's size: 1 is what rounding can explain, in shape and in size."""
+def _has_size(box: Box, raw_size: tuple[int, int], clip_size: tuple[int, int]) -> bool:
+    """Whether a box has the clip's size, but for rounding."""
+    width, height = box.width * raw_size[0], box.height * raw_size[1]
+    return abs(width - clip_size[0]) < _GRID and abs(height - clip_size[1]) < _GRID
+
+
+def _has_shape(box: Box, raw_size: tuple[int, int], clip_size: tuple[int, int]) -> bool:
+    """Whether a box has the clip's shape, but for rounding, and is not smaller: clips were shrunk, never enlarged."""
     width, height = box.width * raw_size[0], box.height * raw_size[1]
     slack = _GRID / clip_size[0] + _GRID / clip_size[1]
-    shape = abs(math.log(width / height) - math.log(clip_size[0] / clip_size[1])) / slack
-    # Clips were shrunk at times and never enlarged.
-    enlarged = 0.5 * math.log(clip_size[0] * clip_size[1] / (width * height)) / slack
-    return max(shape, enlarged)
+    shape = abs(math.log(width / height) - math.log(clip_size[0] / clip_size[1]))
+    enlarged = 0.5 * math.log(clip_size[0] * clip_size[1] / (width * height))
+    return max(shape, enlarged) <= slack
 
 
 def _four(value: object) -> tuple[tuple[float, float, float, float], BoxForm | None]:

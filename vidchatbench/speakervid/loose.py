@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 _TRUE = {"true", "yes", "1", "y"}
 _FALSE = {"false", "no", "0", "n"}
@@ -84,7 +85,12 @@ def numbers(value: object) -> Iterator[float]:
 
 def spelled(key: object) -> str:
     """Returns a key without case, spaces, hyphens and underscores."""
-    return re.sub(r"[^a-z0-9]", "", str(key).lower())
+    return _spelled(str(key))
+
+
+@lru_cache(maxsize=4096)
+def _spelled(key: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", key.lower())
 
 
 def by_key(value: Mapping[object, object], depth: int = _DEEPEST) -> dict[str, object]:
