@@ -16,13 +16,12 @@ from vidchatbench import paths
 from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors, guarded, in_our_words
 from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader, is_hub_name, load_benchmark
-from vidchatbench.benchmark.local_tables import choose_shards, media_bytes, open_table
+from vidchatbench.benchmark.local_tables import choose_shards, open_table, read_media
 from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
 from vidchatbench.benchmark.tables import (
     CARRIED_FILES,
     MediaFile,
     TableRow,
-    check_media_columns,
     check_schema,
     header_of_schema,
     parse_header,
@@ -32,6 +31,7 @@ from vidchatbench.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MAIN = "main"
 TIMEOUT = 20.0
@@ -187,7 +187,7 @@ def _recorded(name: HubName) -> Path | None:
 
 
 class HubTable:
-    """Rows and media of a dataset of the hub at one commit, streamed by ``datasets``.
+    """Rows and media of a dataset of the hub at one commit; memory holds one row.
 
     Args:
         name: The dataset.
@@ -207,9 +207,7 @@ class HubTable:
 
     def rows(self) -> Iterator[TableRow]:
         """Yields the rows without media; of a table with media only the other columns are read."""
-        schema = self._schema(self._row_files[0])
-        columns = check_schema(schema, self.subject)
-        tables = self._stream(self._row_files, schema, columns)
+        tables = guarded(self._rows(), self._name.dataset, self._name.revision, self._kept)
         return rows_from((row for table in tables for row in table.to_pylist()), self.subject)
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
@@ -227,15 +225,15 @@ class HubTable:
 
     def media(self, wanted: Mapping[str, Sequence[MediaFile]]) -> Iterator[tuple[str, MediaFile, bytes | None]]:
         """Yields the wanted media; row groups that hold none of them are not fetched."""
-        schema = self._schema(self._shards[0])
-        present = check_media_columns(schema, self.subject)
-        needed = {file.column for files in wanted.values() for file in files}
-        columns = [name for name in present if name == "id" or name in needed]
-        for table in self._stream(self._shards, schema, columns, sorted(wanted)):
-            for number, sample_id in enumerate(table.column("id").to_pylist()):
-                for file in wanted.get(sample_id, ()):
-                    cell = table.column(file.column)[number].as_py() if file.column in columns else None
-                    yield sample_id, file, media_bytes(cell)
+        found = (item for shard in self._shards for item in self._read_media(shard, wanted))
+        return guarded(found, self._name.dataset, self._name.revision, self._kept)
+
+    def _read_media(
+        self, shard: str, wanted: Mapping[str, Sequence[MediaFile]]
+    ) -> Iterator[tuple[str, MediaFile, bytes | None]]:
+        # Not through `datasets`: its scanner reads ahead, so that a cut connection would lose more than one sample.
+        with self._open(shard) as file:
+            yield from read_media(file, wanted, f"{self.subject}: {shard}")
 
     def carried(self) -> Mapping[str, bytes]:
         """Returns the files that lie beside the header, by name."""
@@ -251,43 +249,42 @@ class HubTable:
             content = HfFileSystem().cat_file(self._address(file))
             return content if isinstance(content, bytes) else content.encode()
 
-    def _schema(self, file: str) -> pa.Schema:
+    @contextlib.contextmanager
+    def _open(self, file: str) -> Generator[pq.ParquetFile]:
         import pyarrow as pa  # noqa: PLC0415
         import pyarrow.parquet as pq  # noqa: PLC0415
         from huggingface_hub import HfFileSystem  # noqa: PLC0415
 
-        with in_our_words(self._name.dataset, self._name.revision, self._kept):
+        # A sample is one request, which brings nothing else.
+        with HfFileSystem().open(self._address(file), "rb", cache_type="none") as opened:
             try:
-                with HfFileSystem().open(self._address(file), "rb") as opened:
-                    return pq.read_schema(opened)
+                parquet = pq.ParquetFile(opened, pre_buffer=True)
             except pa.ArrowInvalid as error:
                 raise InputError(f"{self.subject}: {file}", [f"not a readable Parquet file: {error}"]) from error
+            yield parquet
 
-    def _stream(
-        self, files: Sequence[str], schema: pa.Schema, columns: Sequence[str], ids: Sequence[str] | None = None
-    ) -> Iterator[pa.Table]:
-        tables = self._tables(files, schema, columns, ids)
-        return guarded(tables, self._name.dataset, self._name.revision, self._kept)
+    def _schema(self, file: str) -> pa.Schema:
+        with in_our_words(self._name.dataset, self._name.revision, self._kept), self._open(file) as parquet:
+            return parquet.schema_arrow
 
-    def _tables(
-        self, files: Sequence[str], schema: pa.Schema, columns: Sequence[str], ids: Sequence[str] | None
-    ) -> Iterator[pa.Table]:
-        """Yields tables of one row; with ``ids``, of these samples only."""
+    def _rows(self) -> Iterator[pa.Table]:
+        """Yields tables of one row, streamed by ``datasets``."""
         import pyarrow as pa  # noqa: PLC0415
         from datasets import Features, load_dataset  # noqa: PLC0415 - takes seconds to import
 
+        schema = self._schema(self._row_files[0])
+        columns = check_schema(schema, self.subject)
         # Columns are read as what they are: what a stranger's card makes of them could decode or open anything.
         plain = Features.from_arrow_schema(pa.schema([schema.field(name).remove_metadata() for name in columns]))
         try:
             with _patience():
                 dataset = load_dataset(
                     "parquet",
-                    data_files={"test": [self._address(file) for file in files]},
+                    data_files={"test": [self._address(file) for file in self._row_files]},
                     split="test",
                     streaming=True,
                     columns=list(columns),
                     features=plain,
-                    filters=None if ids is None else [("id", "in", list(ids))],
                 )
                 yield from dataset.with_format("arrow").iter(batch_size=1)
         except client_errors():

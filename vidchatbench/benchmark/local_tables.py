@@ -123,7 +123,7 @@ class ParquetTable:
             with _open_parquet(path) as file:
                 columns = check_schema(file.schema_arrow, str(path))
                 for group in range(file.num_row_groups):
-                    yield from _read_group(file, group, columns, path).to_pylist()
+                    yield from _read_group(file, group, columns, str(path)).to_pylist()
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns the header that lies beside or in a file's metadata, else one made from the rows."""
@@ -140,11 +140,7 @@ class ParquetTable:
         """Yields the wanted media; row groups that hold none of them are not read."""
         for path in self._shards:
             with _open_parquet(path) as file:
-                check_media_columns(file.schema_arrow, str(path))
-                for group in range(file.num_row_groups):
-                    for number, name in enumerate(_read_group(file, group, ["id"], path).column("id").to_pylist()):
-                        for media in wanted.get(name, ()):
-                            yield name, media, _read_media(file, group, number, media.column, path)
+                yield from read_media(file, wanted, str(path))
 
     def carried(self) -> Mapping[str, bytes]:
         """Returns the files that lie beside the header, by name."""
@@ -158,23 +154,54 @@ def carried_files(folder: Path) -> dict[str, bytes]:
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowException as error:
         raise InputError(str(path), [f"not a readable Parquet file: {error}"]) from error
 
 
-def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str], path: Path) -> pa.Table:
+def read_media(
+    file: pq.ParquetFile, wanted: Mapping[str, Sequence[MediaFile]], subject: str
+) -> Iterator[tuple[str, MediaFile, bytes | None]]:
+    """Yields the wanted media of a Parquet file; memory holds one row group.
+
+    Args:
+        file: The file.
+        wanted: Media by sample id; row groups without them are not read, as far as the file's statistics tell.
+        subject: The file's name, for messages.
+
+    Raises:
+        InputError: If the file holds no media, or is damaged.
+    """
+    columns = check_media_columns(file.schema_arrow, subject)
+    for group in range(file.num_row_groups):
+        names = [name for name in wanted if _may_hold(file, group, name)]
+        if not names:
+            continue
+        if file.metadata.row_group(group).num_rows > 1:
+            held = set(_read_group(file, group, ["id"], subject).column("id").to_pylist())
+            names = [name for name in names if name in held]
+        needed = {media.column for name in names for media in wanted[name]}
+        table = _read_group(file, group, [name for name in columns if name == "id" or name in needed], subject)
+        for number, name in enumerate(table.column("id").to_pylist()):
+            for media in wanted.get(name, ()):
+                cell = table.column(media.column)[number].as_py() if media.column in table.column_names else None
+                yield name, media, media_bytes(cell)
+
+
+def _may_hold(file: pq.ParquetFile, group: int, name: str) -> bool:
+    told = file.metadata.row_group(group)
+    column = next(told.column(i) for i in range(told.num_columns) if told.column(i).path_in_schema == "id")
+    known = column.statistics
+    if known is None or not known.has_min_max or not isinstance(known.min, str):
+        return True
+    return bool(known.min <= name <= known.max)
+
+
+def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str], subject: str) -> pa.Table:
     try:
         return file.read_row_group(group, columns=list(columns))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(str(path), [f"row group {group} cannot be read: {error}"]) from error
-
-
-def _read_media(file: pq.ParquetFile, group: int, number: int, column: str, path: Path) -> bytes | None:
-    if column not in file.schema_arrow.names:
-        return None
-    # Only the column that is asked for: its row may share the group with others, whose media nobody needs now.
-    return media_bytes(_read_group(file, group, [column], path).column(column)[number].as_py())
+    except pa.ArrowException as error:
+        raise InputError(subject, [f"row group {group} cannot be read: {error}"]) from error
 
 
 def media_bytes(cell: object) -> bytes | None:

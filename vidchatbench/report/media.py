@@ -156,7 +156,8 @@ def _benchmark(run: RunData, given: str | Path | None) -> Benchmark | None:
             )
             raise InputError(str(given), [problem], "Give the benchmark that the run was scored on.")
         return loaded
-    places: list[str | Path] = [*_journal_place(run, "benchmark"), expected.name]
+    # A name with a slash would be a dataset of the hub, and a report fetches nothing.
+    places: list[str | Path] = [*_journal_place(run, "benchmark"), *([] if "/" in expected.name else [expected.name])]
     for place in places:
         if isinstance(place, Path) and not ((place / HEADER_FILE).is_file() and (place / MANIFEST_FILE).is_file()):
             continue
