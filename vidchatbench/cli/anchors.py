@@ -1,8 +1,9 @@
-"""``vidchatbench anchors build``: what the real replies score, and what wrong ones do."""
+"""``vidchatbench anchors``: what the real replies score and what wrong ones do, and the wrong replies as clips."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vidchatbench.anchors.write import Submission
     from vidchatbench.benchmark.load import Benchmark
     from vidchatbench.engine.anchors import AnchorEntry
 
@@ -18,12 +20,8 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands."""
     group = typer.Typer(help="Builds the anchors that scores are read against.", no_args_is_help=True)
     group.command("build")(build)
-    group.callback()(_only_a_group)
+    group.command("write")(write)
     app.add_typer(group, name="anchors")
-
-
-def _only_a_group() -> None:
-    """Builds the anchors that scores are read against."""
 
 
 def build(
@@ -89,3 +87,67 @@ def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry
     ]
     title = f"Anchors of {benchmark.header.name} {benchmark.header.version}"
     print_table(console, title, ("metric", "oracle", "null", "n", "protocol"), rows, whole=("metric",))
+
+
+def write(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write the submissions into.")],
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
+    only: Annotated[str | None, typer.Option(help="Submissions or ladders: NAME,NAME; all by default.")] = None,
+    training: Annotated[Path | None, typer.Option(help="Training clips, for the cheat that returns one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written on stdout.")] = False,
+) -> None:
+    """Writes reference submissions: the real replies, and replies whose fault is known, as clips.
+
+    Each is an ordinary folder of outputs that `evaluate` scores: real, re-encoded, shifted, blurred, compressed,
+    frozen, reversed, silent, swapped, echoed. Clips that are there are not made again.
+
+    Example: vidchatbench anchors write references/ --benchmark path/to/benchmark --only oracle,blur
+    """
+    from vidchatbench.anchors.recipes import find_recipes  # noqa: PLC0415
+    from vidchatbench.anchors.write import write_submissions  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+
+    console = stderr_console()
+    recipes = find_recipes(split_ids(only), training=training is not None)
+    loaded = load_benchmark(benchmark)
+    loaded.verify_media()
+    with interruptible():
+        written = write_submissions(loaded, folder, recipes, progress_for(console), training=training, workers=workers)
+    if as_json:
+        print_json({"submissions": [_told(submission) for submission in written]})
+        return
+    _print_written(console, folder, written)
+
+
+def _told(submission: Submission) -> dict[str, object]:
+    recipe = submission.recipe
+    return {
+        "name": recipe.name,
+        "folder": str(submission.folder),
+        "recipe_sha256": recipe.sha256,
+        "does": recipe.does,
+        "made": list(submission.made),
+        "reused": list(submission.reused),
+        "not_made": submission.not_made,
+    }
+
+
+def _print_written(console: Console, folder: Path, written: Sequence[Submission]) -> None:
+    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+
+    rows = [
+        (one.recipe.name, str(len(one.made)), str(len(one.reused)), str(len(one.not_made)), one.recipe.does)
+        for one in written
+    ]
+    columns = ("name", "made", "there already", "not made", "what it is")
+    print_table(console, f"Reference submissions in {folder}", columns, rows, whole=("name",))
+    reasons: dict[str, set[str]] = {}
+    for one in written:
+        for sample, reason in one.not_made.items():
+            reasons.setdefault(reason, set()).add(sample)
+    for reason, samples in reasons.items():
+        told = f"not made for {', '.join(sorted(samples))}: {reason}"
+        console.print(told, style="yellow", markup=False, highlight=False)

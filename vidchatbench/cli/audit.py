@@ -1,0 +1,112 @@
+"""``vidchatbench audit``: which metrics notice which faults, and which cheats they fall for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vidchatbench.anchors.audit_schema import AuditReport, LadderFinding, MetricAudit, Verdict
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("audit")(audit)
+
+
+def audit(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
+    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite",
+    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder of submissions and runs; in the cache by default.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for audit.json and audit.html.")] = Path("audit"),
+    training: Annotated[Path | None, typer.Option(help="Training clips, for the cheat that returns one.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json on stdout.")] = False,
+) -> None:
+    """Scores replies whose fault is known and says of every metric what it notices.
+
+    Replies are shifted, blurred, compressed, frozen, swapped, silenced. The page says which faults a metric puts in
+    order, from which step on it notices them, which cheats it falls for, and where the samples are too few to tell.
+    Killed and started again, the command makes only what is missing.
+
+    Example: vidchatbench audit --benchmark path/to/benchmark --suite lite --out audit/
+    """
+    from vidchatbench.anchors.audit import audit as run  # noqa: PLC0415
+    from vidchatbench.anchors.audit_page import write_audit  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
+
+    console = stderr_console()
+    with interruptible():
+        report = run(
+            benchmark,
+            suite=suite,
+            metrics=split_ids(metrics),
+            work=work,
+            training=training,
+            config=RunConfig(device=device, workers=workers),
+            progress=progress_for(console),
+        )
+    page = write_audit(report, out)
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        _print(console, report)
+    console.print(f"written: {page}", markup=False, highlight=False)
+
+
+def _print(console: Console, report: AuditReport) -> None:
+    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+
+    where = f"{report.benchmark.name} {report.benchmark.version}, {report.n_samples} real replies"
+    rows = [(f"{m.id} {_arrow(m)}", *_ladder_cells(m), m.protocol) for m in report.metrics]
+    columns = ("metric", *(ladder.title for ladder in report.metrics[0].ladders), "protocol")
+    print_table(console, f"Known faults: {where}", columns, rows, whole=("metric",))
+    cheats = [
+        (
+            m.id,
+            _names(m, "does not notice"),
+            _names(m, "notices"),
+            _names(m, "cannot tell"),
+        )
+        for m in report.metrics
+    ]
+    columns = ("metric", "falls for", "notices", "cannot tell (n too small)")
+    print_table(console, f"Cheats that are the metric's business: {where}", columns, cheats, whole=("metric",))
+    needed = max(m.needed_identities for m in report.metrics)
+    if report.identities < needed:
+        text = (
+            f"{report.identities} identities reply; a single difference can be significant from {needed} on. What is "
+            "said here rests on the order of steps and on scores that are equal to the last digit."
+        )
+        console.print(text, style="yellow", markup=False, highlight=False)
+    for lacking in report.unavailable:
+        text = f"not audited: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}"
+        console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def _arrow(metric: MetricAudit) -> str:
+    return "↑" if metric.direction == "higher" else "↓"
+
+
+def _ladder_cells(metric: MetricAudit) -> list[str]:
+    return [_ladder_cell(ladder) for ladder in metric.ladders]
+
+
+def _ladder_cell(ladder: LadderFinding) -> str:
+    told = ladder.verdict + ("" if ladder.expected else " (not its business)")
+    if ladder.verdict == "notices":
+        first = "first step open" if ladder.first_noticed is None else f"from {ladder.first_noticed:g} {ladder.unit}"
+        return f"{told}, tau {ladder.order.tau:.2f}, {first}"
+    return told
+
+
+def _names(metric: MetricAudit, verdict: Verdict) -> str:
+    return ", ".join(c.recipe for c in metric.cheats if c.expected and c.verdict == verdict) or "–"
