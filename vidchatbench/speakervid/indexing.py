@@ -23,6 +23,8 @@ Progress = Callable[[str, int], None]
 
 _CHUNK = 10000
 _MOST_REMARKS = 200
+_KEPT: dict[str, Callable[[object], object]] = {"caption": kept_caption, "blur": kept_blur}
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INSERT_FILE = """
 INSERT INTO files (video, part, name, source, content) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET content = max(content, excluded.content)
@@ -169,14 +171,10 @@ def _row(source: _Source, member: Member) -> tuple[str, str, str] | str:
     if video is None:
         return "not named like a clip"
     try:
-        content = json.loads(member.content)
-        if source.part == "caption":
-            content = kept_caption(content)
-        elif source.part == "blur":
-            content = kept_blur(content)
-        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-        # A lone surrogate is no text for the database.
-        text.encode()
+        text = member.content.decode("utf-8-sig")
+        content = json.loads(text)
+        if source.part in _KEPT:
+            text = _ENCODER.encode(_KEPT[source.part](content))
     except (ValueError, RecursionError) as error:
         return f"not JSON in UTF-8: {error}"
     return video, name, text
