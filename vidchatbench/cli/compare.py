@@ -51,7 +51,7 @@ def _print(console: Console, found: Comparison) -> None:
 
     title = (
         f"{' , '.join(found.systems)} on {found.benchmark.name} {found.benchmark.version} "
-        f"({found.benchmark.n_samples} samples), suite {found.suite.name}"
+        f"({found.benchmark.extent}), suite {found.suite.name}"
     ).replace(" ,", ",")
     # Two systems are named once, in the head; the cells are left to the numbers.
     two = found.systems if len(found.systems) == 2 else None  # noqa: PLR2004

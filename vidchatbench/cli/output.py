@@ -97,7 +97,7 @@ def print_results(console: Console, results: Results) -> None:
 
     benchmark, suite = results.benchmark, results.suite
     title = (
-        f"{results.system.name} on {benchmark.name} {benchmark.version} ({benchmark.n_samples} samples), "
+        f"{results.system.name} on {benchmark.name} {benchmark.version} ({benchmark.extent}), "
         f"suite {suite.name}" + (f" v{suite.version}" if suite.version else "")
     )
     if console.width < _MIN_WIDTH:

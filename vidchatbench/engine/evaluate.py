@@ -131,7 +131,7 @@ class Run:
             numbers = judging.mark(numbers, report)
         missing = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
         results = Results(
-            benchmark=self._benchmark_ref(),
+            benchmark=BenchmarkRef.of(self._benchmark),
             vidchatbench_version=__version__,
             suite=suite,
             system=self._submission.system,
@@ -183,15 +183,6 @@ class Run:
         records = score_cells(plan.cells, self._submission.outputs, known, self._store.load)
         self._seconds["score"] = time.perf_counter() - clock
         return records
-
-    def _benchmark_ref(self) -> BenchmarkRef:
-        header = self._benchmark.header
-        return BenchmarkRef(
-            name=header.name,
-            version=header.version,
-            manifest_sha256=header.manifest_sha256,
-            n_samples=len(self._benchmark),
-        )
 
     def _environment(self) -> Environment:
         return Environment(

@@ -143,7 +143,7 @@ def build_leaderboard(
         for name, bundle in bundles.items()
     ]
     board = Leaderboard(
-        benchmark=_benchmark_ref(benchmark),
+        benchmark=BenchmarkRef.of(benchmark),
         suite=ref,
         metrics=(*(metric.column for metric in metrics), *columns),
         rows=(*rows, *reported),
@@ -152,13 +152,6 @@ def build_leaderboard(
     )
     samples = {name: system_samples(name, bundle, benchmark) for name, bundle in bundles.items()}
     return Built(board, samples, findings)
-
-
-def _benchmark_ref(benchmark: Benchmark) -> BenchmarkRef:
-    header = benchmark.header
-    return BenchmarkRef(
-        name=header.name, version=header.version, manifest_sha256=header.manifest_sha256, n_samples=len(benchmark)
-    )
 
 
 def _metric(

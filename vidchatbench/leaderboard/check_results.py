@@ -37,6 +37,7 @@ def _check_benchmark(context: Context) -> list[Finding]:
         ("version", told.version, header.version),
         ("manifest_sha256", told.manifest_sha256[:12], header.manifest_sha256[:12]),
         ("n_samples", told.n_samples, len(benchmark)),
+        ("n_listed", told.n_listed, header.n_listed),
     )
     return [
         error(

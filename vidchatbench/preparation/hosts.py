@@ -222,8 +222,8 @@ class _Silence:
         """Ignores a message; the same is raised."""
 
 
-def _backoff(attempt: int) -> float:
-    return float(min(60, 2 ** (attempt + 1)))
+def _backoff(n: int) -> float:
+    return float(min(60, 2**n))
 
 
 def _plain(message: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.benchmark.load import Benchmark, describe_validation
 from vidchatbench.contract.cards import Dimension
 from vidchatbench.contract.features import Param
 from vidchatbench.contract.samples import Sha256
@@ -30,12 +30,36 @@ class _Frozen(BaseModel):
 
 
 class BenchmarkRef(_Frozen):
-    """Which samples the numbers rest on."""
+    """Which samples the numbers rest on.
+
+    ``n_listed`` is the number of samples of the published list where clips of some could not be had when the benchmark
+    was prepared; ``n_samples`` of them are there.
+    """
 
     name: str
     version: str
     manifest_sha256: Sha256
     n_samples: int
+    n_listed: int | None = None
+
+    @classmethod
+    def of(cls, benchmark: Benchmark) -> BenchmarkRef:
+        """Returns the reference to a benchmark."""
+        header = benchmark.header
+        return cls(
+            name=header.name,
+            version=header.version,
+            manifest_sha256=header.manifest_sha256,
+            n_samples=len(benchmark),
+            n_listed=header.n_listed,
+        )
+
+    @property
+    def extent(self) -> str:
+        """The number of samples in words, and of how many where that is less than the list has."""
+        if self.n_listed is None or self.n_listed == self.n_samples:
+            return f"{self.n_samples} sample{'s' if self.n_samples != 1 else ''}"
+        return f"{self.n_samples} of {self.n_listed} listed samples"
 
 
 class SuiteRef(_Frozen):
