@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
@@ -60,7 +61,10 @@ def kept_topics(topics: Iterable[str]) -> frozenset[str]:
 
 
 def quotas(counts: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:
-    """Shares out ``n`` samples in proportion to the cells, by largest remainders; equal ones go by name.
+    """Shares out ``n`` samples in proportion to the cells, by largest remainders, axis by axis.
+
+    First over the framings, then within each over the views, and so on: with more cells than samples, remainders over
+    all cells at once would leave out whatever is rare. Equal remainders go by the hash of the cells' names.
 
     Args:
         counts: How many each cell has.
@@ -72,10 +76,27 @@ def quotas(counts: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:
     total = sum(counts.values())
     if n > total:
         raise ValueError(f"{n} of {total}")
+    shares: dict[tuple[str, ...], int] = {(): n}
+    for depth in range(1, len(Stratum._fields) + 1):
+        groups: dict[tuple[str, ...], dict[tuple[str, ...], int]] = defaultdict(dict)
+        for cell, count in counts.items():
+            within = groups[cell[: depth - 1]]
+            within[cell[:depth]] = within.get(cell[:depth], 0) + count
+        shares = {
+            cell: share
+            for parent, within in groups.items()
+            for cell, share in _largest_remainders(within, shares[parent]).items()
+        }
+    return {cell: shares[tuple(cell)] for cell in counts}
+
+
+def _largest_remainders(counts: Mapping[tuple[str, ...], int], n: int) -> dict[tuple[str, ...], int]:
     # In whole numbers, so that no rounding decides.
+    total = sum(counts.values())
     given = {cell: n * count // total for cell, count in counts.items()}
     rest = {cell: n * count % total for cell, count in counts.items()}
-    for cell in sorted(counts, key=lambda cell: (-rest[cell], cell))[: n - sum(given.values())]:
+    order = sorted(counts, key=lambda cell: (-rest[cell], hashlib.sha256("\n".join(cell).encode()).digest()))
+    for cell in order[: n - sum(given.values())]:
         given[cell] += 1
     return given
 
