@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from vidchatbench import paths
 from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors, guarded, in_our_words
 from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader, is_hub_name, load_benchmark
-from vidchatbench.benchmark.local_tables import choose_shards, open_table, read_media
+from vidchatbench.benchmark.local_tables import choose_shards, open_table, read_manifest, read_media
 from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
 from vidchatbench.benchmark.tables import (
     CARRIED_FILES,
@@ -37,7 +37,7 @@ MAIN = "main"
 TIMEOUT = 20.0
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ASK_AGAIN_AFTER = (1.0, 3.0)
-_READ_AGAIN = 3
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
@@ -145,8 +145,7 @@ def iterate_samples(where: str | Path) -> Iterator[Sample]:
     path = Path(where).expanduser()
     if isinstance(where, str) and is_hub_name(where) and not path.exists():
         name = HubName.parse(where)
-        for row in HubTable(name, find_dataset(name), lambda: "").rows():
-            yield row.sample
+        yield from HubTable(name, find_dataset(name), lambda: "").samples()
     elif path.name != MANIFEST_FILE and (path.is_file() or (path.is_dir() and not (path / MANIFEST_FILE).exists())):
         for row in open_table(path).rows():
             yield row.sample
@@ -206,9 +205,14 @@ class HubTable:
             raise InputError(self.subject, ["there are no Parquet files of a test split"], hint)
 
     def rows(self) -> Iterator[TableRow]:
-        """Yields the rows without media; of a table with media only the other columns are read."""
-        tables = guarded(self._rows(), self._name.dataset, self._name.revision, self._kept)
-        return rows_from((row for table in tables for row in table.to_pylist()), self.subject)
+        """Yields the rows without media; of a table with media only the other columns are fetched."""
+        return rows_from(self._guarded(read_manifest, self._row_files), self.subject)
+
+    def samples(self) -> Iterator[Sample]:
+        """Yields the samples; where the rows lie apart from their media, ``datasets`` streams them."""
+        apart = self._row_files != self._shards
+        values = self._through_datasets() if apart else self._guarded(read_manifest, self._row_files)
+        return (row.sample for row in rows_from(values, self.subject))
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns ``benchmark.json``, else the header in the metadata of the first file.
@@ -225,15 +229,15 @@ class HubTable:
 
     def media(self, wanted: Mapping[str, Sequence[MediaFile]]) -> Iterator[tuple[str, MediaFile, bytes | None]]:
         """Yields the wanted media; row groups that hold none of them are not fetched."""
-        found = (item for shard in self._shards for item in self._read_media(shard, wanted))
-        return guarded(found, self._name.dataset, self._name.revision, self._kept)
+        return self._guarded(lambda file, subject: read_media(file, wanted, subject), self._shards)
 
-    def _read_media(
-        self, shard: str, wanted: Mapping[str, Sequence[MediaFile]]
-    ) -> Iterator[tuple[str, MediaFile, bytes | None]]:
-        # Not through `datasets`: its scanner reads ahead, so that a cut connection would lose more than one sample.
-        with self._open(shard) as file:
-            yield from read_media(file, wanted, f"{self.subject}: {shard}")
+    def _guarded(self, read: Callable[[pq.ParquetFile, str], Iterator[_T]], files: Sequence[str]) -> Iterator[_T]:
+        def items() -> Iterator[_T]:
+            for name in files:
+                with self._open(name) as file:
+                    yield from read(file, f"{self.subject}: {name}")
+
+        return guarded(items(), self._name.dataset, self._name.revision, self._kept)
 
     def carried(self) -> Mapping[str, bytes]:
         """Returns the files that lie beside the header, by name."""
@@ -267,43 +271,27 @@ class HubTable:
         with in_our_words(self._name.dataset, self._name.revision, self._kept), self._open(file) as parquet:
             return parquet.schema_arrow
 
-    def _rows(self) -> Iterator[pa.Table]:
-        """Yields tables of one row, streamed by ``datasets``."""
-        import pyarrow as pa  # noqa: PLC0415
-        from datasets import Features, load_dataset  # noqa: PLC0415 - takes seconds to import
+    def _through_datasets(self) -> Iterator[Mapping[str, Any]]:
+        # Media do not come this way: its scanner reads ahead, and a cut connection would lose more than one sample.
+        tables = guarded(self._streamed(), self._name.dataset, self._name.revision, self._kept)
+        return (row for table in tables for row in table.to_pylist())
 
-        schema = self._schema(self._row_files[0])
-        columns = check_schema(schema, self.subject)
-        # Columns are read as what they are: what a stranger's card makes of them could decode or open anything.
-        plain = Features.from_arrow_schema(pa.schema([schema.field(name).remove_metadata() for name in columns]))
+    def _streamed(self) -> Iterator[pa.Table]:
+        import pyarrow as pa  # noqa: PLC0415
+        from datasets import load_dataset  # noqa: PLC0415 - takes seconds to import
+
+        files = [self._address(file) for file in self._row_files]
         try:
-            with _patience():
-                dataset = load_dataset(
-                    "parquet",
-                    data_files={"test": [self._address(file) for file in self._row_files]},
-                    split="test",
-                    streaming=True,
-                    columns=list(columns),
-                    features=plain,
-                )
-                yield from dataset.with_format("arrow").iter(batch_size=1)
+            # Files and form are named here: a stranger's card could make anything of them.
+            dataset = load_dataset("parquet", data_files={"test": files}, split="test", streaming=True)
+            schema = pa.schema([]) if dataset.features is None else dataset.features.arrow_schema
+            columns = check_schema(schema, self.subject)
+            # As Arrow, for then no column is decoded, whatever the file says that it is.
+            yield from dataset.select_columns(list(columns)).with_format("arrow").iter(batch_size=1)
         except client_errors():
             raise  # some of them are ValueErrors too
         except (pa.ArrowException, ValueError) as error:
             raise InputError(self.subject, [f"its Parquet files cannot be read: {error}"]) from error
-
-
-@contextlib.contextmanager
-def _patience() -> Generator[None]:
-    """Lets ``datasets`` notice a dead connection within a minute or two; by itself it tries for ten."""
-    from datasets import config  # noqa: PLC0415
-
-    before = config.STREAMING_READ_MAX_RETRIES
-    config.STREAMING_READ_MAX_RETRIES = min(before, _READ_AGAIN)
-    try:
-        yield
-    finally:
-        config.STREAMING_READ_MAX_RETRIES = before
 
 
 class _Counted:

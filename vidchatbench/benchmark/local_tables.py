@@ -121,9 +121,7 @@ class ParquetTable:
     def _values(self) -> Iterator[Mapping[str, Any]]:
         for path in self._row_files:
             with _open_parquet(path) as file:
-                columns = check_schema(file.schema_arrow, str(path))
-                for group in range(file.num_row_groups):
-                    yield from _read_group(file, group, columns, str(path)).to_pylist()
+                yield from read_manifest(file, str(path))
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns the header that lies beside or in a file's metadata, else one made from the rows."""
@@ -157,6 +155,17 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         return pq.ParquetFile(path, pre_buffer=False)
     except pa.ArrowException as error:
         raise InputError(str(path), [f"not a readable Parquet file: {error}"]) from error
+
+
+def read_manifest(file: pq.ParquetFile, subject: str) -> Iterator[Mapping[str, Any]]:
+    """Yields the manifest columns of a Parquet file, row by row; media are not read.
+
+    Raises:
+        InputError: If the columns are not those of a benchmark, or the file is damaged.
+    """
+    columns = check_schema(file.schema_arrow, subject)
+    for group in range(file.num_row_groups):
+        yield from _read_group(file, group, columns, subject).to_pylist()
 
 
 def read_media(
