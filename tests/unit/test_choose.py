@@ -231,14 +231,15 @@ class TestQuotas:
         assert [length_of(seconds) for seconds in (2.96, 5.0, 7.9, 14.04)] == [lengths()[k] for k in (0, 1, 1, 3)]
 
 
-class TestFolder:
-    @pytest.fixture(scope="class")
-    def written(self, tmp_path_factory, index, training):
-        out = tmp_path_factory.mktemp("written") / "out"
-        exclusions = read_exclusions([training])
-        choice = choose(index.videos(), Rules(20), exclusions)
-        return out, write_selection(choice, exclusions, index, out), choice
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, index, training):
+    out = tmp_path_factory.mktemp("written") / "out"
+    exclusions = read_exclusions([training])
+    choice = choose(index.videos(), Rules(20), exclusions)
+    return out, write_selection(choice, exclusions, index, out), choice
 
+
+class TestFolder:
     def test_the_pairs_are_a_test_list(self, written):
         out, _, choice = written
         found = read_test_list(out / "pairs.json")

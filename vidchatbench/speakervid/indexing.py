@@ -14,7 +14,7 @@ from vidchatbench.errors import InputError
 from vidchatbench.speakervid.archives import Member, read_members
 from vidchatbench.speakervid.index_file import PART_NUMBERS, finish, open_for_writing, readable_errors
 from vidchatbench.speakervid.labels import kept_blur, kept_caption
-from vidchatbench.speakervid.layout import HQ_LIST, TEST_LIST, Part, find_sources
+from vidchatbench.speakervid.layout import HQ_LIST, TEST_LIST, find_sources
 from vidchatbench.speakervid.lists import read_clip_list, read_test_list
 from vidchatbench.speakervid.names import ClipName, bare, video_of
 
@@ -223,8 +223,3 @@ class _transaction:  # noqa: N801 - reads like contextlib's own
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
-
-
-def part_of(number: int) -> Part:
-    """Returns the part that a number in the file stands for."""
-    return next(part for part, known in PART_NUMBERS.items() if known == number)

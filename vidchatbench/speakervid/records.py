@@ -132,40 +132,25 @@ def parse_record(
     Raises:
         RecordError: If the name, the time or the box cannot be read; all problems are listed.
     """
-    try:
-        clip = ClipName.parse(name)
-    except ValueError as error:
-        raise RecordError(name[:200], [str(error)]) from error
-    content = unwrapped(merged)
-    if not isinstance(content, Mapping):
-        raise RecordError(clip.text, [f"the annotation is {type(content).__name__}, not an object"])
-    fields = {spelled(key): item for key, item in content.items()}
-    problems: list[str] = []
+    clip, fields = _opened(name, merged)
     unread: list[str] = []
-    time = _time(fields, problems, unread)
-    raw_size = _size(fields, "raw") or (
-        None if clip.width is None or clip.height is None else (clip.width, clip.height)
-    )
-    clip_size = _size(fields, "clip")
-    box = _box(fields, raw_size, clip_size, problems, unread)
-    if time is None or box is None or problems:
-        raise RecordError(clip.text, problems)
-    start, end, inner = time
+    sizes = _size(fields, "raw") or _named_size(clip), _size(fields, "clip")
+    time, box = _essentials(fields, clip, sizes, unread)
     voices = _voices(fields, clip, unread)
-    said = read_said(asr, clip, start, end, shared=asr_shared)
+    said = read_said(asr, clip, time[0], time[1], shared=asr_shared)
     seen = read_seen(caption)
     face_blur, hand_blur = read_blur(blur, unread)
     people = number(fields.get("clipspeakernum"))
     return ClipRecord(
         name=clip,
-        start=start,
-        end=end,
-        inner=inner,
+        start=time[0],
+        end=time[1],
+        inner=time[2],
         box=box.box,
         box_form=box.form,
         box_sure=box.sure,
-        raw_size=raw_size,
-        clip_size=clip_size,
+        raw_size=sizes[0],
+        clip_size=sizes[1],
         talking=_talking(fields, clip, unread),
         speaker_id=clip.speaker_id,
         n_speakers=None if people is None or people < 0 else int(people),
@@ -186,9 +171,33 @@ def parse_record(
     )
 
 
-def _time(
-    fields: Mapping[str, object], problems: list[str], unread: list[str]
-) -> tuple[float, float, tuple[float, float] | None] | None:
+_Time = tuple[float, float, tuple[float, float] | None]
+_Size = tuple[int, int] | None
+
+
+def _opened(name: str, merged: object) -> tuple[ClipName, dict[str, object]]:
+    try:
+        clip = ClipName.parse(name)
+    except ValueError as error:
+        raise RecordError(name[:200], [str(error)]) from error
+    content = unwrapped(merged)
+    if not isinstance(content, Mapping):
+        raise RecordError(clip.text, [f"the annotation is {type(content).__name__}, not an object"])
+    return clip, {spelled(key): item for key, item in content.items()}
+
+
+def _essentials(
+    fields: Mapping[str, object], clip: ClipName, sizes: tuple[_Size, _Size], unread: list[str]
+) -> tuple[_Time, ReadBox]:
+    problems: list[str] = []
+    time = _time(fields, problems, unread)
+    box = _box(fields, sizes[0], sizes[1], problems, unread)
+    if time is None or box is None or problems:
+        raise RecordError(clip.text, problems)
+    return time, box
+
+
+def _time(fields: Mapping[str, object], problems: list[str], unread: list[str]) -> _Time | None:
     def get(*keys: str) -> float | None:
         for key in keys:
             if (given := fields.get(key)) is not None:
@@ -242,6 +251,10 @@ def _size(fields: Mapping[str, object], which: str) -> tuple[int, int] | None:
     if width is None or height is None or not (1 <= width <= _LARGEST_PIXELS and 1 <= height <= _LARGEST_PIXELS):
         return None
     return int(width), int(height)
+
+
+def _named_size(clip: ClipName) -> tuple[int, int] | None:
+    return None if clip.width is None or clip.height is None else (clip.width, clip.height)
 
 
 def _box(
