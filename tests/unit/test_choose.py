@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import random
 import shutil
@@ -23,6 +24,7 @@ from vidchatbench.report.distributions import Bar, histogram, share_bars
 from vidchatbench.speakervid.index import AnnotationIndex
 from vidchatbench.speakervid.lists import read_test_list
 from vidchatbench.speakervid.names import ClipName
+from vidchatbench.speakervid.pairing import GAP_S, HISTORY_S
 from vidchatbench.speakervid.records import parse_record
 
 NO_ONE = Exclusions()
@@ -332,6 +334,10 @@ class TestCommand:
             done = self.run(tmp_path, "--n", 5, *arguments)
             assert isinstance(done.exception, UsageError)
         assert not private_cache.exists()
+
+    def test_defaults_are_those_of_the_loader(self):
+        given = inspect.signature(build).parameters
+        assert (given["gap"].default, given["history"].default) == (GAP_S, HISTORY_S)
 
     def test_help_has_an_example(self):
         text = self.run("--help").output

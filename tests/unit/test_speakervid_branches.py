@@ -205,9 +205,8 @@ class TestLoader:
         dataset.close()
         assert ("merge_anno", 50) in told
         (file,) = (private_cache / "speakervid").iterdir()
-        again = SpeakerVid(file)
-        assert list(again.iterate("single")) == first
-        again.close()
+        with SpeakerVid(file) as again:
+            assert list(again.iterate("single")) == first
 
     @pytest.mark.parametrize(
         "choice", [{"branch": "other"}, {"tier": "best"}, {"gap_s": 0}, {"history_s": -1}, {"gap_s": float("nan")}]
@@ -217,5 +216,5 @@ class TestLoader:
             dataset.iterate(**choice)
 
     def test_nothing_there(self, tmp_path):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match="no such folder or index"):
             SpeakerVid(tmp_path / "none")

@@ -47,13 +47,11 @@ def build(  # noqa: PLR0913, PLR0917 - each is an option of the command
     rules = Rules(n, branch, tier, seed, per_speaker, history, gap)  # type: ignore[arg-type]
     check_out(out)
     exclusions = read_exclusions(exclude or [])
-    with interruptible():
-        dataset = SpeakerVid(root, progress=_teller())
-        with dataset.index as index:
-            for remark in index.remarks():
-                print(remark, file=sys.stderr)
-            choice = choose(index.videos(), rules, exclusions)
-            selection = write_selection(choice, exclusions, index, out)
+    with interruptible(), SpeakerVid(root, progress=_teller()) as dataset:
+        for remark in dataset.index.remarks():
+            print(remark, file=sys.stderr)
+        choice = choose(dataset.index.videos(), rules, exclusions)
+        selection = write_selection(choice, exclusions, dataset.index, out)
     if as_json:
         print_json({"folder": str(out), **selection.model_dump(mode="json")})
     else:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Literal, get_args
 
-from vidchatbench.errors import UsageError
+from vidchatbench.errors import InputError, UsageError
 from vidchatbench.paths import cache_root
 from vidchatbench.speakervid.index import AnnotationIndex, IndexedClip, VideoClips
 from vidchatbench.speakervid.indexing import Progress
@@ -69,6 +70,8 @@ class SpeakerVid:
 
     Raises:
         InputError: If there are no annotations, or archives are damaged.
+
+    Use it in a ``with`` block, or close it.
     """
 
     def __init__(self, source: Path | str | AnnotationIndex, *, progress: Progress | None = None) -> None:
@@ -77,8 +80,18 @@ class SpeakerVid:
         elif Path(source).is_dir():
             root = Path(source).resolve()
             self.index = AnnotationIndex.build(root, index_path(root), progress)
-        else:
+        elif Path(source).exists():
             self.index = AnnotationIndex.open(Path(source))
+        else:
+            raise InputError(str(source), ["there is no such folder or index"])
+
+    def __enter__(self) -> SpeakerVid:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the index."""

@@ -21,13 +21,13 @@ from vidchatbench.speakervid.names import ClipName, bare, video_of
 Progress = Callable[[str, int], None]
 """Is told the name of a source and how many of its files have been read."""
 
-_CHUNK = 10000
+_CHUNK = 20000
 _MOST_REMARKS = 200
 _KEPT: dict[str, Callable[[object], object]] = {"caption": kept_caption, "blur": kept_blur}
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INSERT_FILE = """
 INSERT INTO files (video, part, name, source, content) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET content = max(content, excluded.content)
+ON CONFLICT (video, part, name, source) DO UPDATE SET content = max(content, excluded.content)
 """
 _INSERT_LISTED = "INSERT OR IGNORE INTO listed (video, clip, list) VALUES (?, ?, ?)"
 
