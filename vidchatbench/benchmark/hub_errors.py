@@ -75,9 +75,11 @@ def _explain(error: Exception, dataset: str, revision: str | None, kept: str) ->
             "the hub",
             "unset HF_HUB_OFFLINE, or give the path of a local copy",
         )
-    text = f"the hub ({constants.ENDPOINT}) does not answer for dataset {dataset!r}: {_first_line(error)}"
+    silent = f"the hub ({constants.ENDPOINT}) does not answer"
     if kept:
-        return HubUnreachableError(f"{text}; {kept}", "run the same command again, it goes on from there")
+        text = f"{silent} for dataset {dataset!r} any more ({_first_line(error)}); {kept}"
+        return HubUnreachableError(text, "run the same command again, it goes on from there")
+    text = f"{dataset!r} is no local path, and {silent} for a dataset of that name: {_first_line(error)}"
     return HubUnreachableError(text, "check the network and run the same command again, or give a local path")
 
 

@@ -244,24 +244,31 @@ class JsonTable:
             raise InputError(self.subject, problems)
 
     def _values(self, problems: list[str]) -> Iterator[tuple[str, Mapping[str, Any], str | None]]:
-        found: list[tuple[str, object, str | None]]
-        try:
-            text = self._path.read_bytes().decode("utf-8")
-            if self._path.suffix == ".json":
-                items = json.loads(text)
-                if not isinstance(items, list):
-                    raise InputError(self.subject, ["not a list of rows"])
-                found = [(f"row {number}", item, None) for number, item in enumerate(items, start=1)]
-            else:
-                lines = enumerate(_lines(text), start=1)
-                found = [(f"line {number}", json.loads(line), line) for number, line in lines if line.strip()]
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise InputError(self.subject, [f"not JSON in UTF-8: {error}"]) from error
-        for where, item, line in found:
+        for where, text, line in self._texts():
+            try:
+                item = json.loads(text) if isinstance(text, str) else text
+            except (json.JSONDecodeError, RecursionError) as error:
+                problems.append(f"{where}: not JSON: {error}")
+                continue
             if isinstance(item, dict):
                 yield where, item, line
             else:
                 problems.append(f"{where}: not an object")
+
+    def _texts(self) -> list[tuple[str, object, str | None]]:
+        """Returns name, content and manifest line of each row; lines are text yet, members of a list are parsed."""
+        try:
+            text = self._path.read_bytes().decode("utf-8")
+            if self._path.suffix != ".json":
+                lines = enumerate(_lines(text), start=1)
+                return [(f"line {number}", line, line) for number, line in lines if line.strip()]
+            items = json.loads(text)
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            raise InputError(self.subject, [f"not JSON in UTF-8: {error}"]) from error
+        if not isinstance(items, list):
+            raise InputError(self.subject, ["not a list of rows"])
+        # A string in the list is no row, and must not be read as one.
+        return [(f"row {n}", [item] if isinstance(item, str) else item, None) for n, item in enumerate(items, start=1)]
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns ``benchmark.json`` if it belongs to these rows, else a header made from them."""
