@@ -435,3 +435,60 @@ def test_made_clips_are_read_without_a_remark():
         assert record.face_blur is not None
         assert record.framing in {"half_body", "full_body"}
         assert record.heard is ("_None_" not in clip.name)
+
+
+def strange(rng, depth=0):
+    kinds = [
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        3.5,
+        1e308,
+        float("nan"),
+        float("inf"),
+        "",
+        "x",
+        "12",
+        "```json\n{",
+        "{}",
+        "[[",
+        "-1",
+    ]
+    pick = rng.random()
+    if depth < 3 and pick < 0.25:
+        return [strange(rng, depth + 1) for _ in range(rng.randint(0, 4))]
+    if depth < 3 and pick < 0.5:
+        keys = ["text", "segments", "start", "end", "score", "face", "hand", "topic", "facing", "speaker", "x", CLIP]
+        return {rng.choice(keys): strange(rng, depth + 1) for _ in range(rng.randint(0, 4))}
+    return rng.choice(kinds)
+
+
+def test_nothing_but_a_record_error_comes_of_strange_files():
+    rng = random.Random(8)
+    read = 0
+    for _ in range(4000):
+        content = {key: strange(rng) if rng.random() < 0.2 else value for key, value in REAL_MERGED.items()}
+        labels = {part: strange(rng) for part in ("asr", "caption", "blur")}
+        try:
+            record = parse_record(CLIP, content, **labels, asr_shared=rng.random() < 0.5)
+        except RecordError:
+            continue
+        read += 1
+        assert 0 <= record.start < record.end
+        scores = (record.asr_confidence, record.face_blur, record.hand_blur, record.motion, record.dover)
+        assert all(score is None or math.isfinite(score) for score in scores)
+    assert read > 500
+
+
+def test_deep_nesting_is_an_error_like_others():
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(RecordError, match="nested too deeply"):
+        parse_record(CLIP, REAL_MERGED, blur={"face": deep})
+    while isinstance(deep, list):
+        # Taken apart by hand: to free it whole would go as deep.
+        deep = deep.pop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -13,18 +12,19 @@ _FALSE = {"false", "no", "0", "n"}
 _FENCE = re.compile(r"```[A-Za-z]*\s*\n?(.*?)```", re.DOTALL)
 _LEADING = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)(?![\d.])")
 _DEEPEST = 4
+_LARGEST = 1e12
 _UNWRAPPINGS = 3
 
 
 def number(value: object) -> float | None:
-    """Returns a finite number given as such or as text; ``None`` for anything else, truth values included."""
+    """Returns a number given as such or as text; ``None`` for anything else, also truth values and endless numbers."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return found if abs(found) <= _LARGEST else None
 
 
 def graded(value: object) -> float | None:

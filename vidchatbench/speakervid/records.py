@@ -133,6 +133,16 @@ def parse_record(
         RecordError: If the name, the time or the box cannot be read; all problems are listed.
     """
     clip, fields = _opened(name, merged)
+    try:
+        return _put_together(clip, fields, (asr, caption, blur), asr_shared=asr_shared)
+    except RecursionError as error:
+        raise RecordError(clip.text, ["a label file is nested too deeply"]) from error
+
+
+def _put_together(
+    clip: ClipName, fields: Mapping[str, object], labels: tuple[object, object, object], *, asr_shared: bool
+) -> ClipRecord:
+    asr, caption, blur = labels
     unread: list[str] = []
     sizes = _size(fields, "raw") or _named_size(clip), _size(fields, "clip")
     time, box = _essentials(fields, clip, sizes, unread)
