@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -20,7 +21,8 @@ from typer.testing import CliRunner
 
 import vidchatbench as vcb
 from vidchatbench.anchors.audit_schema import load_audit
-from vidchatbench.anchors.recipes import RECIPES, find_recipes
+from vidchatbench.anchors.recipes import HOUSE, RECIPES, find_recipes
+from vidchatbench.anchors.transforms import Film
 from vidchatbench.anchors.write import LEDGER, Submission, write_submissions
 from vidchatbench.availability import find_lack
 from vidchatbench.cli import anchors as anchors_command
@@ -28,12 +30,13 @@ from vidchatbench.cli import audit as audit_command
 from vidchatbench.demo import DemoPaths
 from vidchatbench.engine.progress import SilentProgress
 from vidchatbench.errors import InputError, UsageError
+from vidchatbench.media.encode import write_clip
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.plugins import load_catalogue
 from vidchatbench.submission.system import read_system
 from vidchatbench.weights.resolver import WeightResolver
 
-CHEAP = ["video_quality/psnr", "video_quality/ssim", "video_quality/duration_ratio"]
+CHEAP = ["video_quality/psnr", "video_quality/duration_ratio"]
 
 
 class Told(SilentProgress):
@@ -245,37 +248,50 @@ def test_the_command_writes_and_tells(benchmark: vcb.Benchmark, tmp_path: Path) 
     assert "not made for listener: the sample has no real reply" in again.stderr
 
 
-def test_the_audit_of_the_demonstration_from_end_to_end(demo: DemoPaths, tmp_path: Path, private_cache: Path) -> None:
+@pytest.fixture
+def small_demo(demo: DemoPaths, tmp_path: Path) -> Path:
+    """Two seconds of the demonstration's first two samples, one of each speaker."""
+    folder = tmp_path / "demo"
+    (folder / "media").mkdir(parents=True)
+    lines = [json.loads(line) for line in (demo.benchmark / "manifest.jsonl").read_text("utf-8").splitlines()[:2]]
+    for line, side in itertools.product(lines, ("initiator", "responder")):
+        name = line[side]["media"]
+        film = Film(demo.benchmark / name)
+        write_clip(folder / name, itertools.islice(film.pictures(), 50), film.sound()[:32_000], HOUSE)
+        line[side]["sha256"] = hash_file(folder / name)
+    return write_benchmark(folder, lines, name="demo")
+
+
+def test_the_audit_of_the_demonstration_from_end_to_end(small_demo: Path, tmp_path: Path, private_cache: Path) -> None:
     metrics = list(CHEAP)
     catalogue = load_catalogue()
     if find_lack(catalogue.metric("voice/resemblyzer"), catalogue, WeightResolver(catalogue.weights)) is None:
         metrics.append("voice/resemblyzer")
-    arguments = ["audit", "--benchmark", str(demo.benchmark), "--metrics", ",".join(metrics)]
+    arguments = ["audit", "--benchmark", str(small_demo), "--metrics", ",".join(metrics)]
     arguments += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "audit"), "--workers", "1"]
     result = CliRunner().invoke(command(audit_command), arguments)
     assert result.exit_code == 0, result.output
     report = load_audit(tmp_path / "audit")
-    assert (report.n_samples, report.identities) == (4, 2)
+    assert (report.n_samples, report.identities) == (2, 2)
     assert [metric.id for metric in report.metrics] == metrics
-    for name in CHEAP[:2]:
-        found = {ladder.family: ladder for ladder in report.metric(name).ladders}
-        for family in ("blur", "compression"):
-            assert found[family].verdict == "notices", (name, family)
-            assert found[family].order.tau == 1.0
-            assert found[family].order.strict
-            assert found[family].first_noticed is None, "two identities cannot tell from which step on"
-        assert found["sound_late"].verdict == found["sound_early"].verdict == "does not notice"
-        assert not found["sound_late"].expected
+    found = {ladder.family: ladder for ladder in report.metric(CHEAP[0]).ladders}
+    for family in ("blur", "compression"):
+        assert found[family].verdict == "notices", family
+        assert found[family].order.tau == 1.0
+        assert found[family].order.strict
+        assert found[family].first_noticed is None, "two identities cannot tell from which step on"
+    assert found["sound_late"].verdict == found["sound_early"].verdict == "does not notice"
+    assert not found["sound_late"].expected
     cheats = {cheat.recipe: cheat for cheat in report.metric("video_quality/duration_ratio").cheats}
     assert cheats["frozen"].verdict == "does not notice"
-    assert cheats["one_second"].paired.worse == 4
+    assert cheats["one_second"].paired.worse == 2
     if "voice/resemblyzer" in metrics:
         voice = report.metric("voice/resemblyzer")
         assert {ladder.verdict for ladder in voice.ladders if ladder.family in {"blur", "compression"}} == {
             "does not notice"
         }
         silent = next(cheat for cheat in voice.cheats if cheat.recipe == "silent")
-        assert silent.paired.worse == 4
+        assert silent.paired.worse == 2
     assert "Known faults: demo" in result.stderr
     assert "2 identities reply" in result.stderr
     page = (tmp_path / "audit/audit.html").read_text("utf-8")

@@ -11,7 +11,15 @@ import numpy as np
 
 from vidchatbench import paths
 from vidchatbench._version import __version__
-from vidchatbench.anchors.audit_schema import AuditReport, MetricAudit, OrderFinding, RecipeUse, Scored
+from vidchatbench.anchors.audit_schema import (
+    AuditReport,
+    LadderFinding,
+    MetricAudit,
+    OrderFinding,
+    Paired,
+    RecipeUse,
+    Scored,
+)
 from vidchatbench.anchors.pairs import Pair, compare_pairs
 from vidchatbench.anchors.recipes import ORACLE, OTHER_VOICE, REENCODED, SHUFFLED, Ladder, Recipe, find_recipes, ladders
 from vidchatbench.anchors.scores import Table, read_tables, score_submissions
@@ -211,19 +219,7 @@ def audit_metric(metric: Metric, table: Table, made: Sequence[Recipe], *, seed: 
         null=null if null_scored is not None else None,
         null_scored=null_scored,
         ladders=tuple(
-            judge_ladder(
-                ladder,
-                card.dimension,
-                [
-                    (step, scored_of(table.results[step.name]), compared[step.name, REENCODED])
-                    for step in ladder.steps
-                    if step in known
-                ],
-                orders[ladder.family],
-                scale,
-                oracle,
-            )
-            for ladder in rungs
+            _ladder_finding(ladder, (metric, table), compared, orders[ladder.family], scale) for ladder in rungs
         ),
         cheats=tuple(
             judge_cheat(
@@ -233,6 +229,18 @@ def audit_metric(metric: Metric, table: Table, made: Sequence[Recipe], *, seed: 
             if recipe.kind == "cheat"
         ),
     )
+
+
+def _ladder_finding(
+    ladder: Ladder, scored: tuple[Metric, Table], compared: Mapping[Pair, Paired], order: OrderFinding, scale: Scale
+) -> LadderFinding:
+    metric, table = scored
+    rows = [
+        (step, scored_of(table.results[step.name]), compared[step.name, REENCODED])
+        for step in ladder.steps
+        if (step.name, REENCODED) in compared
+    ]
+    return judge_ladder(ladder, metric.card.dimension, rows, order, scale, scored_of(table.results[ORACLE]))
 
 
 def scored_of(result: MetricResult) -> Scored:

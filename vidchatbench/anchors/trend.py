@@ -71,7 +71,8 @@ def trend_of(losses: Floats, clusters: Sequence[str], *, seed: int, draws: int =
     observed = sum(float(own[:, a, b].sum()) for a, b in pairs)
     generator = np.random.Generator(np.random.PCG64(seed))
     drawn = np.zeros(draws)
-    for matrix in own:
+    for k in range(len(names)):
+        matrix = own[k]
         # What the identity would add in each order of its steps.
         possible = sum((matrix[orders[:, a], orders[:, b]] for a, b in pairs), np.zeros(len(orders)))
         drawn += possible[generator.integers(0, len(orders), size=draws)]
