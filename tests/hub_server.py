@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -83,6 +82,11 @@ class Blob:
             told["lastCommit"] = {"id": "0" * 40, "title": "t", "date": "2026-01-01T00:00:00.000Z"}
         return told
 
+    def as_sibling(self, *, details: bool) -> dict[str, Any]:
+        size, sha1, sha256 = _hashes(self.file)
+        lfs = {"lfs": {"sha256": sha256, "size": size, "pointerSize": 130}} if self.is_lfs else {}
+        return {"rfilename": self.path} | ({"size": size, "blobId": sha1, **lfs} if details else {})
+
     @property
     def is_lfs(self) -> bool:
         return self.path.endswith(LFS_NAMES) or self.file.stat().st_size >= LFS_FROM
@@ -138,9 +142,7 @@ class HubServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stopped.set()
         self._http.shutdown()
         self._http.server_close()
@@ -315,15 +317,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _info(self, repo: str, rev: str | None) -> None:
         commit, folder = self._find(repo, rev)
-        siblings: list[dict[str, Any]] = []
-        for blob in _blobs(folder):
-            told = blob.describe()
-            entry: dict[str, Any] = {"rfilename": blob.path}
-            if self.query.get("blobs"):
-                entry |= {"size": told["size"], "blobId": told["oid"]}
-                if "lfs" in told:
-                    entry["lfs"] = {"sha256": told["lfs"]["oid"], "size": told["size"], "pointerSize": 130}
-            siblings.append(entry)
+        siblings = [blob.as_sibling(details="blobs" in self.query) for blob in _blobs(folder)]
         about = {"private": False, "gated": False, "disabled": False, "downloads": 0, "likes": 0, "tags": []}
         about |= {"lastModified": "2026-01-01T00:00:00.000Z", "createdAt": "2026-01-01T00:00:00.000Z"}
         self._send_json({"_id": "0" * 24, "id": repo, "sha": commit, **about, "siblings": siblings})
