@@ -431,7 +431,7 @@ def set_table(shift: Callable[[str], float], identities: int) -> Table:
             real = own.normal(size=(4, 3))
             moved = real + shift(recipe.name) * (1 + 0.1 * own.normal()) * np.array([1.0, 0.0, 0.0])
             items[sample.id] = SetItem(moved, real)
-        table.items[recipe.name] = items
+        table.items[recipe.name] = lambda items=items: items
         records = [Record.of_item(sample, Sets(), items[sample.id], {}) for sample in people]
         table.results[recipe.name] = aggregate(Sets(), records, {}, seed=0)
     return table

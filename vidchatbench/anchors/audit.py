@@ -264,10 +264,9 @@ def _orders(
 ) -> Mapping[str, OrderFinding]:
     names = {ladder.family: [REENCODED, *(s.name for s in ladder.steps if s in known)] for ladder in rungs}
     if table.items:
-        clusters = {table.clusters[sample] for sample in table.items.get(REENCODED, {})}
-        n = len(table.items.get(REENCODED, {}))
+        n, identities = table.results[REENCODED].n_ok, len(set(table.clusters.values()))
         return {
-            family: order_of_sets([table.results[name].value for name in steps], scale, n, len(clusters))
+            family: order_of_sets([table.results[name].value for name in steps], scale, n, identities)
             for family, steps in names.items()
         }
     samples = sorted(table.clusters)

@@ -78,10 +78,10 @@ def render_audit(report: AuditReport) -> str:
 def _counts(report: AuditReport) -> list[tuple[Verdict, int]]:
     findings: list[tuple[bool, Verdict]] = []
     for metric in report.metrics:
-        for one in metric.ladders:
-            findings.append((one.expected, one.verdict))  # noqa: PERF401 - a comprehension loses the words' type
-        for one in metric.cheats:
-            findings.append((one.expected, one.verdict))  # noqa: PERF401
+        for ladder in metric.ladders:
+            findings.append((ladder.expected, ladder.verdict))  # noqa: PERF401 - a comprehension loses the words' type
+        for cheat in metric.cheats:
+            findings.append((cheat.expected, cheat.verdict))  # noqa: PERF401
     return list(tally(findings).items())
 
 

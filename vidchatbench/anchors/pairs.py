@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,11 +43,15 @@ def compare_pairs(metric: Metric, table: Table, pairs: Sequence[Pair], *, seed: 
         table: What it gives.
         pairs: What to compare with what.
         seed: Seed of all draws.
+
+    Raises:
+        UsageError: If a stored feature of a metric of sets is gone.
     """
     if not pairs:
         return {}
     if isinstance(metric, SetMetric):
-        raw = [_compare_set(metric, table, pair, seed) for pair in pairs]
+        baselines = {name: table.items[name]() for name in {second for _, second in pairs} if name in table.items}
+        raw = [_compare_set(metric, table, pair, baselines, seed) for pair in pairs]
     else:
         raw = _compare_means(metric, table, pairs, seed)
     adjusted = holm([one.p for one in raw])
@@ -101,9 +105,11 @@ def _compare_means(metric: Metric, table: Table, pairs: Sequence[Pair], seed: in
     ]
 
 
-def _compare_set(metric: SetMetric, table: Table, pair: Pair, seed: int) -> _Raw:
+def _compare_set(
+    metric: SetMetric, table: Table, pair: Pair, baselines: Mapping[str, Mapping[str, SetItem]], seed: int
+) -> _Raw:
     """Compares two sets by the jackknife of the difference of their distances, which cancels most of the bias."""
-    one, two = (table.items.get(name, {}) for name in pair)
+    one, two = table.items[pair[0]]() if pair[0] in table.items else {}, baselines.get(pair[1], {})
     both = sorted(set(one) & set(two), key=lambda sample: (table.clusters[sample], sample))
     nothing = _Raw(0, 0, 0.0, None, 0, 0, 1.0, None)
     if not both:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -39,13 +40,14 @@ class Table:
     Attributes:
         results: Result of the metric over each submission.
         values: Value of each sample, as it entered the mean; empty for metrics of sets.
-        items: What each sample contributes; empty for metrics that are means.
+        items: What reads what each sample contributes, for metrics of sets; read when asked for, because that of all
+            submissions together does not fit into memory.
         clusters: Identity of each sample.
     """
 
     results: dict[str, MetricResult] = field(default_factory=dict)
     values: dict[str, dict[str, float]] = field(default_factory=dict)
-    items: dict[str, dict[str, SetItem]] = field(default_factory=dict)
+    items: dict[str, Callable[[], dict[str, SetItem]]] = field(default_factory=dict)
     clusters: dict[str, str] = field(default_factory=dict)
 
 
@@ -132,9 +134,6 @@ def read_tables(
         found: Results and run folder by the recipe's name.
         metrics: The metrics.
         load: Reads a stored feature by key, for metrics of sets.
-
-    Raises:
-        UsageError: If a stored feature is gone.
     """
     by_id = {metric.card.id: metric for metric in metrics}
     tables = {name: Table() for name in by_id}
@@ -142,22 +141,30 @@ def read_tables(
         for result in results.metrics:
             tables[result.id].results[recipe] = result
         # Not by read_table, which imports pandas, for most of a second.
+        keys: dict[str, dict[str, str]] = {}
         for row in pq.ParquetFile(folder / SAMPLES_FILE).read().to_pylist():
-            metric, table = by_id[str(row["metric"])], tables[str(row["metric"])]
-            sample = str(row["sample_id"])
-            table.clusters[sample] = str(row["cluster"])
-            if isinstance(metric, SetMetric):
-                item = _item(metric, row, load) if row["status"] == "ok" else None
-                if item is not None:
-                    table.items.setdefault(recipe, {})[sample] = item
+            name, sample = str(row["metric"]), str(row["sample_id"])
+            tables[name].clusters[sample] = str(row["cluster"])
+            if isinstance(by_id[name], SetMetric):
+                if row["status"] == "ok":
+                    keys.setdefault(name, {})[sample] = str(row["features"])
             elif row["counted"] is not None:
-                table.values.setdefault(recipe, {})[sample] = float(row["counted"])
+                tables[name].values.setdefault(recipe, {})[sample] = float(row["counted"])
+        for name, own in keys.items():
+            metric = by_id[name]
+            if isinstance(metric, SetMetric):
+                tables[name].items[recipe] = functools.partial(_items, metric, own, load)
     return tables
 
 
-def _item(metric: SetMetric, row: Mapping[str, object], load: Callable[[str], Feature | None]) -> SetItem | None:
+def _items(metric: SetMetric, keys: Mapping[str, str], load: Callable[[str], Feature | None]) -> dict[str, SetItem]:
+    found = {sample: _item(metric, told, load) for sample, told in keys.items()}
+    return {sample: item for sample, item in found.items() if item is not None}
+
+
+def _item(metric: SetMetric, told: str, load: Callable[[str], Feature | None]) -> SetItem | None:
     features = {}
-    for need, key in json.loads(str(row["features"])).items():
+    for need, key in json.loads(told).items():
         feature = load(key)
         if feature is None:
             raise UsageError("a feature is gone from this computer's store; run the audit again")

@@ -65,7 +65,8 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter per option of the command l
 def _print(console: Console, report: AuditReport) -> None:
     from vidchatbench.cli.output import print_table  # noqa: PLC0415
 
-    where = f"{report.benchmark.name} {report.benchmark.version}, {report.n_samples} real replies"
+    header = report.benchmark
+    where = f"{header.name} {header.version}, {report.n_samples} real replies of {report.identities} identities"
     rows = [(f"{m.id} {_arrow(m)}", *_ladder_cells(m), m.protocol) for m in report.metrics]
     columns = ("metric", *(ladder.title for ladder in report.metrics[0].ladders), "protocol")
     print_table(console, f"Known faults: {where}", columns, rows, whole=("metric",))
@@ -80,6 +81,8 @@ def _print(console: Console, report: AuditReport) -> None:
     ]
     columns = ("metric", "falls for", "notices", "cannot tell (n too small)")
     print_table(console, f"Cheats that are the metric's business: {where}", columns, cheats, whole=("metric",))
+    aside = "in parentheses: none of the metric's business, its dimension is not one that the fault must hurt"
+    console.print(aside, style="dim", markup=False, highlight=False)
     needed = max(m.needed_identities for m in report.metrics)
     if report.identities < needed:
         text = (
@@ -101,11 +104,11 @@ def _ladder_cells(metric: MetricAudit) -> list[str]:
 
 
 def _ladder_cell(ladder: LadderFinding) -> str:
-    told = ladder.verdict + ("" if ladder.expected else " (not its business)")
+    told: str = ladder.verdict
     if ladder.verdict == "notices":
         first = "first step open" if ladder.first_noticed is None else f"from {ladder.first_noticed:g} {ladder.unit}"
-        return f"{told}, tau {ladder.order.tau:.2f}, {first}"
-    return told
+        told = f"{told}, tau {ladder.order.tau:.2f}, {first}"
+    return told if ladder.expected else f"({told})"
 
 
 def _names(metric: MetricAudit, verdict: Verdict) -> str:
