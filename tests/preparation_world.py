@@ -34,6 +34,10 @@ ANN, BOB = "AnnAndBob_1", "-Bob_Ann--2"
 CUT_SHORT, GONE, PRIVATE, SMALL, WIDE = "CutShort__3", "GoneGone__4", "Private___5", "Smaller___6", "WideScreen7"
 TURNS = (("A", 1.0037, 3.2), ("B", 3.4, 6.0123), ("A", 6.3, 8.1), ("B", 8.52, 10.9))
 """Turns of a video: who speaks, from when to when; two pairs of question and answer."""
+LONG_TURNS = (("A", 0.0, 3.0), ("B", 3.0, 6.0), ("A", 6.0, 9.0), ("B", 9.0, 12.0))
+"""Turns that are long enough for a test set of one's own."""
+
+Turns = Sequence[tuple[str, float, float]]
 
 
 @functools.cache
@@ -105,8 +109,7 @@ class World:
         fps, begin = self.fps[video], Fraction(start).limit_denominator(10**6)
         count = round(SECONDS * fps)
         return [
-            min(range(count), key=lambda n, at=begin + Fraction(k, 25): (abs(n / fps - at), n))
-            for k in range(frames)
+            min(range(count), key=lambda n, at=begin + Fraction(k, 25): (abs(n / fps - at), n)) for k in range(frames)
         ]
 
 
@@ -114,31 +117,46 @@ def clip_name(video: str, turn: int, size: tuple[int, int] = SIZE) -> str:
     return f"{video}_{size[0]}x{size[1]}_full_video_{turn:03d}_{TURNS[turn][0]}_00"
 
 
-def annotate(video: str, turn: int, *, seconds_more: float = 0.0, size: tuple[int, int] = SIZE) -> MadeClip:
+def annotate(
+    video: str, turn: int, *, seconds_more: float = 0.0, size: tuple[int, int] = SIZE, turns: Turns = TURNS
+) -> MadeClip:
     """The annotation of a turn, in the form of the published record."""
-    label, start, end = TURNS[turn]
+    label, start, end = turns[turn]
     end += seconds_more
     merged = {
         "num_frames": round((end - start) * 25), "is_talking": 1, "clip_speaker_num": 1, "clear": 2100.5,
         "video_name": f"{video}_{size[0]}x{size[1]}_full_video", "video_total_duration": end - start,
-        "start": start + 0.2, "duration": 1.0, "bbox": [0.0, 0.25, 1.0, 1.0], "conf": 0, "sync": {"0": [[5.5, 8.0, 0.0]]},
-        "speaker": [label], "raw_video_height": size[1], "raw_video_width": size[0],
+        "start": start + 0.2, "duration": 1.0, "bbox": [0.0, 0.25, 1.0, 1.0], "conf": 0,
+        "sync": {"0": [[5.5, 8.0, 0.0]]}, "speaker": [label], "raw_video_height": size[1], "raw_video_width": size[0],
         "clip_video_height": 176, "clip_video_width": 192, "start_seconds": start, "end_seconds": end, "dover": 0.7,
     }  # fmt: skip
     name = clip_name(video, turn, size)
     asr = {"text": f"this is turn {turn} of {video}", "confidence": -0.3, "language": "en"}
-    caption = {"Upper-Body Only": "half-body", "Facing Direction": "front", "Motion Intensity Level": 3, "topic": "music"}
+    caption = {
+        "Upper-Body Only": "half-body",
+        "Facing Direction": "front",
+        "Motion Intensity Level": 3,
+        "topic": "music",
+    }
     return MadeClip(name, merged, asr, caption, {"face_score": 0.9, "hand_score": 0.8})
 
 
-def build_world(folder: Path, *, form: str = "pairs", layout: str = "archives", which: Sequence[str] = (ANN,)) -> World:
+def build_world(
+    folder: Path,
+    *,
+    form: str = "pairs",
+    layout: str = "archives",
+    which: Sequence[str] = (ANN,),
+    turns: Turns = TURNS,
+) -> World:
     """Makes a world of the named videos, with two samples each.
 
     Args:
         folder: Where to.
-        form: Whether the test list holds ``pairs`` or ``names``.
+        form: Whether the test list holds ``pairs`` or ``names``; ``none`` leaves it out.
         layout: ``archives`` as published, or ``flat``.
         which: Videos by the names above; some of them are not on the host, or are not as annotated.
+        turns: Who speaks when.
     """
     world = World(folder / "annotations")
     (folder / "videos").mkdir(parents=True)
@@ -146,11 +164,11 @@ def build_world(folder: Path, *, form: str = "pairs", layout: str = "archives", 
         _make_video(world, folder / "videos", video)
         more = 8.0 if video == CUT_SHORT else 0.0
         for turn in range(len(TURNS)):
-            made = annotate(video, turn, seconds_more=more if turn == len(TURNS) - 1 else 0.0)
+            made = annotate(video, turn, seconds_more=more if turn == len(TURNS) - 1 else 0.0, turns=turns)
             world.clips[made.name] = made
         world.pairs += [(clip_name(video, 0), clip_name(video, 1)), (clip_name(video, 2), clip_name(video, 3))]
     test: object = [list(pair) for pair in world.pairs] if form == "pairs" else world.responders
-    lists = MadeLists(test=test, all={"batch": [f"{name}.json" for name in world.clips]})
+    lists = MadeLists(test=None if form == "none" else test, all={"batch": [f"{name}.json" for name in world.clips]})
     write = write_archives if layout == "archives" else write_flat
     write(world.root, world.clips.values(), lists)
     return world

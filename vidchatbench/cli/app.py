@@ -11,6 +11,7 @@ import typer
 from vidchatbench._version import __version__
 from vidchatbench.cli import (
     anchors,
+    audit,
     check,
     compare,
     data,
@@ -42,6 +43,7 @@ compare.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)
 anchors.add_to(app)
+audit.add_to(app)
 data.add_to(app)
 ladder.add_to(app)
 report.add_to(app)

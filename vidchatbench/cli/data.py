@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidchatbench.cli import data_build, data_export
 from vidchatbench.cli.exit_codes import INCOMPLETE, INPUT
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ def add_to(app: typer.Typer) -> None:
     """Adds the commands."""
     group = typer.Typer(help="Prepares, builds, looks at and exports test sets.", no_args_is_help=True)
     group.command("prepare")(prepare)
+    group.command("build")(data_build.build)
     group.command("status")(status)
+    group.command("publish")(publish)
+    group.command("export")(data_export.export)
     app.add_typer(group, name="data")
 
 
@@ -133,3 +137,32 @@ def _show(console: Console, found: SetStatus) -> None:
 def _example(found: SetStatus, reason: str) -> str:
     sample = next(sample for sample in found.samples if sample.reason == reason)
     return f"{sample.id}: {sample.message}"
+
+
+def publish(
+    prepared: Annotated[Path, typer.Argument(help="Folder of a prepared test set.")],
+    to: Annotated[Path, typer.Option(help="Folder of the list, such as data/test_500.")],
+    version: Annotated[str, typer.Option(help="Version of the list, such as 1.0.0.")],
+    workers: Annotated[int, typer.Option(help="Processes that look at clips.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was written on stdout.")] = False,
+) -> None:
+    """Writes the list of a prepared test set: ids, times, boxes and fingerprints, and nothing of what is said.
+
+    With the list at hand, `vidchatbench data prepare` needs no annotations, and `data status` tells whether a clip is
+    still the published one.
+
+    Example: vidchatbench data publish prepared/ --to data/test_500 --version 1.0.0
+    """
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.preparation.publish import publish as run  # noqa: PLC0415
+
+    console = stderr_console()
+    with interruptible():
+        samples = run(prepared, to, version, progress_for(console), workers=workers)
+    marked = sum(all(clip.fingerprint is not None for clip in sample.clips) for sample in samples)
+    if as_json:
+        print_json({"to": str(to), "version": version, "samples": len(samples), "with_fingerprints": marked})
+        return
+    text = f"{len(samples)} samples, {marked} of them with fingerprints, written to {to} as version {version}"
+    console.print(text, markup=False, highlight=False)

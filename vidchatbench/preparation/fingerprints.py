@@ -20,9 +20,9 @@ from vidchatbench.preparation.listing import Fingerprint
 
 Likeness = Literal["identical", "alike", "differing"]
 
-LARGEST_PICTURE_DISTANCE = 8.0
-"""Bits of 64 by which pictures of the same clip may differ on average; those of other clips differ in 20 to 40."""
-LARGEST_LOUDNESS_DISTANCE = 4.0
+LARGEST_PICTURE_DISTANCE = 6.0
+"""Bits of 64 by which pictures of the same clip may differ on average; those of other clips in 16 to 40."""
+LARGEST_LOUDNESS_DISTANCE = 3.0
 """Decibels by which the levels of the same clip may differ on average, above a floor of -50 dB."""
 MOST_FRAMES_APART = 2
 

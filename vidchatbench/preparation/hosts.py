@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import threading
@@ -68,7 +69,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("age_restricted", r"confirm your age|age.?restricted|inappropriate for some"),
     ("removed", r"has been removed|removed by the uploader|no longer available|deleted video"),
     ("not_yet", r"premieres in|live event will begin|processing this video"),
-    ("network", r"timed? ?out|connection|resolve|network|unreachable|HTTP Error 5\d\d|incomplete|ssl|transport"),
+    ("network", r"timed? ?out|connection|resol|urlopen|network|unreachable|HTTP Error 5\d\d|incomplete|ssl|transport"),
     ("unavailable", r"video (is )?(un|not )available|HTTP Error 40[34]|HTTP Error 410|not found|does not exist"),
     ("no_sound", r"requested format is not available"),
 )
@@ -145,7 +146,9 @@ class VideoHost:
         try:
             with self._yt_dlp.YoutubeDL(options) as loader:
                 info = loader.extract_info(self._url.format(id=video), download=True)
-        except self._yt_dlp.utils.DownloadError as error:
+        except self._yt_dlp.utils.YoutubeDLError as error:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing came of it; a part stays, to be continued
             raise self._lost(video, error) from error
         self._refused = 0
         return _files_of(video, info, folder)

@@ -76,8 +76,19 @@ class ListedClip(_Frozen):
         return self
 
 
+class ListedTurn(_Frozen):
+    """An earlier turn: the clip in which it was said, and by which side of the conversation."""
+
+    clip: SampleId
+    role: Literal["initiator", "responder"]
+
+
 class ListedSample(_Frozen):
-    """One sample of the list; one line of ``samples.jsonl``."""
+    """One sample of the list; one line of ``samples.jsonl``.
+
+    In a sample of the task ``single`` nobody asks: the initiator is the reply's own clip, whose sound a system is
+    given.
+    """
 
     schema_version: Literal[1] = 1
     id: SampleId
@@ -85,6 +96,7 @@ class ListedSample(_Frozen):
     language: str
     initiator: ListedClip
     responder: ListedClip | None
+    history: tuple[ListedTurn, ...] = ()
     ladder: tuple[LadderStep, ...] = ()
     tags: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
 
@@ -110,7 +122,7 @@ def read_list(path: Path) -> tuple[ListedSample, ...]:
             continue
         if sample.id.casefold() in found:
             problems.append(f"line {number}: sample id {sample.id!r} stands twice")
-        found[sample.id.casefold()] = sample
+        found.setdefault(sample.id.casefold(), sample)
     problems += _contradictions(found.values())
     if problems:
         raise InputError(str(path), problems)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
-from vidchatbench.contract.samples import Sample, Side
+from vidchatbench.contract.samples import Sample, Side, Turn
 from vidchatbench.media.cut import CUT_PROFILE
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.preparation.clips import MEDIA_FOLDER
@@ -111,6 +111,11 @@ def _sample(sample: ListedSample, transcripts: Mapping[str, str], ledger: Ledger
         initiator=_side(sample.initiator, transcripts, ledger),
         responder=None if sample.responder is None else _side(sample.responder, transcripts, ledger),
         reference_image=_image(sample, ledger),
+        history=tuple(
+            Turn(role=turn.role, transcript=transcripts[turn.clip])
+            for turn in sample.history
+            if turn.clip in transcripts
+        ),
         ladder=sample.ladder,
         source=source,
         tags=sample.tags,

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vidchatbench.contract.samples import Task
 from vidchatbench.preparation.listing import ListedClip, ListedSample
 from vidchatbench.speakervid.branches import find_initiator
 from vidchatbench.speakervid.lists import TestEntry
@@ -47,13 +46,20 @@ class Pairing:
     transcripts: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def note(self, *records: ClipRecord) -> None:
+        """Notes what is said in clips, and what was not understood of their records."""
+        for record in records:
+            if record.transcript:
+                self.transcripts[record.name.text] = record.transcript
+            if record.unread:
+                self.remarks[record.name.text] = record.unread
+
 
 def pair(
     entries: Sequence[TestEntry],
     records: Iterable[ClipRecord | RecordError],
     *,
     language: str | None = None,
-    tasks: Mapping[str, Task] | None = None,
 ) -> Pairing:
     """Makes samples of the entries of a list.
 
@@ -64,7 +70,6 @@ def pair(
         entries: The list.
         records: The records of its clips, and of all clips of a video for which initiators are to be found.
         language: Language of clips of which the annotations do not say it.
-        tasks: Task by the responder's name, where it is not ``dialogue``.
     """
     found = Pairing()
     known, unreadable = _sorted(records)
@@ -79,12 +84,9 @@ def pair(
         sides = _sides(entry, known, unreadable, by_video)
         if isinstance(sides, tuple):
             initiator, responder = sides
-            sample = _sample(sample_id, initiator, responder, entry, language)
-            if tasks and name in tasks:
-                sample = sample.model_copy(update={"task": tasks[name]})
-            found.samples.append(sample)
-            for record in sides:
-                _note(record, found)
+            dyad = "derived" if entry.initiator is None else "listed"
+            found.samples.append(make_sample(sample_id, initiator, responder, dyad=dyad, language=language))
+            found.note(*sides)
         else:
             found.lost.append(LostSample(sample_id, sides.reason, sides.message))
     return found
@@ -128,18 +130,18 @@ def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostSample:
     return LostSample(name, "annotation_unreadable", f"annotation of {_plain(name)}: {'; '.join(error.problems)}")
 
 
-def _sample(
-    sample_id: str, initiator: ClipRecord, responder: ClipRecord, entry: TestEntry, language: str | None
+def make_sample(
+    sample_id: str, initiator: ClipRecord, responder: ClipRecord, *, dyad: str, language: str | None
 ) -> ListedSample:
+    """Makes the sample of two clips; ``dyad`` says where it is known from that they belong together."""
     tags: dict[str, str | float | int | bool | None] = {
-        "dyad": "derived" if entry.initiator is None else "listed",
+        "dyad": dyad,
         "framing": responder.framing,
         "view": responder.view,
         "topic": responder.topic,
-        "gap_s": round(responder.start - initiator.end, 3)
-        if initiator.name.video_id == responder.name.video_id
-        else None,
     }
+    if initiator is not responder and initiator.name.video_id == responder.name.video_id:
+        tags["gap_s"] = round(responder.start - initiator.end, 3)
     return ListedSample(
         id=sample_id,
         task="dialogue",
@@ -161,13 +163,6 @@ def _clip(record: ClipRecord) -> ListedClip:
         speaker_id=record.speaker_id,
         source_size=record.raw_size,
     )
-
-
-def _note(record: ClipRecord, found: Pairing) -> None:
-    if record.transcript:
-        found.transcripts[record.name.text] = record.transcript
-    if record.unread:
-        found.remarks[record.name.text] = record.unread
 
 
 def _key(name: str) -> str:

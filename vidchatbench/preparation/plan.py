@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vidchatbench import paths
 from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.benchmark.selection import PAIRS_FILE, SELECTION_FILE
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.media.cut import CUT_PROFILE
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.preparation.annotations import AnnotationFolder, AnnotationSource, LocalAnnotations, Wanted, gather
+from vidchatbench.preparation.chosen import read_selection
 from vidchatbench.preparation.hub import HubAnnotations
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import LIST_FILE, ListedSample, read_list, write_list
@@ -56,7 +58,8 @@ class Plan(BaseModel):
         version: Version of its list.
         origin: Where the annotations were read: a dataset of the hub, or a folder of this computer.
         revision: The commit, or the hash of a list in a folder.
-        list_form: Whether the list holds names, pairs, or both; or is the published one of the test set.
+        list_form: Whether the list holds names, pairs, or both; is the published one of the test set; or was chosen by
+            `data build`.
         list_sha256: Hash of the list that the plan was made from.
         listed: Entries of the list.
         cut: The cut profile.
@@ -73,7 +76,7 @@ class Plan(BaseModel):
     version: str
     origin: str
     revision: str
-    list_form: Literal["names", "pairs", "mixed", "published"]
+    list_form: Literal["names", "pairs", "mixed", "published", "selection"]
     list_sha256: Sha256
     listed: int = Field(ge=1)
     cut: str
@@ -187,11 +190,20 @@ def _of_published(name: str, path: Path) -> tuple[Plan, Sequence[ListedSample]]:
 def _of_folder(
     name: str, root: Path, settings: PrepareSettings, ledger: Ledger, progress: Progress
 ) -> tuple[Plan, Sequence[ListedSample]]:
+    if (root / SELECTION_FILE).is_file():
+        return _of_selection(name, root, settings)
     path = root / TEST_LIST
     if not path.is_file():
         raise InputError(str(root), [f"there is no {TEST_LIST}"], "Give a folder that holds list and annotations.")
     source = LocalAnnotations(root)
     return _of_list(name, (str(root.resolve()), hash_file(path)), path, source, (settings, ledger, progress))
+
+
+def _of_selection(name: str, root: Path, settings: PrepareSettings) -> tuple[Plan, Sequence[ListedSample]]:
+    found = read_selection(root, language=settings.language)
+    digest = hash_file(root / PAIRS_FILE)
+    listed = len(found.samples) + len(found.lost)
+    return _planned(name, (str(root.resolve()), digest), ("selection", digest, listed), found, []), found.samples
 
 
 def _of_hub(
@@ -217,15 +229,26 @@ def _of_list(
     if not found.samples:
         reasons = sorted({lost.message for lost in found.lost})[:10]
         raise InputError(str(path), ["no entry of the list becomes a sample", *reasons])
+    told = (listed.form, listed.sha256, len(listed.entries))
+    return _planned(name, origin, told, found, problems), found.samples
+
+
+def _planned(
+    name: str,
+    origin: tuple[str, str],
+    listed: tuple[Literal["names", "pairs", "mixed", "selection"], str, int],
+    found: Pairing,
+    problems: Sequence[str],
+) -> Plan:
     remarks = [f"{clip}: {remark}" for clip, told in sorted(found.remarks.items()) for remark in told]
-    plan = Plan(
+    return Plan(
         name=name,
         version="1.0.0",
         origin=origin[0],
         revision=origin[1],
-        list_form=listed.form,
-        list_sha256=listed.sha256,
-        listed=len(listed.entries),
+        list_form=listed[0],
+        list_sha256=listed[1],
+        listed=listed[2],
         cut=CUT_PROFILE,
         samples_sha256="0" * 64,
         lost=tuple(_entry(lost) for lost in found.lost),
@@ -233,7 +256,6 @@ def _of_list(
         transcripts=found.transcripts,
         license=LICENSE,
     )
-    return plan, found.samples
 
 
 def _wanted(entries: Sequence[TestEntry]) -> Wanted:
