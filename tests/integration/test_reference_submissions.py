@@ -51,7 +51,7 @@ class Told(SilentProgress):
 
 @pytest.fixture
 def benchmark(tmp_path: Path) -> vcb.Benchmark:
-    """Three identities who reply, two of them in one clip each, and a sample that nobody replies to."""
+    """Three identities who reply, each the initiator of the one before, and a sample that nobody replies to."""
     root = tmp_path / "benchmark"
     root.mkdir()
     lines = []
