@@ -10,13 +10,19 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from vidchatbench.anchors.audit_schema import AuditReport
 from vidchatbench.benchmark.load import BenchmarkHeader
+from vidchatbench.benchmark.selection import Selection
 from vidchatbench.contract.cards import MetricCard
 from vidchatbench.contract.samples import Sample
 from vidchatbench.engine.anchors import AnchorTable
 from vidchatbench.leaderboard.curated import ReportedTable
 from vidchatbench.leaderboard.schema import Leaderboard, SystemSamples
 from vidchatbench.media.probe import MediaInfo
+from vidchatbench.preparation.listing import ListedSample
+from vidchatbench.preparation.plan import Plan
+from vidchatbench.preparation.publish import list_schema
+from vidchatbench.preparation.status import SetStatus
 from vidchatbench.results.comparison import Comparison
 from vidchatbench.results.schema import Results
 from vidchatbench.submission.system import OutputNotes, SystemDescription
@@ -24,16 +30,21 @@ from vidchatbench.submission.system import OutputNotes, SystemDescription
 FOLDER = Path(__file__).with_name("schemas")
 SCHEMAS: dict[str, type[BaseModel]] = {
     "anchors": AnchorTable,
+    "audit": AuditReport,
     "benchmark": BenchmarkHeader,
     "comparison": Comparison,
+    "data_status": SetStatus,
     "leaderboard": Leaderboard,
     "leaderboard_samples": SystemSamples,
+    "listed_sample": ListedSample,
     "manifest_line": Sample,
     "metric_card": MetricCard,
     "media_info": MediaInfo,
     "output_notes": OutputNotes,
+    "preparation_plan": Plan,
     "reported_table": ReportedTable,
     "results": Results,
+    "selection": Selection,
     "system": SystemDescription,
 }
 
@@ -47,3 +58,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for name, model in SCHEMAS.items():
         (FOLDER / f"{name}.json").write_text(render(model), encoding="utf-8")
+    (FOLDER.parents[1] / "data" / "test_500" / "samples.schema.json").write_text(list_schema(), encoding="utf-8")

@@ -288,7 +288,7 @@ def test_the_official_set_says_how_it_is_brought(
     private_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match=r"not prepared on this computer.*--benchmark PATH.*README"):
+    with pytest.raises(UsageError, match=r"not prepared.*data prepare test_500.*--benchmark PATH.*README"):
         load_benchmark("test_500")
 
 

@@ -132,15 +132,9 @@ def _prepare(benchmark: str | Path, suite: str, ids: Sequence[str] | None) -> _C
 def _report(
     context: _Context, submissions: Sequence[Submission], audits: tuple[MetricAudit, ...], seed: int
 ) -> AuditReport:
-    header = context.benchmark.header
     replied = [sample for sample in context.benchmark if sample.responder is not None]
     return AuditReport(
-        benchmark=BenchmarkRef(
-            name=header.name,
-            version=header.version,
-            manifest_sha256=header.manifest_sha256,
-            n_samples=len(context.benchmark),
-        ),
+        benchmark=BenchmarkRef.of(context.benchmark),
         vidchatbench_version=__version__,
         suite=context.suite,
         seed=seed,

@@ -155,8 +155,9 @@ def locate_benchmark(where: str | Path) -> Path:
         if (packaged / MANIFEST_FILE).is_file():
             return packaged
         raise UsageError(
-            f"benchmark {name!r} is not prepared on this computer: its media cannot be shipped. "
-            f"Pass --benchmark PATH with the folder of a prepared benchmark; {packaged / 'README.md'} says more."
+            f"benchmark {name!r} is not prepared on this computer: its media cannot be shipped. Bring and cut them "
+            f"with `vidchatbench data prepare {name}`, or pass --benchmark PATH with the folder of another benchmark; "
+            f"{packaged / 'README.md'} says more."
         )
     if isinstance(where, str) and is_hub_name(name):
         from vidchatbench.benchmark.hub import fetch_benchmark  # noqa: PLC0415 - needs the hub's clients

@@ -236,7 +236,7 @@ def gather(
         InputError: If an archive is damaged and no other copy of it can be had; what was whole before is kept.
     """
     problems: list[str] = []
-    waiting = [(part, archive) for part in NEEDED for archive in source.archives(part)]
+    waiting: list[tuple[Part, Archive]] = [(part, archive) for part in NEEDED for archive in source.archives(part)]
     progress.begin("reading annotations", len(waiting), "archives")
     for number, (part, archive) in enumerate(waiting):
         entry = ledger.get("archive", archive.name)

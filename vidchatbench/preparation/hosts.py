@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import re
 import threading
 import time
@@ -97,7 +98,7 @@ class VideoHost:
 
     def __init__(self, manners: Manners, *, url: str = URL, cookies: Path | None = None) -> None:
         try:
-            import yt_dlp  # noqa: PLC0415 - an extra, and slow to load
+            yt_dlp: Any = importlib.import_module("yt_dlp")  # an extra, and slow to load
         except ImportError as error:
             what = "yt-dlp, which brings the source videos, is not installed"
             raise UnavailableError(what, "pip install 'vidchatbench[data]', or bring them with --videos DIR") from error
