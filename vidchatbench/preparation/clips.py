@@ -87,7 +87,7 @@ def run_cut(job: CutJob) -> CutOutcome:
             path.replace(final)
     except MediaError as error:
         reason = "too_short" if "ends at" in error.reason or "at or after" in error.reason else "unreadable"
-        return CutOutcome(clip.clip, {}, reason, f"{Path(error.path).name}: {error.reason}")
+        return CutOutcome(clip.clip, {}, reason, f"video {clip.video}: {error.reason}")
     finally:
         for path in temporary:
             path.unlink(missing_ok=True)

@@ -135,12 +135,12 @@ class _Preparation:
         told = f"{plan.name}: {plan.listed} entries ({plan.list_form}), {len(samples)} samples"
         self._progress.note(f"{told}; {len(missing)} clips of {len(waiting)} videos are still to be made")
         need = disk_need(missing, self._settings)
-        sizes = f"{_gigabytes(need.clips)} for clips, {_gigabytes(need.videos)} for videos while they are cut"
+        sizes = f"{_readable(need.clips)} for clips, {_readable(need.videos)} for videos while they are cut"
         if self._settings.keep_videos:
-            sizes = f"{_gigabytes(need.clips)} for clips, {_gigabytes(need.videos)} for videos, which are kept"
-        self._progress.note(f"disk: about {sizes}; {_gigabytes(need.free)} are free in {self._settings.out}")
+            sizes = f"{_readable(need.clips)} for clips, {_readable(need.videos)} for videos, which are kept"
+        self._progress.note(f"disk: about {sizes}; {_readable(need.free)} are free in {self._settings.out}")
         if need.total > need.free:
-            problem = f"about {_gigabytes(need.total)} are needed, {_gigabytes(need.free)} are free"
+            problem = f"about {_readable(need.total)} are needed, {_readable(need.free)} are free"
             hint = "Make room, name a folder on a larger disk with --out, or prepare part of the list with --samples."
             raise InputError(str(self._settings.out), [problem], hint)
 
@@ -211,5 +211,5 @@ def _clear_temporaries(out: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 10**9 else f"{size / 1e6:.0f} MB"
