@@ -94,8 +94,8 @@ def _refusal(error: Exception, dataset: str, revision: str | None, page: str) ->
         )
     if isinstance(error, errors.RepositoryNotFoundError):
         return UsageError(
-            f"there is no benchmark or dataset {dataset!r}: neither a folder or file of that path, nor a prepared benchmark, nor "
-            f"a dataset that this computer's user may see ({page}); if it is private, {_LOGIN}"
+            f"there is no benchmark or dataset {dataset!r}: neither a folder or file of that path, nor a prepared "
+            f"benchmark, nor a dataset that this computer's user may see ({page}); if it is private, {_LOGIN}"
         )
     if isinstance(error, errors.RevisionNotFoundError):
         return UsageError(f"dataset {dataset!r} of the hub has no revision {revision!r}; {page} lists them")
