@@ -294,7 +294,7 @@ def test_a_full_or_forbidden_disk_is_no_fault_of_the_hub(user: User) -> None:
 
 def test_what_is_not_there(user: User, hub: HubServer) -> None:
     text = user.fail("user/nothing")
-    assert text.startswith("UsageError: there is no benchmark or dataset 'user/nothing': neither a folder or file of that path")
+    assert text.startswith("UsageError: there is no benchmark or dataset 'user/nothing': neither a folder or file")
     assert "hf auth login" in text
     assert "has no revision 'v9'" in user.fail(f"{NAME}@v9")
 
