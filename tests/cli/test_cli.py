@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -499,7 +500,11 @@ def test_doctor_looks_at_everything(run: Run) -> None:
     done = run("doctor", "--json")
     assert done.code == 0
     findings = {finding["topic"]: finding for finding in done.json()["findings"]}
-    assert {"python", "av", "torch", "device", "cache", "weights mirror", "suite lite"} <= set(findings)
+    assert {"python", "av", "torch", "device", "cache", "weights mirror", "suite lite", "test_500"} <= set(findings)
+    assert "vidchatbench data prepare test_500" in findings["test_500"]["text"]
+    # What several metrics lack is told once.
+    fixes = re.findall(r"to fix: (.+)", findings["suite extended"]["text"])
+    assert len(fixes) == len(set(fixes)) > 0
     assert all(finding["ok"] for finding in findings.values() if finding["required"])
     table = run("doctor")
     assert (table.code, table.out) == (0, "")

@@ -16,7 +16,15 @@ from vidchatbench.cli.exit_codes import INPUT
 from vidchatbench.errors import UsageError
 
 _PACKAGES = ("av", "numpy", "pillow", "pyarrow", "onnxruntime", "torch", "torchvision", "facenet-pytorch")
-_EXTRAS = {"pyiqa": "iqa", "ray": "ray"}
+_EXTRAS = {
+    "yt_dlp": "data",
+    "faster_whisper": "asr",
+    "pyiqa": "iqa",
+    "ray": "ray",
+    "vl_convert": "report",
+    "sigstore": "sign",
+}
+_MOST_NAMED = 4
 _LEAST_FREE = 2 * 10**9
 
 
@@ -43,7 +51,7 @@ def doctor(
     """
     from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
 
-    findings = [*_packages(), _device(), *_cache(), *_metrics()]
+    findings = [*_packages(), _device(), *_cache(), _test_set(), *_metrics()]
     if as_json:
         print_json({"findings": [finding._asdict() for finding in findings]})
     else:
@@ -121,8 +129,34 @@ def _metrics() -> list[Finding]:
         except UsageError as error:
             found.append(Finding(f"suite {name}", False, False, str(error)))
             continue
-        lacks = {m.card.id: lack for m in metrics if (lack := find_lack(m, catalogue, resolver)) is not None}
-        text = f"{len(metrics) - len(lacks)} of {len(metrics)} metrics can run"
-        text += "".join(f"; {key}: {lack.reason}, to fix: {lack.fix}" for key, lack in lacks.items())
-        found.append(Finding(f"suite {name}", not lacks, False, text))
+        lacks: dict[tuple[str, str], list[str]] = {}
+        for metric in metrics:
+            lack = find_lack(metric, catalogue, resolver)
+            if lack is not None:
+                lacks.setdefault((lack.reason, lack.fix), []).append(metric.card.id)
+        able = len(metrics) - sum(map(len, lacks.values()))
+        told = [f"{able} of {len(metrics)} metrics can run"]
+        told += [f"{_some(ids)}: {reason}; to fix: {fix}" for (reason, fix), ids in lacks.items()]
+        found.append(Finding(f"suite {name}", not lacks, False, "\n".join(told)))
     return found
+
+
+def _some(ids: list[str]) -> str:
+    more = len(ids) - _MOST_NAMED
+    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _test_set() -> Finding:
+    from vidchatbench.benchmark.load import PACKAGED, load_benchmark  # noqa: PLC0415
+    from vidchatbench.errors import InputError  # noqa: PLC0415
+
+    (name,) = PACKAGED
+    try:
+        benchmark = load_benchmark(name)
+    except UsageError:
+        return Finding(name, False, False, f"not prepared on this computer; to fix: vidchatbench data prepare {name}")
+    except InputError as error:
+        return Finding(name, False, False, f"{error}; to fix: vidchatbench data prepare {name}")
+    listed = benchmark.header.n_listed or len(benchmark)
+    text = f"{len(benchmark)} of {listed} samples are there; for more: vidchatbench data status {name}"
+    return Finding(name, True, False, text)
