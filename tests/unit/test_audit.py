@@ -171,6 +171,11 @@ def test_identities_that_a_comparison_needs() -> None:
         ({"equal": 20, "worse": 0, "difference": 0.0}, "does not notice", "the same for all 20"),
         ({"equal": 3, "n": 3, "identities": 2, "difference": 0.0}, "does not notice", "the same for all 3"),
         (
+            {"n": 5, "identities": 5, "worse": 1, "equal": 1},
+            "cannot tell",
+            "worse for 1, better for 3, equal for 1 of 5",
+        ),
+        (
             {"n": 5, "identities": 5, "worse": 5},
             "cannot tell",
             "5 of the 11 identities that it takes; worse for 5 of 5",

@@ -129,7 +129,15 @@ def judge(paired: Paired, scale: Scale, share: float) -> tuple[Verdict, str]:
     else:
         few = f"{paired.identities} of the {needed_identities(paired.comparisons)} identities that it takes"
         verdict, reason = "cannot tell", f"n too small, {few}"
-    return verdict, f"{reason}; worse for {paired.worse} of {plural(paired.n, 'sample')}"
+    return verdict, f"{reason}; {tendency(paired)}"
+
+
+def tendency(paired: Paired) -> str:
+    """Returns for how many samples the score got worse, better or stayed: a description, no claim."""
+    better = paired.n - paired.worse - paired.equal
+    counts = ((paired.worse, "worse"), (better, "better"), (paired.equal, "equal"))
+    told = ", ".join(f"{word} for {count}" for count, word in counts if count)
+    return f"{told} of {plural(paired.n, 'sample')}" if told else "no sample has both scores"
 
 
 def _judge_tested(paired: Paired, scale: Scale, share: float) -> tuple[Verdict, str]:
