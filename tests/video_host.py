@@ -29,6 +29,8 @@ class VideoServer:
         refusals: What the host says of a video instead of serving it, by id.
         cut_after: Bytes after which the connection is closed, by id; each time it meets is taken from ``cuts``.
         cuts: How often connections of a video are cut, by id.
+        more: What the description of a video says beside its formats, by id.
+        forbidden: Ids of which the files are refused.
         served: Bytes served by id.
         asked: Ids whose description was asked for, in order, with the time.
         pace: Bytes a second, for tests that kill in the middle.
@@ -40,6 +42,8 @@ class VideoServer:
         self.refusals: dict[str, str] = {}
         self.cut_after: dict[str, int] = {}
         self.cuts: dict[str, int] = {}
+        self.more: dict[str, dict[str, object]] = {}
+        self.forbidden: set[str] = set()
         self.served: dict[str, int] = {}
         self.asked: list[tuple[str, float]] = []
         self.pace: int | None = None
@@ -82,7 +86,7 @@ class VideoServer:
         if len(files) > 1:
             sound = {"format_id": "140", "ext": "m4a", "vcodec": "none", "acodec": "mp4a"}
             formats.append({**sound, "url": f"{self.url}/file/{video}/1"})
-        return {"formats": formats}
+        return {"formats": formats, "more": self.more.get(video, {})}
 
     def file(self, video: str, number: int) -> bytes:
         return self.videos[video][number].read_bytes()
@@ -119,7 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         if parts[0] == "about":
             self._send(json.dumps(self.host.about(parts[1])).encode(), "application/json")
         elif parts[0] == "file":
-            self._file(parts[1], int(parts[2]))
+            if parts[1] in self.host.forbidden:
+                self.send_error(403)
+            else:
+                self._file(parts[1], int(parts[2]))
         else:
             self.send_error(404)
 

@@ -311,7 +311,9 @@ def test_a_folder_without_videos_and_a_video_without_sound_are_told(tmp_path: Pa
         ("The read operation timed out", "network"),
         ("This live event will begin in 3 days.", "not_yet"),
         ("Requested format is not available. Use --list-formats", "no_sound"),
-        ("unable to download video data: HTTP Error 404: Not Found", "unavailable"),
+        ("unable to download video data: HTTP Error 404: Not Found", "network"),
+        ("unable to download video data: HTTP Error 403: Forbidden", "forbidden"),
+        ("HTTP Error 404: Not Found", "unavailable"),
     ],
 )
 def test_reasons_are_read_out_of_what_the_host_says(message: str, reason: str) -> None:

@@ -50,7 +50,7 @@ def waiting_videos(clips: Iterable[ListedClip], ledger: Ledger, settings: Prepar
         video = videos.setdefault(clip.video, Video(clip.video))
         video.clips.append(clip)
         if clip.source_size is not None:
-            video.height = clip.source_size[1]
+            video.height = min(clip.source_size)  # a host counts the lines of the shorter side
     for video in videos.values():
         video.left = len(video.clips)
     return list(videos.values())
@@ -92,6 +92,7 @@ class Cutter:
             processes = stack.enter_context(worker_pool(min(self._settings.processes, total)))
             stack.callback(processes.shutdown, wait=False, cancel_futures=True)
             stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+            stack.callback(self._videos.stop)
             try:
                 self._work(deque(waiting), threads, processes)
             except OSError as error:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import http.client
 import importlib
+import io
+import os
 import re
 import threading
 import time
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidchatbench.errors import UnavailableError, VidChatBenchError
+from vidchatbench.errors import UnavailableError, UsageError, VidChatBenchError
 
 URL = "https://www.youtube.com/watch?v={id}"
 TALLEST = 1080
@@ -53,8 +56,8 @@ class LostVideoError(VidChatBenchError):
         super().__init__(f"{video}: {message}")
 
 
-_FOR_GOOD = {"removed", "private", "account_terminated", "copyright", "members_only", "unavailable", "no_sound"}
-_REFUSALS = {"rate_limited", "robot_check"}
+_FOR_GOOD = {"removed", "private", "account_terminated", "copyright", "members_only", "unavailable"}
+_REFUSALS = {"rate_limited", "robot_check", "forbidden"}
 # In the order in which they are tried: a text can hold words of several.
 _REASONS: tuple[tuple[str, str], ...] = (
     ("robot_check", r"confirm you.{1,3}re not a bot|confirm that you.{1,3}re not a (bot|robot)|captcha"),
@@ -70,8 +73,12 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ("age_restricted", r"confirm your age|age.?restricted|inappropriate for some"),
     ("removed", r"has been removed|removed by the uploader|no longer available|deleted video"),
     ("not_yet", r"premieres in|live event will begin|processing this video"),
-    ("network", r"timed? ?out|connection|resol|urlopen|network|unreachable|HTTP Error 5\d\d|incomplete|ssl|transport"),
-    ("unavailable", r"video (is )?(un|not )available|HTTP Error 40[34]|HTTP Error 410|not found|does not exist"),
+    # Hosts refuse the bytes of videos that are there: to a client that is too old, too fast, or with an address that
+    # has expired. Only what is said of the video itself can be for good.
+    ("forbidden", r"HTTP Error 403|forbidden"),
+    ("network", r"unable to download video data|incomplete|transport"),
+    ("network", r"timed? ?out|connection|resol|urlopen|network|unreachable|HTTP Error 5\d\d|ssl"),
+    ("unavailable", r"video (is )?(un|not )available|HTTP Error 404|HTTP Error 410|not found|does not exist"),
     ("no_sound", r"requested format is not available"),
 )
 
@@ -94,6 +101,7 @@ class VideoHost:
 
     Raises:
         UnavailableError: If yt-dlp is not installed.
+        UsageError: If the file of cookies cannot be read.
     """
 
     def __init__(self, manners: Manners, *, url: str = URL, cookies: Path | None = None) -> None:
@@ -105,7 +113,8 @@ class VideoHost:
         self._yt_dlp = yt_dlp
         self._manners = manners
         self._url = url
-        self._cookies = cookies
+        self._cookies = None if cookies is None else _text_of(cookies)
+        self._stopped = threading.Event()
         self._turn = threading.Lock()
         self._last = 0.0
         self._refused = 0
@@ -128,7 +137,7 @@ class VideoHost:
         Args:
             video: Its id.
             folder: Where to; created.
-            height: Height of the picture wanted; the nearest that there is below it, else above.
+            height: Shorter side of the picture wanted; the nearest that there is below it, else above.
             on_bytes: Called now and then with the bytes that came since the last call.
 
         Returns:
@@ -138,27 +147,46 @@ class VideoHost:
             LostVideoError: If it cannot be had, with the reason.
             OSError: If the disk is full or cannot be written.
         """
+        folder = folder.absolute()  # yt-dlp answers with absolute paths
         folder.mkdir(parents=True, exist_ok=True)
         if self.refuses:
             message = "not asked: the host refused too often; wait some hours, then run again"
             raise LostVideoError(video, "not_asked", message, for_good=False)
-        self._wait_for_turn()
         options = self._options(folder, height, on_bytes)
         try:
+            self._wait_for_turn()
             with self._yt_dlp.YoutubeDL(options) as loader:
                 info = loader.extract_info(self._url.format(id=video), download=True)
+        except (LookupError, TypeError, ValueError, AttributeError, http.client.HTTPException) as error:
+            # The host answers in a form that this release of yt-dlp does not know.
+            message = f"yt-dlp does not understand the host: {type(error).__name__}: {_plain(str(error))}"
+            raise LostVideoError(video, "unknown", message, for_good=False) from error
         except self._yt_dlp.utils.YoutubeDLError as error:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # where nothing came of it; a part stays, to be continued
             raise self._lost(video, error) from error
         self._refused = 0
+        if _is_running(info):
+            raise LostVideoError(video, "not_yet", "it is a live stream that is still running", for_good=False)
         return _files_of(video, info, folder)
+
+    def stop(self) -> None:
+        """Ends the downloads under way as soon as they notice; what has come is continued by the next run."""
+        self._stopped.set()
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise self._yt_dlp.utils.DownloadCancelled("the run was interrupted")
+
+    def _backoff(self, n: int) -> float:
+        # yt-dlp's own sleep cannot be ended.
+        self._sleep(min(60, 2**n))
+        return 0.0
 
     def _wait_for_turn(self) -> None:
         with self._turn:
             left = self._last + self._manners.pause - time.monotonic()
-            if left > 0:
-                time.sleep(left)
+            self._sleep(max(0.0, left))
             self._last = time.monotonic()
 
     def _options(self, folder: Path, height: int, on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
@@ -169,13 +197,17 @@ class VideoHost:
             if on_bytes is not None:
                 on_bytes(max(0, have - seen.get(name, 0)))
             seen[name] = have
+            if status.get("status") == "finished" and (file := Path(name)).is_file():
+                _sync(file)  # the next run takes a file of this name for whole
+            self._sleep(0.0)
 
         options: dict[str, Any] = {
             # Not merged: picture and sound are read apart. A single file with both serves where there is nothing else.
             "format": "(bv/b),(ba/b)",
             "format_sort": [f"res:{height}", "vcodec:h264", "acodec:aac", "proto"],
-            "outtmpl": {"default": str(folder / "%(format_id)s.%(ext)s")},
-            "paths": {},
+            "outtmpl": {"default": "%(format_id)s.%(ext)s"},
+            "paths": {"home": str(folder)},  # not in the template, where "%" would mean something
+            "match_filter": lambda info, incomplete=False: "it is live" if _is_running(info) else None,
             "quiet": True,
             "no_warnings": True,
             "noprogress": True,
@@ -185,14 +217,15 @@ class VideoHost:
             "continuedl": True,
             "retries": _ATTEMPTS,
             "fragment_retries": _ATTEMPTS,
-            "retry_sleep_functions": {"http": _backoff, "fragment": _backoff, "extractor": _backoff},
+            "retry_sleep_functions": dict.fromkeys(("http", "fragment", "extractor"), self._backoff),
             "sleep_interval_requests": min(1.0, self._manners.pause / 4),
             "socket_timeout": 30,
             "fixup": "never",
             "updatetime": False,
             "cachedir": False,
         }
-        return {**options, "cookiefile": str(self._cookies)} if self._cookies is not None else options
+        # yt-dlp writes cookies back to where they came from; the user's file is not ours to change.
+        return {**options, "cookiefile": io.StringIO(self._cookies)} if self._cookies is not None else options
 
     def _lost(self, video: str, error: Exception) -> LostVideoError | OSError:
         message = _plain(str(error))
@@ -226,8 +259,21 @@ class _Silence:
         """Ignores a message; the same is raised."""
 
 
-def _backoff(n: int) -> float:
-    return float(min(60, 2**n))
+def _text_of(cookies: Path) -> str:
+    try:
+        return cookies.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{cookies} cannot be read as a file of cookies: {error}") from error
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _is_running(info: Mapping[str, Any]) -> bool:
+    """Whether a video is a live stream, which has no end to wait for."""
+    return bool(info.get("is_live")) or info.get("live_status") in {"is_live", "is_upcoming"}
 
 
 def _plain(message: str) -> str:
@@ -240,8 +286,8 @@ def _files_of(video: str, info: Mapping[str, Any], folder: Path) -> dict[str, st
     parts = info.get("requested_downloads") or []
     found: dict[str, str] = {}
     for part in parts:
-        path = Path(str(part.get("filepath") or ""))
-        if path.parent != folder or not path.is_file():
+        path = folder / Path(str(part.get("filepath") or "")).name
+        if not path.is_file():
             continue
         if part.get("vcodec") not in {None, "none"} or part.get("height"):
             found.setdefault("picture", path.name)
@@ -251,5 +297,5 @@ def _files_of(video: str, info: Mapping[str, Any], folder: Path) -> dict[str, st
             found["sound_format"] = str(part.get("format_id"))
     if "picture" not in found or "sound" not in found:
         lacking = "picture" if "picture" not in found else "sound"
-        raise LostVideoError(video, f"no_{lacking}", f"the host has no {lacking} of it", for_good=True)
+        raise LostVideoError(video, f"no_{lacking}", f"the host offers no {lacking} of it", for_good=False)
     return found

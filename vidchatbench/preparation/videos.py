@@ -49,6 +49,10 @@ class VideoSource(Protocol):
         """Says that all clips of a video are cut."""
         ...
 
+    def stop(self) -> None:
+        """Says that nothing more is wanted, also not what is under way."""
+        ...
+
 
 class VideoFolder:
     """Videos that lie in a folder, under their ids; never changed.
@@ -92,6 +96,9 @@ class VideoFolder:
     def release(self, video: str) -> None:
         """Leaves the user's files alone."""
 
+    def stop(self) -> None:
+        """Has nothing under way."""
+
 
 class HostedVideos:
     """Videos that are downloaded, and deleted when they are not needed any more.
@@ -132,6 +139,10 @@ class HostedVideos:
         """Deletes the video, unless videos are to be kept."""
         if not self._keep:
             shutil.rmtree(self._folder / video, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Ends downloads; their parts stay."""
+        self._host.stop()
 
     def _whole(self, video: str) -> Source | None:
         """Returns a video that an earlier run has brought, if it is undamaged."""

@@ -17,4 +17,4 @@ class StandInIE(YoutubeIE, plugin_name="stand-in"):
         if told.get("refusal"):
             kind = GeoRestrictedError if "your country" in told["refusal"] else ExtractorError
             raise kind(told["refusal"]) if kind is GeoRestrictedError else kind(told["refusal"], expected=True)
-        return {"id": video, "title": f"Video {video}", "formats": told["formats"]}
+        return {"id": video, "title": f"Video {video}", "formats": told["formats"], **told.get("more", {})}
