@@ -85,7 +85,8 @@ def prepare(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
             console.print(f"ready: {settings.out}", markup=False, highlight=False)
             text = f"next: vidchatbench evaluate outputs/ --benchmark {name if out is None else settings.out}"
             console.print(text, markup=False, highlight=False)
-    if prepared.header is None or found.counts["unreachable"] or found.counts["waiting"]:
+    asked = [one for one in found.samples if settings.only is None or one.id in settings.only]
+    if prepared.header is None or any(one.condition in {"unreachable", "waiting"} for one in asked):
         raise typer.Exit(INCOMPLETE if prepared.header is not None else INPUT)
 
 

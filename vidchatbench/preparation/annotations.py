@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +19,13 @@ from typing import Protocol
 from vidchatbench.atomic import write_atomically
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError
-from vidchatbench.preparation.ledger import Ledger
+from vidchatbench.preparation.ledger import Fact, Ledger
 from vidchatbench.speakervid.archives import read_members
 from vidchatbench.speakervid.layout import Part, find_sources
 from vidchatbench.speakervid.names import ClipName, bare, is_clip_name, video_of
 from vidchatbench.speakervid.records import ClipRecord, RecordError, parse_record
+
+_HALF_LETTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 NEEDED: tuple[Part, ...] = ("merged", "asr", "caption")
 """Parts that a test set is made of; blur scores serve the choice of clips and are 51 GB."""
@@ -170,16 +174,26 @@ class AnnotationFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
 
+    @property
+    def name(self) -> str:
+        """Its name, which tells it from folders of other annotations."""
+        return self._root.name
+
     def names(self, part: Part) -> set[str]:
         """Returns the stems of the files of a part."""
         folder = self._root / part
         return {path.stem for path in folder.glob("*.json")} if folder.is_dir() else set()
 
     def keep(self, part: Part, name: str, content: bytes) -> None:
-        """Keeps one file."""
+        """Keeps one file; it outlives a failure of the power only after :meth:`settle`."""
         folder = self._root / part
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / f"{bare(name)}.json", content, durable=False)
+        write_atomically(folder / f"{bare(name)}.json", content, durable=not hasattr(os, "sync"))
+
+    def settle(self) -> None:
+        """Makes sure that all files that were kept outlive a failure of the power."""
+        if hasattr(os, "sync"):
+            os.sync()  # thousands of small files: one by one, this takes minutes
 
     def read(self, part: Part, stem: str) -> object:
         """Returns the content of a file, ``None`` where there is none.
@@ -188,7 +202,7 @@ class AnnotationFolder:
             ValueError: If it is no JSON.
         """
         path = self._root / part / f"{stem}.json"
-        return json.loads(path.read_bytes()) if path.is_file() else None
+        return read_json(path.read_bytes()) if path.is_file() else None
 
     def records(self) -> Iterator[ClipRecord | RecordError]:
         """Yields the record of every clip that was kept, or why it cannot be read, by name."""
@@ -217,6 +231,18 @@ class AnnotationFolder:
         return parse_record(name, merged, asr=asr, caption=caption, asr_shared=words not in own)
 
 
+def read_json(content: bytes) -> object:
+    """Reads JSON as it may come from anywhere: halves of letters, which no file can hold, become question marks.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
+    value = json.loads(content)
+    if _HALF_LETTER.search(content):
+        return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
+
+
 def gather(
     source: AnnotationSource, wanted: Wanted, kept: AnnotationFolder, ledger: Ledger, progress: Progress
 ) -> list[str]:
@@ -240,17 +266,18 @@ def gather(
     progress.begin("reading annotations", len(waiting), "archives")
     for number, (part, archive) in enumerate(waiting):
         entry = ledger.get("archive", archive.name)
-        known = entry is not None and entry.facts == _facts(archive, wanted) and archive.identity != ""
+        known = entry is not None and entry.facts == _facts(archive, wanted, kept) and archive.identity != ""
         if not known and not wanted.has_all(part, kept.names(part)):
             _read(part, archive, wanted, kept, problems)
-            ledger.done("archive", archive.name, _facts(archive, wanted))
+            kept.settle()
+            ledger.done("archive", archive.name, _facts(archive, wanted, kept))
         progress.advance(number + 1)
     progress.end()
     return problems
 
 
-def _facts(archive: Archive, wanted: Wanted) -> dict[str, str | int | float | bool | None]:
-    return {"identity": archive.identity, "wanted": wanted.digest}
+def _facts(archive: Archive, wanted: Wanted, kept: AnnotationFolder) -> dict[str, Fact]:
+    return {"identity": archive.identity, "wanted": wanted.digest, "kept": kept.name}
 
 
 def _read(part: Part, archive: Archive, wanted: Wanted, kept: AnnotationFolder, problems: list[str]) -> None:

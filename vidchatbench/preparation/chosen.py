@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,6 +13,7 @@ from vidchatbench.benchmark.load import describe_validation
 from vidchatbench.benchmark.selection import PAIRS_FILE, RECORDS_FILE, load_selection
 from vidchatbench.contract.samples import Task
 from vidchatbench.errors import InputError
+from vidchatbench.preparation.annotations import read_json
 from vidchatbench.preparation.listing import ListedSample, ListedTurn
 from vidchatbench.preparation.pairs import LostSample, Pairing, make_sample
 from vidchatbench.speakervid.branches import Branch
@@ -70,7 +72,12 @@ def _add(
     initiator, responder = (side for side in sides if isinstance(side, ClipRecord))
     if entry.initiator is None:
         initiator = responder
-    sample = make_sample(entry.responder, initiator, responder, dyad="chosen", language=language)
+    try:
+        sample = make_sample(entry.responder, initiator, responder, dyad="chosen", language=language)
+    except ValidationError as error:
+        told = "; ".join(describe_validation(error))
+        found.lost.append(LostSample(entry.responder, "annotation_unreadable", told))
+        return
     history = [record for name in entry.history if isinstance(record := records.get(name), ClipRecord)]
     found.note(initiator, responder, *history)
     turns = tuple(_turn(record, responder) for record in history)
@@ -88,7 +95,7 @@ def _records(path: Path) -> dict[str, ClipRecord | str]:
     for line in path.read_text(encoding="utf-8").split("\n"):
         if not line.strip():
             continue
-        files = json.loads(line)
+        files = cast("dict[str, Any]", read_json(line.encode()))
         try:
             found[str(files["name"])] = parse_record(**files)
         except RecordError as error:

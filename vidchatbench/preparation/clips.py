@@ -86,12 +86,17 @@ def run_cut(job: CutJob) -> CutOutcome:
             _sync(path)
             path.replace(final)
     except MediaError as error:
-        reason = "too_short" if "ends at" in error.reason or "at or after" in error.reason else "unreadable"
-        return CutOutcome(clip.clip, {}, reason, f"video {clip.video}: {error.reason}")
+        return CutOutcome(clip.clip, {}, _reason_of(error), f"video {clip.video}: {error.reason}")
     finally:
         for path in temporary:
             path.unlink(missing_ok=True)
     return CutOutcome(clip.clip, facts)
+
+
+def _reason_of(error: MediaError) -> str:
+    if "ends at" in error.reason or "at or after" in error.reason:
+        return "too_short"
+    return "soundless" if "there is no sound" in error.reason else "unreadable"
 
 
 def _facts(clip: ListedClip, report: CutReport, picture: Path, sound: Path) -> dict[str, Fact]:
@@ -122,5 +127,5 @@ def _other_picture(clip: ListedClip, report: CutReport) -> str | None:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:
         os.fsync(file.fileno())

@@ -14,15 +14,16 @@ from typing import Any
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, VidChatBenchError
 from vidchatbench.media.cut import Source
-from vidchatbench.preparation.clips import CutJob, CutOutcome, is_whole, run_cut
+from vidchatbench.preparation.clips import CutJob, CutOutcome, is_whole, recipe, run_cut
 from vidchatbench.preparation.hosts import LostVideoError
-from vidchatbench.preparation.ledger import Ledger
+from vidchatbench.preparation.ledger import Ledger, Outcome
 from vidchatbench.preparation.listing import ListedClip
 from vidchatbench.preparation.pool import worker_pool
 from vidchatbench.preparation.settings import PrepareSettings
-from vidchatbench.preparation.videos import VideoSource
+from vidchatbench.preparation.videos import NOT_IN_FOLDER, VideoSource
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_HOST = "host"
 _READY_AHEAD = 2
 """Videos that may wait on the disk for their clips to be cut."""
 
@@ -38,14 +39,18 @@ class Video:
 
 
 def waiting_videos(clips: Iterable[ListedClip], ledger: Ledger, settings: PrepareSettings) -> list[Video]:
-    """Returns the videos that clips are missing of; those that are gone for good are not asked for again."""
+    """Returns the videos that clips are missing of; what is gone for good is not asked for again.
+
+    A folder of the user's own costs nobody anything: it is looked into for every clip that is missing.
+    """
+    give_up = settings.videos is None and not settings.retry_dead
     videos: dict[str, Video] = {}
     for clip in clips:
         known = ledger.get("clip", clip.clip)
         if known is not None and known.state == "done" and is_whole(settings.out, clip, known.facts):
             continue
         gone = ledger.get("video", clip.video)
-        if gone is not None and gone.state == "dead" and not settings.retry_dead:
+        if give_up and ((gone is not None and gone.state == "dead") or _is_dead(known, clip)):
             continue
         video = videos.setdefault(clip.video, Video(clip.video))
         video.clips.append(clip)
@@ -54,6 +59,13 @@ def waiting_videos(clips: Iterable[ListedClip], ledger: Ledger, settings: Prepar
     for video in videos.values():
         video.left = len(video.clips)
     return list(videos.values())
+
+
+def _is_dead(known: Outcome | None, clip: ListedClip) -> bool:
+    """Whether the host's video was seen not to hold a clip as the list describes it now."""
+    if known is None or known.state != "dead":
+        return False
+    return known.facts.get("recipe") == recipe(clip) and known.facts.get("source") == _HOST
 
 
 class Cutter:
@@ -127,7 +139,10 @@ class Cutter:
         try:
             source = future.result()
         except LostVideoError as lost:
-            self._ledger.lost("video", video.id, lost.reason, lost.message, for_good=lost.for_good)
+            known = self._ledger.get("video", video.id)
+            # That the user has no copy of a video does not bring it back to the host.
+            if lost.reason != NOT_IN_FOLDER or known is None or known.state != "dead":
+                self._ledger.lost("video", video.id, lost.reason, lost.message, for_good=lost.for_good)
             self._done += video.left
             return 1
         self._ledger.done("video", video.id, self._videos.facts(video.id))
@@ -145,7 +160,8 @@ class Cutter:
             # A video that is shorter or of another shape is another video; one that cannot be read may come whole.
             for_good = outcome.reason != "unreadable"
             message = outcome.message or outcome.reason
-            self._ledger.lost("clip", clip.clip, outcome.reason, message, for_good=for_good)
+            facts = {"recipe": recipe(clip), "source": _HOST if self._settings.videos is None else "folder"}
+            self._ledger.lost("clip", clip.clip, outcome.reason, message, for_good=for_good, facts=facts)
         self._done += 1
         video.left -= 1
         if video.left:

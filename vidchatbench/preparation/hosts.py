@@ -267,7 +267,7 @@ def _text_of(cookies: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 

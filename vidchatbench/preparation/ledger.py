@@ -71,11 +71,22 @@ class Ledger:
         now = datetime.now(timezone.utc)
         return self._write(Outcome(kind=kind, name=name, state="done", facts=dict(facts), at=now))
 
-    def lost(self, kind: Kind, name: str, reason: str, message: str, *, for_good: bool) -> Outcome:
+    def lost(
+        self,
+        kind: Kind,
+        name: str,
+        reason: str,
+        message: str,
+        *,
+        for_good: bool,
+        facts: Mapping[str, Fact] | None = None,
+    ) -> Outcome:
         """Notes that a part cannot be had: for good, or as long as something stands in the way."""
         state: State = "dead" if for_good else "unreachable"
         now = datetime.now(timezone.utc)
-        return self._write(Outcome(kind=kind, name=name, state=state, reason=reason, message=message, at=now))
+        # File names may hold bytes that are no text.
+        told, known = message.encode(errors="replace").decode(), dict(facts or {})
+        return self._write(Outcome(kind=kind, name=name, state=state, reason=reason, message=told, facts=known, at=now))
 
     def _write(self, outcome: Outcome) -> Outcome:
         line = ("\n" if self._torn else "") + outcome.model_dump_json() + "\n"

@@ -16,7 +16,7 @@ from vidchatbench.media.hashing import hash_file
 from vidchatbench.preparation.clips import MEDIA_FOLDER
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import ListedClip, ListedSample
-from vidchatbench.preparation.portraits import IMAGES_FOLDER
+from vidchatbench.preparation.portraits import IMAGES_FOLDER, image_is_whole
 
 CHECKSUMS_FILE = "SHA256SUMS"
 DATASET_NAME = "SpeakerVid-5M"
@@ -59,10 +59,10 @@ def write_manifest(
     Raises:
         OSError: If a file cannot be written.
     """
-    lines = [_sample(sample, transcripts, ledger, origin).model_dump_json() + "\n" for sample in samples]
+    lines = [_sample(root, sample, transcripts, ledger, origin).model_dump_json() + "\n" for sample in samples]
     manifest = "".join(lines).encode()
     count = len(lines)
-    text = f"{count} of {origin.listed} listed samples of {DATASET_NAME}; the others could not be had any more."
+    text = f"{count} of {origin.listed} listed samples of {DATASET_NAME}; the others could not be had."
     header = BenchmarkHeader(
         schema_version=1,
         name=origin.name,
@@ -89,14 +89,16 @@ def write_checksums(root: Path, samples: Sequence[ListedSample], ledger: Ledger)
             sums[f"{MEDIA_FOLDER}/{clip.clip}.mp4"] = str(outcome.facts["sha256"])
             sums[f"{MEDIA_FOLDER}/{clip.clip}.wav"] = str(outcome.facts["wav_sha256"])
     for sample in samples:
-        image = _image(sample, ledger)
+        image = _image(root, sample, ledger)
         if image is not None:
             sums[image] = hash_file(root / image)
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
     write_atomically(root / CHECKSUMS_FILE, text.encode())
 
 
-def _sample(sample: ListedSample, transcripts: Mapping[str, str], ledger: Ledger, origin: Provenance) -> Sample:
+def _sample(
+    root: Path, sample: ListedSample, transcripts: Mapping[str, str], ledger: Ledger, origin: Provenance
+) -> Sample:
     source: dict[str, str | float | int | bool | None] = {
         "dataset": DATASET_NAME,
         "revision": origin.revision,
@@ -110,7 +112,7 @@ def _sample(sample: ListedSample, transcripts: Mapping[str, str], ledger: Ledger
         language=sample.language,
         initiator=_side(sample.initiator, transcripts, ledger),
         responder=None if sample.responder is None else _side(sample.responder, transcripts, ledger),
-        reference_image=_image(sample, ledger),
+        reference_image=_image(root, sample, ledger),
         history=tuple(
             Turn(role=turn.role, transcript=transcripts[turn.clip])
             for turn in sample.history
@@ -146,8 +148,8 @@ def _source(clip: ListedClip, ledger: Ledger) -> dict[str, str | float]:
     return {**found, "video_sha256": digest} if isinstance(digest, str) else found
 
 
-def _image(sample: ListedSample, ledger: Ledger) -> str | None:
+def _image(root: Path, sample: ListedSample, ledger: Ledger) -> str | None:
     if sample.responder is None:
         return None
-    outcome = ledger.get("image", sample.responder.clip)
-    return f"{IMAGES_FOLDER}/{sample.responder.clip}.png" if outcome is not None and outcome.state == "done" else None
+    clip = sample.responder.clip
+    return f"{IMAGES_FOLDER}/{clip}.png" if image_is_whole(root, clip, ledger) else None

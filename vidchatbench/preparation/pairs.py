@@ -6,6 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pydantic import ValidationError
+
+from vidchatbench.benchmark.load import describe_validation
 from vidchatbench.preparation.listing import ListedClip, ListedSample
 from vidchatbench.speakervid.branches import find_initiator
 from vidchatbench.speakervid.lists import TestEntry
@@ -79,13 +82,21 @@ def pair(
     counts: Counter[str] = Counter()
     for entry in entries:
         name = _plain(entry.responder)
-        counts[name] += 1
-        sample_id = name if counts[name] == 1 else f"{name}~{counts[name]}"
+        # Ids name files, and some disks do not tell capitals from small letters.
+        counts[name.casefold()] += 1
+        count = counts[name.casefold()]
+        sample_id = name if count == 1 else f"{name}~{count}"
         sides = _sides(entry, known, unreadable, by_video)
         if isinstance(sides, tuple):
             initiator, responder = sides
             dyad = "derived" if entry.initiator is None else "listed"
-            found.samples.append(make_sample(sample_id, initiator, responder, dyad=dyad, language=language))
+            try:
+                sample = make_sample(sample_id, initiator, responder, dyad=dyad, language=language)
+            except ValidationError as error:
+                told = "; ".join(describe_validation(error))
+                found.lost.append(LostSample(sample_id, "annotation_unreadable", told))
+                continue
+            found.samples.append(sample)
             found.note(*sides)
         else:
             found.lost.append(LostSample(sample_id, sides.reason, sides.message))

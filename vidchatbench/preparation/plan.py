@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -25,13 +26,15 @@ from vidchatbench.preparation.chosen import read_selection
 from vidchatbench.preparation.hub import HubAnnotations
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import LIST_FILE, ListedSample, read_list, write_list
-from vidchatbench.preparation.pairs import LostSample, Pairing, pair
+from vidchatbench.preparation.pairs import UNKNOWN_LANGUAGE, LostSample, Pairing, pair
 from vidchatbench.preparation.settings import DATASET, PrepareSettings
 from vidchatbench.speakervid.layout import TEST_LIST
 from vidchatbench.speakervid.lists import TestEntry, read_test_list
 from vidchatbench.speakervid.names import ClipName, is_clip_name
 
 PLAN_FILE = "plan.json"
+ANNOTATIONS_FOLDER = "annotations"
+_SETTLED_FILE = "revision.json"
 LICENSE = (
     "non-commercial research and education only, as the dataset's authors state; rights in the clips stay with their "
     "owners"
@@ -67,6 +70,7 @@ class Plan(BaseModel):
         lost: Entries that give no sample.
         not_understood: What was left out while lists and annotations were read.
         transcripts: What is said in each clip, by name.
+        language: Language that was given for clips of which nobody says it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,6 +89,7 @@ class Plan(BaseModel):
     not_understood: tuple[str, ...]
     transcripts: dict[str, str]
     license: str
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ def load_plan(desk: Path) -> Planned | None:
     path = desk / PLAN_FILE
     if not path.is_file():
         return None
-    hint = f"Delete {desk} to plan anew; clips that are whole are found again."
+    hint = f"Delete {path} to plan anew; clips that are whole are found again."
     try:
         plan = Plan.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -129,7 +134,7 @@ def make_plan(name: str, settings: PrepareSettings, ledger: Ledger, progress: Pr
         return known
     published = paths.packaged_benchmark(name) / LIST_FILE
     if settings.annotations is None and published.is_file() and published.stat().st_size:
-        return _keep(_of_published(name, published), settings)
+        return _keep(_of_published(name, published, settings.language), settings)
     where = settings.annotations or DATASET
     local = Path(where).expanduser()
     made = _of_folder(name, local, settings, ledger, progress) if local.is_dir() else None
@@ -142,9 +147,21 @@ def _check_same(plan: Plan, name: str, settings: PrepareSettings) -> None:
     # A branch may have moved on; the plan stays at the commit that it was made at.
     other = asked is not None and _COMMIT.fullmatch(_origin_of(asked)[1]) and _origin_of(asked)[1] != plan.revision
     if plan.name == name and plan.cut == CUT_PROFILE and same and not other:
+        _check_unchanged(plan, settings)
         return
     held = f"{plan.name!r} from {plan.origin} at {plan.revision[:12]}, cut by {plan.cut}"
     raise UsageError(f"{settings.out} holds a preparation of {held}; name another folder with --out")
+
+
+def _check_unchanged(plan: Plan, settings: PrepareSettings) -> None:
+    anew = f"delete {settings.desk / PLAN_FILE} to plan anew, or name another folder with --out"
+    if settings.language is not None and settings.language != plan.language:
+        held = "no --language" if plan.language is None else f"--language {plan.language}"
+        raise UsageError(f"{settings.out} was planned with {held}, not {settings.language}; {anew}")
+    root = Path(settings.annotations or "").expanduser()
+    listed = root / (PAIRS_FILE if (root / SELECTION_FILE).is_file() else TEST_LIST)
+    if settings.annotations is not None and listed.is_file() and hash_file(listed) != plan.list_sha256:
+        raise UsageError(f"{listed} is not the list that {settings.out} was planned from; {anew}")
 
 
 def _origin_of(asked: str) -> tuple[str, str]:
@@ -159,14 +176,17 @@ def _origin_of(asked: str) -> tuple[str, str]:
 def _keep(made: tuple[Plan, Sequence[ListedSample]], settings: PrepareSettings) -> Planned:
     plan, samples = made
     digest = write_list(settings.desk / LIST_FILE, samples)
-    plan = plan.model_copy(update={"samples_sha256": digest})
+    plan = plan.model_copy(update={"samples_sha256": digest, "language": settings.language})
     content = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
     write_atomically(settings.desk / PLAN_FILE, content.encode())
     return Planned(plan, tuple(samples))
 
 
-def _of_published(name: str, path: Path) -> tuple[Plan, Sequence[ListedSample]]:
-    samples = read_list(path)
+def _of_published(name: str, path: Path, language: str | None) -> tuple[Plan, Sequence[ListedSample]]:
+    samples = [
+        sample.model_copy(update={"language": language}) if language and sample.language == UNKNOWN_LANGUAGE else sample
+        for sample in read_list(path)
+    ]
     version = (path.parent / "VERSION").read_text(encoding="utf-8").strip()
     digest = hash_file(path)
     plan = Plan(
@@ -209,9 +229,22 @@ def _of_selection(name: str, root: Path, settings: PrepareSettings) -> tuple[Pla
 def _of_hub(
     name: str, where: str, settings: PrepareSettings, ledger: Ledger, progress: Progress
 ) -> tuple[Plan, Sequence[ListedSample]]:
-    source = HubAnnotations(where, None, settings.desk / "hub")
+    settled = settings.desk / _SETTLED_FILE
+    source = HubAnnotations(where, _settled_commit(settled, where), settings.desk / "hub")
     origin = (source.dataset, source.commit)
+    # A branch may move on before all annotations are read.
+    write_atomically(settled, json.dumps({"asked": where, "commit": source.commit}).encode())
     return _of_list(name, origin, source.test_list(), source, (settings, ledger, progress))
+
+
+def _settled_commit(path: Path, where: str) -> str | None:
+    """Returns the commit at which an earlier run has begun to read the same annotations."""
+    try:
+        told = json.loads(path.read_bytes())
+        commit = str(told["commit"]) if told["asked"] == where else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return commit if _COMMIT.fullmatch(commit) else None
 
 
 def _of_list(
@@ -223,7 +256,9 @@ def _of_list(
 ) -> tuple[Plan, Sequence[ListedSample]]:
     settings, ledger, progress = how
     listed = read_test_list(path)
-    kept = AnnotationFolder(settings.desk / "annotations")
+    # What an earlier run has kept of other annotations is not mixed in.
+    own = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
+    kept = AnnotationFolder(settings.desk / ANNOTATIONS_FOLDER / own)
     problems = [*listed.not_understood, *gather(source, _wanted(listed.entries), kept, ledger, progress)]
     found: Pairing = pair(listed.entries, kept.records(), language=settings.language)
     if not found.samples:

@@ -22,14 +22,26 @@ from vidchatbench.errors import UnavailableError, UsageError
 from vidchatbench.features.keys import describe_extractor, feature_key
 from vidchatbench.features.memory import MemoryStore
 from vidchatbench.media.frames import GridFrame, GridSampler
+from vidchatbench.media.hashing import hash_file
 from vidchatbench.media.memory import MemoryClip
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
 from vidchatbench.plugins import load_catalogue
+from vidchatbench.preparation.ledger import Ledger
 
 IMAGES_FOLDER = "images"
 DETECTOR = "faces/mtcnn"
 KEY_FPS = 5
+
+
+def image_is_whole(root: Path, clip: str, ledger: Ledger) -> bool:
+    """Whether the reference image of a reply's clip is there, undamaged and taken from the clip as it is now."""
+    known, cut = ledger.get("image", clip), ledger.get("clip", clip)
+    path = root / IMAGES_FOLDER / f"{clip}.png"
+    if known is None or known.state != "done" or cut is None or not path.is_file():
+        return False
+    same = known.facts.get("clip_sha256") == cut.facts.get("sha256")
+    return same and known.facts.get("image_sha256") == hash_file(path)
 
 
 class PortraitFinder:

@@ -13,14 +13,15 @@ from vidchatbench.benchmark.load import BenchmarkHeader
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, UnavailableError, UsageError
 from vidchatbench.media.encode import CLIP_FPS
+from vidchatbench.media.hashing import hash_file
 from vidchatbench.preparation.clips import MEDIA_FOLDER, clip_files, is_whole
 from vidchatbench.preparation.cutting import Cutter, Video, waiting_videos
 from vidchatbench.preparation.hosts import VideoHost
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import ListedClip, ListedSample
 from vidchatbench.preparation.manifest import Provenance, write_manifest
-from vidchatbench.preparation.plan import Planned, make_plan
-from vidchatbench.preparation.portraits import IMAGES_FOLDER, PortraitFinder
+from vidchatbench.preparation.plan import ANNOTATIONS_FOLDER, Planned, make_plan
+from vidchatbench.preparation.portraits import IMAGES_FOLDER, PortraitFinder, image_is_whole
 from vidchatbench.preparation.settings import PrepareSettings
 from vidchatbench.preparation.videos import HostedVideos, VideoFolder, VideoSource
 
@@ -93,7 +94,7 @@ class _Preparation:
 
     def run(self) -> Prepared:
         settings = self._settings
-        _clear_temporaries(settings.out)
+        _clear_temporaries(settings.out, settings.desk)
         planned = make_plan(self._name, settings, self._ledger, self._progress)
         samples = self._chosen(planned)
         clips = list({clip.clip: clip for sample in samples for clip in sample.clips}.values())
@@ -155,31 +156,33 @@ class _Preparation:
         missing = [clip for clip in {clip.clip: clip for clip in responders}.values() if not self._has_portrait(clip)]
         if not missing:
             return
+        self._progress.begin("finding reference images", len(missing), "clips")
         try:
-            finder = PortraitFinder()
+            self._write_portraits(missing)
         except UnavailableError as error:
             self._progress.note(f"no reference images: {error}; metrics then take the first frame with a face")
-            return
-        self._progress.begin("finding reference images", len(missing), "clips")
+        self._progress.end()
+
+    def _write_portraits(self, missing: Sequence[ListedClip]) -> None:
+        finder = PortraitFinder()
         for number, clip in enumerate(missing):
             picture, _ = clip_files(self._settings.out, clip.clip)
-            time = finder.write(picture, self._settings.out / IMAGES_FOLDER / f"{clip.clip}.png")
+            image = self._settings.out / IMAGES_FOLDER / f"{clip.clip}.png"
+            time = finder.write(picture, image)
             if time is None:
                 message = "no frame of the reply shows a face"
-                self._ledger.lost("image", clip.clip, "no_face", message, for_good=True)
+                facts = {"clip_sha256": self._sha256(clip)}
+                self._ledger.lost("image", clip.clip, "no_face", message, for_good=True, facts=facts)
             else:
-                self._ledger.done("image", clip.clip, {"time": time, "clip_sha256": self._sha256(clip)})
+                own = {"clip_sha256": self._sha256(clip), "image_sha256": hash_file(image)}
+                self._ledger.done("image", clip.clip, {"time": time, **own})
             self._progress.advance(number + 1)
-        self._progress.end()
 
     def _has_portrait(self, clip: ListedClip) -> bool:
         known = self._ledger.get("image", clip.clip)
-        if known is None:
-            return False
-        if known.state == "dead":
-            return True
-        image = self._settings.out / IMAGES_FOLDER / f"{clip.clip}.png"
-        return image.is_file() and known.facts.get("clip_sha256") == self._sha256(clip)
+        if known is not None and known.state == "dead":
+            return known.facts.get("clip_sha256") == self._sha256(clip)
+        return image_is_whole(self._settings.out, clip.clip, self._ledger)
 
     def _sha256(self, clip: ListedClip) -> str:
         outcome = self._ledger.get("clip", clip.clip)
@@ -203,12 +206,13 @@ def disk_need(clips: Iterable[ListedClip], settings: PrepareSettings) -> DiskNee
     return DiskNeed(made, round(sum(largest) * _VIDEO_BYTES_PER_SECOND), free)
 
 
-def _clear_temporaries(out: Path) -> None:
+def _clear_temporaries(out: Path, desk: Path) -> None:
     """Removes what killed runs have left; nobody else is at work here."""
-    for folder in (out, out / MEDIA_FOLDER, out / IMAGES_FOLDER):
-        if folder.is_dir():
-            for path in folder.glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+    for folder in (out, out / MEDIA_FOLDER, out / IMAGES_FOLDER, desk):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+    for path in (desk / ANNOTATIONS_FOLDER).rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _readable(size: int) -> str:

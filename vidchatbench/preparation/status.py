@@ -17,6 +17,7 @@ from vidchatbench.preparation.fingerprints import compare, fingerprint
 from vidchatbench.preparation.ledger import Ledger, Outcome
 from vidchatbench.preparation.listing import LIST_FILE, ListedClip, ListedSample, read_list
 from vidchatbench.preparation.plan import load_plan
+from vidchatbench.preparation.portraits import image_is_whole
 from vidchatbench.preparation.run import LEDGER_FILE
 
 Condition = Literal["alive", "dead", "unreachable", "differing", "damaged", "waiting"]
@@ -131,6 +132,8 @@ class _Look:
         """Returns how a sample stands: as the worst of its clips."""
         clips = [self._clip(clip) for clip in sample.clips]
         worst = min(clips, key=lambda clip: _WORST.index(clip.condition))
+        if worst.condition == "alive" and sample.responder is not None:
+            worst = self._image(sample.responder) or worst
         return SampleStatus(id=sample.id, condition=worst.condition, reason=worst.reason, message=worst.message)
 
     def _clip(self, clip: ListedClip) -> SampleStatus:
@@ -139,23 +142,21 @@ class _Look:
         return self._seen[clip.clip]
 
     def _look_at(self, clip: ListedClip) -> SampleStatus:
-        outcome = self._ledger.get("clip", clip.clip)
+        outcome, video = self._ledger.get("clip", clip.clip), self._ledger.get("video", clip.video)
+        if outcome is not None and outcome.state == "done" and is_whole(self._root, clip, outcome.facts):
+            self._note(clip, outcome)
+            return self._against_published(clip)
+        # What became of the video when it was last asked for says why there is no clip; but a clip that was found not
+        # to be in it stays dead while the video cannot be had.
+        if video is not None and video.state != "done" and (outcome is None or outcome.state != "dead"):
+            return _told(clip.clip, video)
         if outcome is None:
-            return self._of_video(clip)
+            return SampleStatus(id=clip.clip, condition="waiting", reason="not_tried", message=f"video {clip.video}")
         if outcome.state != "done":
             return _told(clip.clip, outcome)
-        if not is_whole(self._root, clip, outcome.facts):
-            missing = not clip_files(self._root, clip.clip)[0].is_file()
-            message = f"{clip.clip}: {'a file is missing' if missing else 'a file is not the one that was prepared'}"
-            return SampleStatus(id=clip.clip, condition="damaged", reason="file_changed", message=message)
-        self._note(clip, outcome)
-        return self._against_published(clip)
-
-    def _of_video(self, clip: ListedClip) -> SampleStatus:
-        outcome = self._ledger.get("video", clip.video)
-        if outcome is None or outcome.state == "done":
-            return SampleStatus(id=clip.clip, condition="waiting", reason="not_tried", message=f"video {clip.video}")
-        return _told(clip.clip, outcome)
+        missing = not all(path.is_file() for path in clip_files(self._root, clip.clip))
+        message = f"{clip.clip}: {'a file is missing' if missing else 'a file is not the one that was prepared'}"
+        return SampleStatus(id=clip.clip, condition="damaged", reason="file_changed", message=message)
 
     def _against_published(self, clip: ListedClip) -> SampleStatus:
         listed = self._published.get(clip.clip)
@@ -174,6 +175,13 @@ class _Look:
             message = f"{clip.clip} shows or says something else than the published clip"
             return SampleStatus(id=clip.clip, condition="differing", reason="other_content", message=message)
         return SampleStatus(id=clip.clip, condition="alive")
+
+    def _image(self, clip: ListedClip) -> SampleStatus | None:
+        outcome = self._ledger.get("image", clip.clip)
+        if outcome is None or outcome.state != "done" or image_is_whole(self._root, clip.clip, self._ledger):
+            return None
+        message = f"{clip.clip}: its reference image is not the one that was prepared"
+        return SampleStatus(id=clip.clip, condition="damaged", reason="file_changed", message=message)
 
     def _note(self, clip: ListedClip, outcome: Outcome) -> None:
         facts = outcome.facts

@@ -24,6 +24,7 @@ from vidchatbench.preparation.ledger import Fact
 _PICTURES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".flv"})
 _SOUNDS = frozenset({".m4a", ".opus", ".ogg", ".mp3", ".wav"})
 _NOTE = "source.json"
+NOT_IN_FOLDER = "not_in_folder"
 _ID = r"[A-Za-z0-9_-]{11}"
 # As yt-dlp names files by itself, `Title [id].ext`, and as the dataset names them, `id.ext` or `id_1920x1080.ext`.
 _NAMES = (re.compile(rf".*\[({_ID})\](?:\.f?[\w-]+)?"), re.compile(rf"({_ID})(?:[._ -].*)?"))
@@ -84,7 +85,7 @@ class VideoFolder:
         del height, on_bytes
         files = self._files.get(video)
         if not files:
-            raise LostVideoError(video, "not_in_folder", f"{self._folder} holds no {video}.*", for_good=False)
+            raise LostVideoError(video, NOT_IN_FOLDER, f"{self._folder} holds no {video}.*", for_good=False)
         source = _source_of(video, files)
         self._hashes[video] = _hashes(source)
         return source
