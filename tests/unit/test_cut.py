@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -226,6 +227,59 @@ def test_a_hole_in_the_sound_stays_a_hole(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "hole.mkv", seconds=6, size=(192, 96), audio=sound, paint=coded)
     cut(Source(path, path), tmp_path / "out", "1", "4")
     assert onsets(wav_of(tmp_path / "out" / "clip.wav")) == pytest.approx([0.13, 2.51, 3.847], abs=0.001)
+
+
+def test_sound_that_changes_its_kind_is_one_sound(tmp_path: Path) -> None:
+    parts = []
+    for number, (channels, rate) in enumerate([(1, 48_000), (2, 44_100)]):
+        sound = Sound(sample_rate=rate, channels=channels, samples=clicks(2, rate, channels), start=2.0 * number)
+        sound = replace(sound, codec="aac")
+        name = tmp_path / f"{number}.ts"
+        more = {"video_start": 2.0 * number, "codec": "libx264"}
+        parts.append(make_clip(name, seconds=2, size=(192, 96), audio=sound, paint=coded, **more))  # type: ignore[arg-type]
+    source = tmp_path / "joined.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    cut(Source(source, source), tmp_path / "out", "0", "3.6")
+    begins: dict[int, float] = {}
+    with av.open(str(source)) as container:
+        for frame in container.decode(audio=0):
+            begins.setdefault(frame.sample_rate, float(frame.time))
+    apart = begins[44_100] - begins[48_000]
+    found = onsets(wav_of(tmp_path / "out" / "clip.wav"))
+    # An encoder begins with 1024 samples of its own.
+    more = 1024 / 44_100 - 1024 / 48_000
+    assert [at - found[0] for at in found] == pytest.approx([0, 0.92, apart + more, apart + 0.92 + more], abs=0.001)
+
+
+def test_a_file_that_cannot_be_sought_in_is_read_from_its_beginning(tmp_path: Path) -> None:
+    sound = Sound(sample_rate=48_000, samples=clicks(6, 48_000), codec="mp2")
+    path = make_clip(tmp_path / "old.mpg", seconds=6, size=(192, 96), audio=sound, paint=coded, codec="mpeg2video")
+    with av.open(str(path)) as container:
+        origin = Fraction(container.start_time, av.time_base)
+        times = [
+            (Fraction(frame.pts * frame.time_base) - origin, number_on(frame.to_ndarray(format="rgb24")))
+            for frame in container.decode(video=0)
+            if frame.pts is not None
+        ]
+    for start in ("0.5", "1.434", "2.722", "4.1"):
+        cut(Source(path, path), tmp_path / "out", start, "1")
+        points = [Fraction(start) + Fraction(k, 25) for k in range(25)]
+        wanted = [min(times, key=lambda item, at=at: (abs(item[0] - at), item[0]))[1] for at in points]
+        assert [number_on(p) for p in pictures(tmp_path / "out" / "clip.mp4")] == wanted
+
+
+def test_pictures_without_an_order_in_time_are_refused(tmp_path: Path) -> None:
+    sound = Sound(sample_rate=48_000, samples=clicks(3, 48_000))
+    path = make_clip(tmp_path / "odd.avi", seconds=3, size=(192, 96), audio=sound, paint=coded, codec="libx264")
+    with pytest.raises(MediaError, match="times go back"):
+        cut(Source(path, path), tmp_path / "out", "0.5", "1")
+
+
+def test_a_strip_keeps_two_lines_where_it_is_shrunk(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "wide.mp4", seconds=1, size=(3840, 64), audio=Sound())
+    report = cut(Source(path, path), tmp_path / "out", "0", "0.2", box=(0.0, 0.0, 1.0, 0.04))
+    assert (report.width, report.height) == (1920, 2)
+    assert pictures(tmp_path / "out" / "clip.mp4")[0].shape == (2, 1920, 3)
 
 
 @pytest.mark.parametrize("space", [1, 5])

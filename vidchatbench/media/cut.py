@@ -41,6 +41,10 @@ LONGEST_SIDE = 1920
 _AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
 _HOLE = Fraction(1, 50)
 """A jump of the sound's timestamps, in seconds, from which on it is a hole and not rounding."""
+_UNSEEKABLE = frozenset({"mpeg"})
+"""Formats in which what is decoded after a jump does not have its own timestamps."""
+_UNTIMED = frozenset({"avi"})
+"""Formats without timestamps: of pictures that were coded out of order, nobody knows the times."""
 _RUN_UP = Fraction(1)
 """Seconds of sound that are decoded before the cut: decoders need what came before to give exact samples."""
 
@@ -176,11 +180,17 @@ def _decoded(path: Path, position: Fraction | None) -> Iterator[tuple[av.VideoFr
                 raise MediaError(str(path), "there is no picture stream")
             stream.codec_context.thread_count = 1
             origin = _origin(container)
-            _seek(container, position, origin)
+            if not _seek(container, position, origin):
+                return
+            last: Fraction | None = None
             for frame in container.decode(stream):
                 if frame.pts is None:
                     continue
                 time = Fraction(frame.pts * (frame.time_base or stream.time_base or 0)) - origin
+                if last is not None and time < last and container.format.name in _UNTIMED:
+                    told = f"the pictures' times go back, from {float(last):.3f} to {float(time):.3f} s"
+                    raise MediaError(str(path), told)
+                last = time
                 yield frame, time, time + _length_of(frame, stream)
     except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
@@ -206,7 +216,7 @@ class _Crop:
         w = max(2, (min(round(right * width), width) - x) // 2 * 2)
         h = max(2, (min(round(bottom * height), height) - y) // 2 * 2)
         scale = min(1.0, LONGEST_SIDE / max(w, h))
-        self.size = (int(w * scale) // 2 * 2, int(h * scale) // 2 * 2)
+        self.size = (max(2, int(w * scale) // 2 * 2), max(2, int(h * scale) // 2 * 2))
         steps = [("transpose", {90: "cclock", 180: "", 270: "clock"}[turn])] if turn in {90, 270} else []
         steps += [("hflip", ""), ("vflip", "")] if turn == 180 else []  # noqa: PLR2004
         steps += [("crop", f"{w}:{h}:{x}:{y}:exact=1")]
@@ -238,50 +248,57 @@ class _Crop:
 def _read_sound(path: Path, cut: Cut) -> tuple[Wave, int]:
     """Returns the sound of the cut, float32 of shape (channels, samples), and its rate."""
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise MediaError(str(path), "there is no sound stream")
-            stream = container.streams.audio[0]
-            return _decode_sound(container, stream, cut)
+        # Where the file's index misleads, the first sound found is too late; then it is read from its beginning.
+        for position in (cut.start - _RUN_UP, None):
+            with av.open(str(path)) as container:
+                if not container.streams.audio:
+                    raise MediaError(str(path), "there is no sound stream")
+                found = _decode_sound(container, container.streams.audio[0], cut, position)
+                if found is not None:
+                    return found
     except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
+    raise MediaError(str(path), f"there is no sound between {_span(cut)}")
 
 
-def _decode_sound(container: InputContainer, stream: AudioStream, cut: Cut) -> tuple[Wave, int]:
+def _decode_sound(
+    container: InputContainer, stream: AudioStream, cut: Cut, position: Fraction | None
+) -> tuple[Wave, int] | None:
     rate = next((known for known in _AAC_RATES if known == stream.sample_rate), _AAC_RATES[0])
-    channels = min(2, stream.channels)
-    resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=rate)
-    run, runs = _Run(), list[_Run]()
+    channels = max(1, min(2, stream.channels))
+    runs: list[_Run] = []
     origin = _origin(container)
-    _seek(container, cut.start - _RUN_UP, origin)
+    if not _seek(container, position, origin):
+        return None
     for frame in container.decode(stream):
         if frame.pts is None:
             continue
         time = Fraction(frame.pts * (frame.time_base or stream.time_base or 0)) - origin
-        place = round((time - cut.start) * rate)
-        if not runs or abs(place - run.end) > rate * _HOLE:
-            run = _Run()
-            runs.append(run)
-        run.note(place, Fraction(frame.samples * rate, frame.sample_rate))
-        run.parts += _planes(resampler.resample(frame))
+        if not runs and position is not None and time > cut.start > 0:
+            return None
+        place, kind = round((time - cut.start) * rate), (frame.format.name, frame.layout.name, frame.sample_rate)
+        if not runs or runs[-1].kind != kind or abs(place - runs[-1].end) > rate * _HOLE:
+            runs.append(_Run(kind, channels, rate))
+        runs[-1].take(place, frame)
         if time > cut.start + Fraction(cut.frames, CLIP_FPS):
             break
-    run.parts += _planes(resampler.resample(None))
     wanted = np.zeros((channels, round(Fraction(cut.frames, CLIP_FPS) * rate)), np.float32)
-    heard = sum(found.lay(wanted) for found in runs)
-    if not heard:
-        raise MediaError(str(container.name), f"there is no sound between {_span(cut)}")
-    return wanted, rate
+    heard = sum([found.lay(wanted) for found in runs])
+    return (wanted, rate) if heard else None
 
 
 class _Run:
-    """Sound without a hole.
+    """Sound without a hole and of one kind: sample format, layout and rate.
 
     Containers round timestamps, Matroska to a millisecond; the run's place is the median over its frames.
     """
 
-    def __init__(self) -> None:
-        self.parts: list[Wave] = []
+    def __init__(self, kind: tuple[str, str, int], channels: int, rate: int) -> None:
+        self.kind = kind
+        self._rate = rate
+        # Each run has its own: a resampler takes sound of another kind for what it was made for.
+        self._resampler = av.AudioResampler(format="fltp", layout="mono" if channels == 1 else "stereo", rate=rate)
+        self._parts: list[Wave] = []
         self._places: list[Fraction] = []
         self._length = Fraction(0)
 
@@ -290,16 +307,18 @@ class _Run:
         """Place after the last sample."""
         return (self._places[0] if self._places else 0) + self._length
 
-    def note(self, place: int, length: Fraction) -> None:
-        """Notes a frame that belongs at ``place``; its samples may come later, the resampler keeps some back."""
+    def take(self, place: int, frame: av.AudioFrame) -> None:
+        """Takes a frame that belongs at ``place``."""
         self._places.append(place - self._length)
-        self._length += length
+        self._length += Fraction(frame.samples * self._rate, frame.sample_rate)
+        self._parts += _planes(self._resampler.resample(frame))
 
     def lay(self, wanted: Wave) -> int:
         """Puts the samples at their place, as far as they belong to the cut; returns their number."""
-        if not self.parts:
+        self._parts += _planes(self._resampler.resample(None))
+        if not self._parts:
             return 0
-        samples, at = np.concatenate(self.parts, axis=1), round(Fraction(median(self._places)))
+        samples, at = np.concatenate(self._parts, axis=1), round(Fraction(median(self._places)))
         first, last = max(0, at), min(wanted.shape[1], at + samples.shape[1])
         if first < last:
             wanted[:, first:last] = samples[:, first - at : last - at]
@@ -340,6 +359,14 @@ def _origin(container: InputContainer) -> Fraction:
     return Fraction(container.start_time or 0, av.time_base)
 
 
-def _seek(container: InputContainer, position: Fraction | None, origin: Fraction) -> None:
-    if position is not None and position > 0:
+def _seek(container: InputContainer, position: Fraction | None, origin: Fraction) -> bool:
+    """Goes to a position, ``None`` being the beginning; returns whether that can be relied on."""
+    if position is None or position <= 0:
+        return True
+    if container.format.name in _UNSEEKABLE:
+        return False
+    try:
         container.seek(int((position + origin) * av.time_base), backward=True, any_frame=False)
+    except FFmpegError:
+        return False
+    return True
