@@ -7,16 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+from av.error import FFmpegError
 from preparation_world import ANN, BOB, CUT_SHORT, World, build_world
 from video_host import PLUGIN, VideoServer
 
 import vidchatbench as vcb
 from vidchatbench.engine.progress import SilentProgress
-from vidchatbench.errors import InputError, UnavailableError, UsageError
-from vidchatbench.preparation import plan
+from vidchatbench.errors import InputError, UnavailableError, UsageError, VidChatBenchError
+from vidchatbench.media.cut import Cut, CutReport, cut_clip
+from vidchatbench.preparation import clips, cutting, plan
+from vidchatbench.preparation.clips import CutJob, CutOutcome
 from vidchatbench.preparation.hosts import Manners
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.pairs import pair
@@ -309,3 +315,60 @@ def test_ids_that_differ_only_in_capitals_are_two_files_on_every_disk() -> None:
     names = [one.name.text for one in records]
     found = pair([TestEntry(names[0], names[1]), TestEntry(names[0], names[2])], records)
     assert [one.id for one in found.samples] == [names[1], f"{names[2]}~2"]
+
+
+# --- clips that nobody has thought of -------------------------------------------------------------------------------
+
+
+def pool_of(cut: Callable[[CutJob], CutOutcome]) -> type:
+    """Returns a pool that cuts in this process, with a function of the test's."""
+
+    class InThisProcess:
+        def __init__(self, workers: int) -> None:
+            del workers
+
+        def __enter__(self) -> InThisProcess:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Has nothing to end."""
+
+        def shutdown(self, **_: object) -> None:
+            """Has nothing to end."""
+
+        def submit(self, function: object, job: CutJob) -> Future[CutOutcome]:
+            del function
+            future: Future[CutOutcome] = Future()
+            try:
+                future.set_result(cut(job))
+            except BrokenProcessPool as error:
+                future.set_exception(error)
+            return future
+
+    return InThisProcess
+
+
+@pytest.mark.parametrize("kind", [ValueError, ZeroDivisionError, MemoryError, FFmpegError])
+def test_a_clip_over_which_the_decoder_stumbles_costs_no_more_than_its_sample(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def stumble(source: object, cut: Cut, clip: Path, sound: Path) -> CutReport:
+        if clip.name.startswith(f".{world.responders[0]}"):
+            raise FFmpegError(7, "odd") if kind is FFmpegError else kind("odd")
+        return cut_clip(source, cut, clip, sound)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(clips, "cut_clip", stumble)
+    monkeypatch.setattr(cutting, "worker_pool", pool_of(clips.run_cut))
+    assert go(world, tmp_path / "out").header is not None
+    assert conditions(tmp_path / "out") == {("unreachable", "unreadable"), ("alive", None)}
+
+
+def test_clips_that_were_being_cut_when_a_process_died_are_named(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(job: CutJob) -> CutOutcome:
+        raise BrokenProcessPool("gone")
+
+    monkeypatch.setattr(cutting, "worker_pool", pool_of(die))
+    with pytest.raises(VidChatBenchError, match=rf"these were being cut: {ANN}\w+; run .* leave it out with --samples"):
+        go(world, tmp_path / "out")

@@ -108,6 +108,7 @@ def test_every_problem_of_a_list_is_told(tmp_path: Path) -> None:
         {**good, "id": "s", "initiator": {**good["initiator"], "clip": "z"}},
         {**good, "id": "t", "initiator": {**good["initiator"], "start": 0.5}},
         {**good, "id": "u", "surprise": 1},
+        {**good, "id": "v", "initiator": {**good["initiator"], "clip": "y", "source_size": [0, 1080]}},
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / LIST_FILE).write_text(f"{text}no json\n")
@@ -115,7 +116,7 @@ def test_every_problem_of_a_list_is_told(tmp_path: Path) -> None:
         read_list(tmp_path / LIST_FILE)
     told = "\n".join(raised.value.problems)
     for expected in ("line 1: id", "line 2: initiator.video", "ends at 0.5 s", "is empty", "'s' stands twice",
-                     "described in two ways", "surprise: unknown field", "line 9"):  # fmt: skip
+                     "described in two ways", "surprise: unknown field", "0 x 1080 pixels", "line 10"):  # fmt: skip
         assert expected in told
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from av.error import FFmpegError
+
 from vidchatbench.errors import MediaError
 from vidchatbench.media.cut import CUT_PROFILE, Cut, CutReport, Source, cut_clip
 from vidchatbench.media.hashing import hash_file
@@ -19,6 +21,10 @@ from vidchatbench.preparation.listing import ListedClip
 MEDIA_FOLDER = "media"
 LARGEST_SHAPE_DIFFERENCE = 0.02
 """By how much the shape of a source's picture may differ from the annotated one, as a share of it."""
+
+
+# What decoders and filters raise over sources that nobody has thought of: it costs the clip and not the set.
+_OF_THE_CLIP = (FFmpegError, ValueError, ArithmeticError, LookupError, AssertionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,10 @@ def run_cut(job: CutJob) -> CutOutcome:
             path.replace(final)
     except MediaError as error:
         return CutOutcome(clip.clip, {}, _reason_of(error), f"video {clip.video}: {error.reason}")
+    except _OF_THE_CLIP as error:
+        if isinstance(error, OSError):
+            raise  # the disk's fault, or the system's
+        return CutOutcome(clip.clip, {}, "unreadable", f"it cannot be cut: {type(error).__name__}: {error}")
     finally:
         for path in temporary:
             path.unlink(missing_ok=True)

@@ -112,8 +112,7 @@ class Cutter:
                     raise self._no_space(total) from error
                 raise
             except BrokenProcessPool as error:
-                text = "a process that cuts clips was ended from outside, perhaps for want of memory"
-                raise VidChatBenchError(f"{text}; run the same command again, with fewer --workers") from error
+                raise self._worker_lost() from error
         self._progress.end()
 
     def _work(self, queue: deque[Video], threads: ThreadPoolExecutor, processes: ProcessPoolExecutor) -> None:
@@ -152,8 +151,8 @@ class Cutter:
         return 0
 
     def _have_clip(self, future: Future[CutOutcome]) -> int:
-        clip, video = self._cutting.pop(future)
         outcome = future.result()
+        clip, video = self._cutting.pop(future)
         if outcome.reason is None:
             self._ledger.done("clip", clip.clip, {**outcome.facts, **self._videos.facts(video.id)})
         else:
@@ -171,6 +170,14 @@ class Cutter:
 
     def _count(self, size: int) -> None:
         self._bytes += size
+
+    def _worker_lost(self) -> VidChatBenchError:
+        # Clips are begun in the order in which they were handed out.
+        begun = [clip.clip for clip, _ in self._cutting.values()][: self._settings.processes]
+        text = "a process that cuts clips was ended from outside, perhaps for want of memory"
+        at_work = f"; these were being cut: {', '.join(begun)}" if begun else ""
+        again = "run the same command again, with fewer --workers; if a clip does it again, leave it out with --samples"
+        return VidChatBenchError(f"{text}{at_work}; {again}")
 
     def _no_space(self, total: int) -> InputError:
         problem = f"no space is left on the disk; {self._done} of {total} clips of this run are done and kept"

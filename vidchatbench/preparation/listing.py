@@ -71,6 +71,8 @@ class ListedClip(_Frozen):
         left, top, right, bottom = self.box
         if self.end <= self.start:
             raise ValueError(f"the clip ends at {self.end} s, not after its start at {self.start} s")
+        if self.source_size is not None and min(self.source_size) < 1:
+            raise ValueError(f"a source of {self.source_size[0]} x {self.source_size[1]} pixels has no picture")
         if left >= right or top >= bottom:
             raise ValueError(f"the box {self.box} is empty; it is left, top, right, bottom")
         return self
