@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,6 +34,7 @@ class VideoServer:
         forbidden: Ids of which the files are refused.
         served: Bytes served by id.
         asked: Ids whose description was asked for, in order, with the time.
+        most_at_once: Videos of which files were under way at the same time, at most.
         pace: Bytes a second, for tests that kill in the middle.
     """
 
@@ -48,7 +50,7 @@ class VideoServer:
         self.asked: list[tuple[str, float]] = []
         self.pace: int | None = None
         self.most_at_once = 0
-        self._at_once = 0
+        self._under_way: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __enter__(self) -> VideoServer:
@@ -91,10 +93,11 @@ class VideoServer:
     def file(self, video: str, number: int) -> bytes:
         return self.videos[video][number].read_bytes()
 
-    def enter(self, step: int) -> None:
+    def enter(self, video: str, step: int) -> None:
+        # The next file of a video may be asked for before the thread of the last one has come to its end.
         with self._lock:
-            self._at_once += step
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._under_way[video] += step
+            self.most_at_once = max(self.most_at_once, sum(count > 0 for count in self._under_way.values()))
 
     def limit(self, video: str) -> int | None:
         with self._lock:
@@ -151,11 +154,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        self.host.enter(1)
+        self.host.enter(video, 1)
         try:
             self._pour(video, content[start:])
         finally:
-            self.host.enter(-1)
+            self.host.enter(video, -1)
 
     def _pour(self, video: str, content: bytes) -> None:
         limit = self.host.limit(video)
@@ -165,7 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
             if limit is not None and at + len(part) > limit:
                 self.connection.close()
                 return
-            self.wfile.write(part)
-            self.host.count(video, len(part))
             if self.host.pace:
                 time.sleep(len(part) / self.host.pace)
+            self.wfile.write(part)
+            self.host.count(video, len(part))

@@ -125,7 +125,8 @@ class Cutter:
                 open_videos += 1
             futures: list[Future[Any]] = [*self._getting, *self._cutting]
             ended, _ = wait(futures, return_when=FIRST_COMPLETED)
-            for future in ended:
+            # What has gone well is noted before what has not ends the run.
+            for future in sorted(ended, key=lambda one: one.exception() is not None):
                 if future in self._getting:
                     open_videos -= self._have_video(future, processes)
                 else:
