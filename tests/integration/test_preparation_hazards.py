@@ -223,6 +223,16 @@ def test_nothing_is_missing_where_only_some_samples_were_asked_for(tmp_path: Pat
     assert json.loads(done.stdout)["counts"]["waiting"] == 1
 
 
+def test_kept_downloads_serve_another_preparation(tmp_path: Path, world: World) -> None:
+    with VideoServer(world.videos, world.sizes) as host:
+        first = go(world, tmp_path / "out", host, keep_videos=True)
+    again = go(world, tmp_path / "again", videos=tmp_path / "out" / "preparation" / "videos")
+    assert first.header is not None
+    assert again.header is not None
+    files = [sorted((root / "media").iterdir()) for root in (tmp_path / "out", tmp_path / "again")]
+    assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
+
+
 # --- the plan -------------------------------------------------------------------------------------------------------
 
 

@@ -73,7 +73,7 @@ class VideoFolder:
         self._files: dict[str, list[Path]] = defaultdict(list)
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in _PICTURES | _SOUNDS and path.is_file():
-                for video in {found[1] for pattern in _NAMES if (found := pattern.fullmatch(path.stem))}:
+                for video in _ids_of(path):
                     self._files[video].append(path)
         if not self._files:
             raise UsageError(f"{folder} holds no video; expected <video id>.mp4, or any container, at any depth")
@@ -99,6 +99,14 @@ class VideoFolder:
 
     def stop(self) -> None:
         """Has nothing under way."""
+
+
+def _ids_of(path: Path) -> set[str]:
+    """Returns the ids that a file may be of: by its own name, else by its folder's, as kept downloads lie."""
+    own = {found[1] for pattern in _NAMES if (found := pattern.fullmatch(path.stem))}
+    if own or re.fullmatch(_ID, path.parent.name) is None:
+        return own
+    return {path.parent.name}
 
 
 class HostedVideos:
