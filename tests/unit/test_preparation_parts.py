@@ -30,6 +30,7 @@ from vidchatbench.preparation.hosts import LostVideoError, Manners, reason_of
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import LIST_FILE, ListedClip, ListedSample, read_list, write_list
 from vidchatbench.preparation.pairs import pair
+from vidchatbench.preparation.plan import LOST_FILE
 from vidchatbench.preparation.publish import CHECKSUMS_FILE, SCHEMA_FILE, list_schema, publish, write_list_checksums
 from vidchatbench.preparation.run import Prepared, disk_need, prepare
 from vidchatbench.preparation.settings import PrepareSettings, read_ids
@@ -166,6 +167,13 @@ def test_entries_become_samples_or_are_told() -> None:
     assert len(found.lost) + len(found.samples) == len(entries)
 
 
+def test_a_clip_of_an_hour_is_a_fault_of_its_annotation() -> None:
+    long = record(2, end_seconds=3610.0)
+    found = pair([TestEntry(record(0).name.text, long.name.text)], [record(0), long])  # type: ignore[attr-defined, list-item]
+    assert not found.samples
+    assert [(lost.reason, "3600 s long" in lost.message) for lost in found.lost] == [("too_long", True)]
+
+
 def test_only_the_annotations_that_are_needed_are_wanted() -> None:
     one = ClipName.parse(f"{ANN}_192x224_full_video_001_B_00")
     single = Wanted.of([one])
@@ -265,10 +273,6 @@ def test_real_clips_are_told_apart(tmp_path: Path) -> None:
 # --- videos ---------------------------------------------------------------------------------------------------------
 
 
-def ignore(size: int) -> None:
-    """Does nothing with bytes."""
-
-
 def test_videos_are_found_under_the_names_that_people_give_them(tmp_path: Path) -> None:
     both = make_clip(tmp_path / "both.mp4", seconds=1, paint=bars)
     for name in (f"{ANN}.mp4", f"deep/{BOB}_1920x1080_full_video.mp4", "x/A talk [abcdefghijk].mp4"):
@@ -276,11 +280,11 @@ def test_videos_are_found_under_the_names_that_people_give_them(tmp_path: Path) 
         (tmp_path / "videos" / name).write_bytes(both.read_bytes())
     folder = VideoFolder(tmp_path / "videos")
     for video in (ANN, BOB, "abcdefghijk"):
-        source = folder.get(video, None, ignore)
+        source = folder.get(video, None)
         assert source.picture == source.sound
         assert set(folder.facts(video)) == {"picture_sha256", "sound_sha256"}
     with pytest.raises(LostVideoError) as raised:
-        folder.get("nobodyknows", None, ignore)
+        folder.get("nobodyknows", None)
     assert (raised.value.reason, raised.value.for_good) == ("not_in_folder", False)
 
 
@@ -294,9 +298,9 @@ def test_a_folder_without_videos_and_a_video_without_sound_are_told(tmp_path: Pa
     (tmp_path / f"{BOB}.mp4").write_text("<html>not a video</html>")
     folder = VideoFolder(tmp_path)
     with pytest.raises(LostVideoError, match="has no sound"):
-        folder.get(ANN, None, ignore)
+        folder.get(ANN, None)
     with pytest.raises(LostVideoError, match="not readable as media"):
-        folder.get(BOB, None, ignore)
+        folder.get(BOB, None)
 
 
 @pytest.mark.parametrize(
@@ -427,6 +431,61 @@ def test_the_folder_of_the_test_set_is_in_order(tmp_path: Path) -> None:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     write_list_checksums(tmp_path)
     assert (tmp_path / CHECKSUMS_FILE).read_text() == (folder / CHECKSUMS_FILE).read_text(), "SHA256SUMS is out of date"
+
+
+def test_entries_that_give_no_sample_are_published_with_their_reason(
+    tmp_path: Path, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del private_cache
+    world = build_world(tmp_path / "world", layout="flat", which=(ANN,))
+    (world.root / "merge_anno" / f"{world.responders[0]}.json").write_text("{")
+    videos = tmp_path / "world" / "videos"
+    settings = PrepareSettings(out=tmp_path / "out", annotations=str(world.root), videos=videos, workers=1)
+    done = prepare("test_500", settings, QUIET)
+    target = tmp_path / "published"
+    target.mkdir()
+    assert len(publish(done.root, target, "1.0.0", QUIET, workers=1)) == 1
+    assert LOST_FILE in (target / CHECKSUMS_FILE).read_text()
+    monkeypatch.setattr(paths, "packaged_benchmark", lambda name: target)
+    again = prepare("test_500", PrepareSettings(tmp_path / "again", videos=videos, workers=1), QUIET)
+    assert again.header is not None
+    assert (again.header.n_samples, again.header.n_listed) == (1, 2)
+    assert status_of(again.root, QUIET).reasons == {"annotation_unreadable": 1}
+
+
+# --- what is left over ----------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_run_has_left_of_videos_goes_and_what_was_kept_stays(
+    prepared: tuple[World, Prepared], tmp_path: Path
+) -> None:
+    world, done = prepared
+    folder = done.root / "preparation" / "videos"
+    for name, note in ((BOB, {"kept": False}), ("kept_______", {"kept": True}), ("users______", None)):
+        (folder / name).mkdir(parents=True)
+        if note is not None:
+            (folder / name / "source.json").write_text(json.dumps(note))
+    ledger = Ledger(done.root / "preparation" / "ledger.jsonl")
+    ledger.lost("video", "dead_______", "removed", "gone", for_good=True)
+    ledger.lost("video", "later______", "network", "timed out", for_good=False)
+    for name in ("dead_______.part", "later______.part"):
+        (folder / name).mkdir()
+    videos = tmp_path / "world" / "videos"
+    settings = PrepareSettings(out=done.root, annotations=str(world.root), videos=videos, workers=1)
+    prepare("test_500", settings, QUIET)
+    assert {path.name for path in folder.iterdir()} == {"kept_______", "users______", "later______.part"}
+
+
+def test_a_set_of_which_nothing_is_left_has_no_manifest(prepared: tuple[World, Prepared], tmp_path: Path) -> None:
+    world, done = prepared
+    assert (done.root / "manifest.jsonl").is_file()
+    for path in (done.root / "media").iterdir():
+        path.unlink()
+    (tmp_path / "other").mkdir()
+    make_clip(tmp_path / "other" / f"{BOB}.mp4", seconds=1)
+    settings = PrepareSettings(out=done.root, annotations=str(world.root), videos=tmp_path / "other", workers=1)
+    assert prepare("test_500", settings, QUIET).header is None
+    assert not [name for name in ("manifest.jsonl", "benchmark.json", CHECKSUMS_FILE) if (done.root / name).exists()]
 
 
 # --- sets that were chosen ------------------------------------------------------------------------------------------

@@ -84,7 +84,6 @@ class Cutter:
         self._settings = settings
         self._progress = progress
         self._done = 0
-        self._bytes = 0
         self._getting: dict[Future[Source], Video] = {}
         self._cutting: dict[Future[CutOutcome], tuple[ListedClip, Video]] = {}
 
@@ -121,7 +120,7 @@ class Cutter:
         while queue or self._getting or self._cutting:
             while queue and open_videos < most:
                 video = queue.popleft()
-                self._getting[threads.submit(self._videos.get, video.id, video.height, self._count)] = video
+                self._getting[threads.submit(self._videos.get, video.id, video.height)] = video
                 open_videos += 1
             futures: list[Future[Any]] = [*self._getting, *self._cutting]
             ended, _ = wait(futures, return_when=FIRST_COMPLETED)
@@ -168,9 +167,6 @@ class Cutter:
             return 0
         self._videos.release(video.id)
         return 1
-
-    def _count(self, size: int) -> None:
-        self._bytes += size
 
     def _worker_lost(self) -> VidChatBenchError:
         # Clips are begun in the order in which they were handed out.

@@ -11,7 +11,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,16 +129,13 @@ class VideoHost:
         """Whether the host has refused so often that it is better left alone."""
         return self._refused >= self._manners.refusals
 
-    def download(
-        self, video: str, folder: Path, *, height: int = TALLEST, on_bytes: Callable[[int], None] | None = None
-    ) -> dict[str, str]:
+    def download(self, video: str, folder: Path, *, height: int = TALLEST) -> dict[str, str]:
         """Brings a video, or what is missing of it; a part that a killed run has left is continued.
 
         Args:
             video: Its id.
             folder: Where to; created.
             height: Shorter side of the picture wanted; the nearest that there is below it, else above.
-            on_bytes: Called now and then with the bytes that came since the last call.
 
         Returns:
             The names of the files by what they hold (``picture``, ``sound``), and the formats' ids.
@@ -152,7 +149,7 @@ class VideoHost:
         if self.refuses:
             message = "not asked: the host refused too often; wait some hours, then run again"
             raise LostVideoError(video, "not_asked", message, for_good=False)
-        options = self._options(folder, height, on_bytes)
+        options = self._options(folder, height)
         try:
             self._wait_for_turn()
             with self._yt_dlp.YoutubeDL(options) as loader:
@@ -189,15 +186,10 @@ class VideoHost:
             self._sleep(max(0.0, left))
             self._last = time.monotonic()
 
-    def _options(self, folder: Path, height: int, on_bytes: Callable[[int], None] | None) -> dict[str, Any]:
-        seen: dict[str, int] = {}
-
+    def _options(self, folder: Path, height: int) -> dict[str, Any]:
         def hook(status: Mapping[str, Any]) -> None:
-            have, name = int(status.get("downloaded_bytes") or 0), str(status.get("filename"))
-            if on_bytes is not None:
-                on_bytes(max(0, have - seen.get(name, 0)))
-            seen[name] = have
-            if status.get("status") == "finished" and (file := Path(name)).is_file():
+            file = Path(str(status.get("filename")))
+            if status.get("status") == "finished" and file.is_file():
                 _sync(file)  # the next run takes a file of this name for whole
             self._sleep(0.0)
 

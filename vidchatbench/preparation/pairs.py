@@ -17,6 +17,9 @@ from vidchatbench.speakervid.records import ClipRecord, RecordError
 
 UNKNOWN_LANGUAGE = "und"
 
+LONGEST_CLIP = 120.0
+"""Seconds; the dataset has clips of 3 to 14. A longer one is a fault of its annotation, and would fill the disk."""
+
 
 @dataclass(frozen=True)
 class LostSample:
@@ -129,9 +132,19 @@ def _sides(
         if initiator is None:
             message = "the list names no initiator, and no other speaker's turn comes just before it"
             return LostSample(entry.responder, "no_initiator", message)
-        return initiator, responder
+        return _too_long(initiator, responder) or (initiator, responder)
     initiator = known.get(_key(entry.initiator))
-    return (initiator, responder) if initiator is not None else _lacking(entry.initiator, unreadable)
+    if initiator is None:
+        return _lacking(entry.initiator, unreadable)
+    return _too_long(initiator, responder) or (initiator, responder)
+
+
+def _too_long(*records: ClipRecord) -> LostSample | None:
+    for record in records:
+        if record.duration > LONGEST_CLIP:
+            message = f"clip {record.name.text} is annotated as {record.duration:.0f} s long, over {LONGEST_CLIP:.0f} s"
+            return LostSample(records[-1].name.text, "too_long", message)
+    return None
 
 
 def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostSample:

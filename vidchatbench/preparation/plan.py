@@ -33,6 +33,7 @@ from vidchatbench.speakervid.lists import TestEntry, read_test_list
 from vidchatbench.speakervid.names import ClipName, is_clip_name
 
 PLAN_FILE = "plan.json"
+LOST_FILE = "lost.jsonl"
 ANNOTATIONS_FOLDER = "annotations"
 _SETTLED_FILE = "revision.json"
 LICENSE = (
@@ -188,6 +189,7 @@ def _of_published(name: str, path: Path, language: str | None) -> tuple[Plan, Se
         for sample in read_list(path)
     ]
     version = (path.parent / "VERSION").read_text(encoding="utf-8").strip()
+    lost = _published_losses(path.with_name(LOST_FILE))
     digest = hash_file(path)
     plan = Plan(
         name=name,
@@ -196,15 +198,24 @@ def _of_published(name: str, path: Path, language: str | None) -> tuple[Plan, Se
         revision=digest,
         list_form="published",
         list_sha256=digest,
-        listed=len(samples),
+        listed=len(samples) + len(lost),
         cut=CUT_PROFILE,
         samples_sha256=digest,
-        lost=(),
+        lost=lost,
         not_understood=(),
         transcripts={},
         license=LICENSE,
     )
     return plan, samples
+
+
+def _published_losses(path: Path) -> tuple[LostEntry, ...]:
+    """Reads which entries of the dataset's list give no sample."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        return tuple(LostEntry.model_validate_json(line) for line in lines if line.strip())
+    except ValidationError as error:
+        raise InputError(str(path), describe_validation(error)) from error
 
 
 def _of_folder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from vidchatbench.preparation.clips import clip_files, is_whole
 from vidchatbench.preparation.fingerprints import fingerprint
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import LIST_FILE, Fingerprint, ListedClip, ListedSample, write_list
-from vidchatbench.preparation.plan import load_plan
+from vidchatbench.preparation.plan import LOST_FILE, LostEntry, load_plan
 from vidchatbench.preparation.pool import worker_pool
 from vidchatbench.preparation.run import LEDGER_FILE
 
@@ -31,6 +32,7 @@ def publish(root: Path, target: Path, version: str, progress: Progress, *, worke
     """Writes the list of a prepared test set into a folder such as ``data/test_500``.
 
     Every listed sample is published, also those whose clips could not be had here; only the others carry fingerprints.
+    Entries of the dataset's list that give no sample are published beside it, with the reason.
 
     Args:
         root: The prepared test set.
@@ -58,6 +60,7 @@ def publish(root: Path, target: Path, version: str, progress: Progress, *, worke
     prints = _fingerprints(root, planned.samples, ledger, progress, workers)
     samples = tuple(_public(sample, prints) for sample in planned.samples)
     write_list(target / LIST_FILE, samples)
+    _write_lost(target / LOST_FILE, planned.plan.lost)
     write_atomically(target / SCHEMA_FILE, list_schema().encode())
     write_atomically(target / VERSION_FILE, f"{version}\n".encode())
     write_list_checksums(target)
@@ -74,6 +77,13 @@ def write_list_checksums(folder: Path) -> None:
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS_FILE)
     text = "".join(f"{hash_file(folder / name)}  {name}\n" for name in names if not name.startswith("."))
     write_atomically(folder / CHECKSUMS_FILE, text.encode())
+
+
+def _write_lost(path: Path, lost: Sequence[LostEntry]) -> None:
+    if lost:
+        write_atomically(path, "".join(entry.model_dump_json() + "\n" for entry in lost).encode())
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _fingerprints(

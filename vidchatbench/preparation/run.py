@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vidchatbench.benchmark.load import BenchmarkHeader
+from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, UnavailableError, UsageError
 from vidchatbench.media.encode import CLIP_FPS
@@ -19,7 +19,7 @@ from vidchatbench.preparation.cutting import Cutter, Video, waiting_videos
 from vidchatbench.preparation.hosts import VideoHost
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import ListedClip, ListedSample
-from vidchatbench.preparation.manifest import Provenance, write_manifest
+from vidchatbench.preparation.manifest import CHECKSUMS_FILE, Provenance, write_manifest
 from vidchatbench.preparation.plan import ANNOTATIONS_FOLDER, Planned, make_plan
 from vidchatbench.preparation.portraits import IMAGES_FOLDER, PortraitFinder, image_is_whole
 from vidchatbench.preparation.settings import PrepareSettings
@@ -27,6 +27,7 @@ from vidchatbench.preparation.videos import HostedVideos, VideoFolder, VideoSour
 
 LEDGER_FILE = "ledger.jsonl"
 LOCK_FILE = ".lock"
+VIDEOS_FOLDER = "videos"
 
 _CLIP_BYTES_PER_SECOND = 900_000
 _VIDEO_BYTES_PER_SECOND = 450_000
@@ -103,9 +104,14 @@ class _Preparation:
         if waiting:
             self._announce(planned, samples, waiting)
             Cutter(self._videos(), self._ledger, settings, self._progress).run(waiting)
+        if settings.only is None and not waiting_videos(clips, self._ledger, settings):
+            HostedVideos.tidy(settings.desk / VIDEOS_FOLDER, self._ledger)
         whole = [sample for sample in samples if self._is_whole(sample)]
         self._find_portraits([sample.responder for sample in whole if sample.responder is not None])
         if not whole:
+            # A manifest of an earlier run would speak of clips that are not there any more.
+            for name in (HEADER_FILE, MANIFEST_FILE, CHECKSUMS_FILE):
+                (settings.out / name).unlink(missing_ok=True)
             return Prepared(settings.out, planned, None)
         plan = planned.plan
         listed = plan.listed if settings.only is None else len(settings.only)
@@ -128,7 +134,7 @@ class _Preparation:
         if settings.videos is not None:
             return VideoFolder(settings.videos)
         host = VideoHost(settings.manners, cookies=settings.cookies)
-        return HostedVideos(host, settings.desk / "videos", keep=settings.keep_videos)
+        return HostedVideos(host, settings.desk / VIDEOS_FOLDER, keep=settings.keep_videos)
 
     def _announce(self, planned: Planned, samples: Sequence[ListedSample], waiting: Sequence[Video]) -> None:
         plan = planned.plan

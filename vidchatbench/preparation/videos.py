@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +19,13 @@ from vidchatbench.media.cut import Source
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.media.probe import picture_stream
 from vidchatbench.preparation.hosts import TALLEST, LostVideoError, VideoHost
-from vidchatbench.preparation.ledger import Fact
+from vidchatbench.preparation.ledger import Fact, Ledger
 
 _PICTURES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".flv"})
 _SOUNDS = frozenset({".m4a", ".opus", ".ogg", ".mp3", ".wav"})
 _NOTE = "source.json"
+_KEPT = "kept"
+_PART = ".part"
 NOT_IN_FOLDER = "not_in_folder"
 _ID = r"[A-Za-z0-9_-]{11}"
 # As yt-dlp names files by itself, `Title [id].ext`, and as the dataset names them, `id.ext` or `id_1920x1080.ext`.
@@ -33,7 +35,7 @@ _NAMES = (re.compile(rf".*\[({_ID})\](?:\.f?[\w-]+)?"), re.compile(rf"({_ID})(?:
 class VideoSource(Protocol):
     """Gives source videos."""
 
-    def get(self, video: str, height: int | None, on_bytes: Callable[[int], None]) -> Source:
+    def get(self, video: str, height: int | None) -> Source:
         """Returns a video, bringing it if necessary.
 
         Raises:
@@ -80,9 +82,9 @@ class VideoFolder:
         self._folder = folder
         self._hashes: dict[str, dict[str, Fact]] = {}
 
-    def get(self, video: str, height: int | None, on_bytes: Callable[[int], None]) -> Source:
+    def get(self, video: str, height: int | None) -> Source:
         """See :class:`VideoSource`."""
-        del height, on_bytes
+        del height
         files = self._files.get(video)
         if not files:
             raise LostVideoError(video, NOT_IN_FOLDER, f"{self._folder} holds no {video}.*", for_good=False)
@@ -124,17 +126,17 @@ class HostedVideos:
         self._keep = keep
         self._facts: dict[str, dict[str, Fact]] = {}
 
-    def get(self, video: str, height: int | None, on_bytes: Callable[[int], None]) -> Source:
+    def get(self, video: str, height: int | None) -> Source:
         """See :class:`VideoSource`."""
         whole = self._whole(video)
         if whole is not None:
             return whole
-        partial, final = self._folder / f"{video}.part", self._folder / video
-        names = self._host.download(video, partial, height=height or TALLEST, on_bytes=on_bytes)
+        partial, final = self._folder / f"{video}{_PART}", self._folder / video
+        names = self._host.download(video, partial, height=height or TALLEST)
         source = _source_of(video, list(dict.fromkeys([partial / names["picture"], partial / names["sound"]])))
         told = {"picture": source.picture.name, "sound": source.sound.name}
         self._facts[video] = {**names, **told, **_hashes(source), "yt_dlp": self._host.version}
-        write_atomically(partial / _NOTE, json.dumps(self._facts[video]).encode())
+        write_atomically(partial / _NOTE, json.dumps({**self._facts[video], _KEPT: self._keep}).encode())
         if final.exists():
             shutil.rmtree(final)
         partial.rename(final)
@@ -153,11 +155,26 @@ class HostedVideos:
         """Ends downloads; their parts stay."""
         self._host.stop()
 
+    @staticmethod
+    def tidy(folder: Path, ledger: Ledger) -> None:
+        """Deletes what a killed run has left of videos that nothing is waited for: downloads not to be kept, and parts.
+
+        Args:
+            folder: Where downloads go.
+            ledger: The outcomes; of the videos in the folder, all clips are settled.
+        """
+        for path in folder.iterdir() if folder.is_dir() else ():
+            outcome = ledger.get("video", path.name.removesuffix(_PART))
+            part = path.name.endswith(_PART) and outcome is not None and outcome.state != "unreachable"
+            if part or (not path.name.endswith(_PART) and not _was_kept(path)):
+                shutil.rmtree(path, ignore_errors=True)
+
     def _whole(self, video: str) -> Source | None:
         """Returns a video that an earlier run has brought, if it is undamaged."""
         folder = self._folder / video
         try:
             facts = json.loads((folder / _NOTE).read_bytes())
+            facts.pop(_KEPT, None)
             source = Source(folder / facts["picture"], folder / facts["sound"])
             if {**facts, **_hashes(source)} != facts:
                 return None
@@ -165,6 +182,14 @@ class HostedVideos:
             return None
         self._facts[video] = facts
         return source
+
+
+def _was_kept(folder: Path) -> bool:
+    """Whether a download was meant to stay; one that does not say so is the user's."""
+    try:
+        return json.loads((folder / _NOTE).read_bytes())[_KEPT] is not False
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def _hashes(source: Source) -> dict[str, Fact]:
