@@ -6,22 +6,24 @@ Every frame shows a public-domain face, and below it the frame's number in strip
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 
-import av
 import numpy as np
 from clips import Pixels, Sound, make_clip
 from numpy.typing import NDArray
 from PIL import Image
 from speakervid_made import MadeClip, MadeLists, write_archives, write_flat
 
-from vidchatbench.media.cut import Source
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
+from vidchatbench.preparation.clips import CutJob, CutOutcome
 
 SIZE = (192, 224)
 STRIPES = 32
@@ -179,31 +181,54 @@ def _make_video(world: World, folder: Path, video: str) -> None:
         return
     fps = Fraction(30_000, 1001) if video == BOB else Fraction(25)
     size = {SMALL: (SIZE[0] // 2, SIZE[1] // 2), WIDE: (SIZE[0] * 2, SIZE[1])}.get(video, SIZE)
+    files = []
+    for suffix, content in _encoded(fps, size, apart=video != BOB):
+        files.append(folder / f"{video}{suffix}")
+        files[-1].write_bytes(content)
+    world.videos[video], world.sizes[video], world.fps[video] = tuple(files), size, fps
+
+
+@functools.cache
+def _encoded(fps: Fraction, size: tuple[int, int], *, apart: bool) -> tuple[tuple[str, bytes], ...]:
+    """The files of a video, with picture and sound together or apart; encoded once for all tests of a process."""
     sound = Sound(sample_rate=RATE, samples=clicks(SECONDS))
-    how = {"seconds": SECONDS, "fps": float(fps), "size": size, "paint": coded}
-    if video == BOB:
-        files: tuple[Path, ...] = (make_clip(folder / f"{video}.mp4", audio=sound, **how),)
-    else:
-        picture = make_clip(folder / f"{video}.mp4", audio=None, **how)
-        files = (picture, _sound_alone(folder / f"{video}.m4a", sound))
-    world.videos[video], world.sizes[video], world.fps[video] = files, size, fps
-
-
-def _sound_alone(path: Path, sound: Sound) -> Path:
-    made = make_clip(path.with_suffix(".m4v"), seconds=SECONDS, video=False, audio=sound)
-    made.rename(path)
-    return path
+    with tempfile.TemporaryDirectory() as name:
+        picture, alone = Path(name) / "picture.mp4", Path(name) / "sound.m4v"
+        audio = None if apart else sound
+        make_clip(picture, seconds=SECONDS, fps=float(fps), size=size, paint=coded, audio=audio)
+        if not apart:
+            return ((".mp4", picture.read_bytes()),)
+        make_clip(alone, seconds=SECONDS, video=False, audio=sound)
+        return ((".mp4", picture.read_bytes()), (".m4a", alone.read_bytes()))
 
 
 def frames_of(path: Path) -> list[int]:
     return [number_on(picture.rgb()) for picture, _ in ClipReader(path, probe(path), video=True, audio=False)]
 
 
-def source_of(files: Iterable[Path]) -> Source:
-    first, *rest = files
-    return Source(first, rest[0] if rest else first)
+def pool_of(cut: Callable[[CutJob], CutOutcome]) -> type:
+    """Returns a pool that cuts in this process, with a function of the test's."""
 
+    class InThisProcess:
+        def __init__(self, workers: int) -> None:
+            del workers
 
-def has_sound(path: Path) -> bool:
-    with av.open(str(path)) as container:
-        return bool(container.streams.audio)
+        def __enter__(self) -> InThisProcess:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """Has nothing to end."""
+
+        def shutdown(self, **_: object) -> None:
+            """Has nothing to end."""
+
+        def submit(self, function: object, job: CutJob) -> Future[CutOutcome]:
+            del function
+            future: Future[CutOutcome] = Future()
+            try:
+                future.set_result(cut(job))
+            except (BrokenProcessPool, OSError) as error:
+                future.set_exception(error)
+            return future
+
+    return InThisProcess

@@ -8,8 +8,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from vidchatbench.anchors.verdicts import Scale, judge, judge_cheat, judge_ladde
 from vidchatbench.contract.cards import Dimension
 from vidchatbench.results.schema import BenchmarkRef, Floor, SuiteRef, UnavailableMetric
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 HOSTILE = "</style><script>window.hit = 1</script><img src=x onerror='window.hit = 1'>\"'&"
 PHONE = {"width": 390, "height": 844}
@@ -118,40 +117,6 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
                                    floor=Floor(value=1.5, candidate=2.5, n=20))),
     ]  # fmt: skip
     return write_audit(report(metrics), tmp_path_factory.mktemp("audit"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        system = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        try:
-            found = playwright.chromium.launch(executable_path=system, args=["--no-sandbox"])
-        except sync_api.Error as error:
-            pytest.skip(f"there is no Chromium: {error.message.splitlines()[0]}")
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Open]:
-    """Opens a page; at the end, whatever went wrong in it fails the test."""
-    contexts, troubles = [], []
-
-    def call(path: Path, **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": LAPTOP, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: troubles.append(request.url) if request.url != path.as_uri() else None)
-        page.goto(path.as_uri())
-        return page
-
-    yield call
-    for context in contexts:
-        context.close()
-    assert troubles == []
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from vidchatbench.media.hashing import hash_file
 from vidchatbench.report.write import write_report
 from vidchatbench.results.files import SAMPLES_SCHEMA
 
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 HOSTILE = "</script><script>window.hit = 1</script><img src=x onerror='window.hit = 1'>\"'&"
 PHONE = {"width": 390, "height": 844}
@@ -37,43 +36,6 @@ LOADED_WITHIN, DONE_WITHIN = 5.0, 2.5
 IN_STEP = 0.15
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        system = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        try:
-            found = playwright.chromium.launch(executable_path=system, args=options)
-        except sync_api.Error as error:
-            pytest.skip(f"there is no Chromium: {error.message.splitlines()[0]}")
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Open]:
-    """Opens a report; at the end, whatever went wrong in it fails the test."""
-    contexts, troubles = [], []
-
-    def call(path: Path, **options: Any) -> Any:
-        context = browser.new_context(**{"viewport": LAPTOP, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("dialog", lambda dialog: (troubles.append("an alert"), dialog.dismiss()))
-        outside = re.compile(r"^(?!file:|data:)")
-        page.on("request", lambda request: troubles.append(request.url) if outside.match(request.url) else None)
-        page.goto(path.as_uri())
-        return page
-
-    yield call
-    for context in contexts:
-        context.close()
-    assert troubles == []
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 from av.error import FFmpegError
-from preparation_world import ANN, BOB, CUT_SHORT, World, build_world
+from preparation_world import ANN, BOB, CUT_SHORT, World, build_world, pool_of
 from video_host import PLUGIN, VideoServer
 
 import vidchatbench as vcb
@@ -118,11 +116,20 @@ def test_a_host_that_answers_in_another_form_costs_no_more_than_its_video(tmp_pa
     assert conditions(tmp_path / "out") == {("unreachable", "unknown"), ("alive", None)}
 
 
+def _listen_to_ctrl_c() -> None:
+    # Whoever runs the tests in the background may have told all their children to ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_does_not_wait_for_downloads(tmp_path: Path, world: World) -> None:
     with VideoServer(world.videos, world.sizes) as host:
         host.pace = 3_000
         running = subprocess.Popen(
-            command(world, tmp_path / "out"), env=host.environment(), stderr=subprocess.PIPE, text=True
+            command(world, tmp_path / "out"),
+            env=host.environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_listen_to_ctrl_c,  # noqa: PLW1509 - no thread of this process holds a lock there
         )
         try:
             end = time.monotonic() + 60
@@ -328,34 +335,6 @@ def test_ids_that_differ_only_in_capitals_are_two_files_on_every_disk() -> None:
 
 
 # --- clips that nobody has thought of -------------------------------------------------------------------------------
-
-
-def pool_of(cut: Callable[[CutJob], CutOutcome]) -> type:
-    """Returns a pool that cuts in this process, with a function of the test's."""
-
-    class InThisProcess:
-        def __init__(self, workers: int) -> None:
-            del workers
-
-        def __enter__(self) -> InThisProcess:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            """Has nothing to end."""
-
-        def shutdown(self, **_: object) -> None:
-            """Has nothing to end."""
-
-        def submit(self, function: object, job: CutJob) -> Future[CutOutcome]:
-            del function
-            future: Future[CutOutcome] = Future()
-            try:
-                future.set_result(cut(job))
-            except BrokenProcessPool as error:
-                future.set_exception(error)
-            return future
-
-    return InThisProcess
 
 
 @pytest.mark.parametrize("kind", [ValueError, ZeroDivisionError, MemoryError, FFmpegError])

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.resources
-import re
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
+from markupsafe import Markup
 
 from vidchatbench._version import __version__
 from vidchatbench.anchors.audit_plots import ladder_plot
@@ -20,9 +15,9 @@ from vidchatbench.anchors.audit_schema import AUDIT_FILE, AuditReport, CheatFind
 from vidchatbench.anchors.verdicts import CHEAT_MARGIN, LADDER_MARGIN, SMALL_EFFECT, tally
 from vidchatbench.atomic import write_atomically
 from vidchatbench.report import text
+from vidchatbench.report.html import content_policy, environment_of, resource
 
 PAGE_FILE = "audit.html"
-_JOINT = re.compile(r"([/_-])")
 _PACKAGE = "vidchatbench.anchors"
 _REPORT = "vidchatbench.report"
 _STYLES = ((_REPORT, "base.css"), (_REPORT, "sections.css"), (_PACKAGE, "audit.css"))
@@ -52,12 +47,12 @@ def write_audit(report: AuditReport, folder: Path) -> Path:
 
 def render_audit(report: AuditReport) -> str:
     """Returns the page; the same audit gives the same bytes."""
-    style = "\n".join(_resource(package, "assets", name) for package, name in _STYLES)
+    style = "\n".join(resource(package, "assets", name) for package, name in _STYLES)
     return (
         _environment()
         .get_template("audit.html")
         .render(
-            policy=_content_policy(style),
+            policy=content_policy(style),
             style=Markup(style),  # noqa: S704 - files of these packages
             report=report,
             counts=_counts(report),
@@ -141,66 +136,16 @@ def _fault(
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(lambda name: _resource(_PACKAGE, "templates", name)),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     filters: dict[str, Callable[..., object]] = {
-        "number": lambda value, decimals: text.typeset(text.number(value, decimals)),
-        "figure": lambda value: text.typeset(text.number(value, text.decimals_for([value]))),
         "signed": _signed,
-        "words": text.words,
-        "dimension": text.dimension_title,
-        "plural": text.plural,
         "identities": lambda count: "1 identity" if count == 1 else f"{count} identities",
-        "arrow": text.arrow,
-        "p_value": text.p_value,
-        "inline": lambda plot: Markup(plot.inline()),  # noqa: S704 - every text in a plot is escaped
-        "moment": _moment,
         "symbol": _SYMBOLS.__getitem__,
         "kind": _CLASSES.__getitem__,
-        "breakable": _breakable,
         "percent": lambda share: f"{100 * share:.0f}",
     }
-    environment.filters.update(filters)
-    # Control characters have no place in HTML, wherever they come from.
-    environment.finalize = _finalize
-    return environment
-
-
-def _finalize(value: object) -> object:
-    return text.printable(value) if type(value) is str else value
+    return environment_of(_PACKAGE, filters)
 
 
 def _signed(value: float, decimals: int) -> str:
     shown = text.number(value, decimals)
     return text.typeset(shown if shown.startswith("-") or float(shown) == 0 else f"+{shown}")
-
-
-def _breakable(value: str) -> Markup:
-    # As plain text, for escaped text would escape what is put between its parts.
-    return Markup(_JOINT.sub(r"\1<wbr>", str(escape(text.printable(value)))))  # noqa: S704 - escaped here
-
-
-def _moment(time: datetime) -> str:
-    return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _content_policy(style: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
-    rules = {
-        "default-src": "'none'",
-        "style-src": f"'sha256-{digest}'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "require-trusted-types-for": "'script'",
-        "trusted-types": "'none'",
-    }
-    return "; ".join(f"{name} {sources}" for name, sources in rules.items())
-
-
-def _resource(package: str, folder: str, name: str) -> str:
-    return (importlib.resources.files(package) / folder / name).read_text(encoding="utf-8")

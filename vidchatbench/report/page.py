@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.resources
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup, escape
+from jinja2 import Environment
+from markupsafe import Markup
 
 from vidchatbench._version import __version__
 from vidchatbench.contract.cards import MetricCard
 from vidchatbench.report import plots, text
 from vidchatbench.report.data import WORST, json_block, page_data, page_details
 from vidchatbench.report.failures import CONSEQUENCES, STATUS_WORDS, failed_samples, group_failures
+from vidchatbench.report.html import content_policy, environment_of, resource
 from vidchatbench.report.media import LARGEST_EMBEDDED, MOST_EMBEDDED, MediaIndex
 from vidchatbench.report.run import RunData
 from vidchatbench.report.scales import anchored
@@ -30,7 +26,6 @@ from vidchatbench.results.schema import MetricResult, Results, WeightUse
 _STYLES = ("base.css", "sections.css", "samples.css")
 _SCRIPTS = ("core.js", "player.js", "sample.js", "table.js", "worst.js", "dots.js")
 _MEBIBYTE = 2**20
-_JOINT = re.compile(r"([/_-])")
 _PACKAGE = "vidchatbench.report"
 
 
@@ -84,13 +79,14 @@ def render_page(
         media: Its clips.
         comparison: The comparison with other runs, if there is one.
     """
-    style = "\n".join(_resource("assets", name) for name in _STYLES)
-    script = '"use strict";\n(function () {\n' + "\n".join(_resource("assets", name) for name in _SCRIPTS) + "})();\n"
+    style = "\n".join(resource(_PACKAGE, "assets", name) for name in _STYLES)
+    parts = "\n".join(resource(_PACKAGE, "assets", name) for name in _SCRIPTS)
+    script = f'"use strict";\n(function () {{\n{parts}}})();\n'
     data = json_block(page_data(run, media.index, media.addresses))
     blocks = {"page-data": data, "page-details": json_block(page_details(run))}
     template = _environment().get_template("report.html")
     return template.render(
-        policy=_content_policy(style, script),
+        policy=content_policy(style, script, media=True),
         style=Markup(style),  # noqa: S704 - a file of this package
         script=Markup(script),  # noqa: S704 - a file of this package
         blocks={name: Markup(block) for name, block in blocks.items()},  # noqa: S704 - escaped by json_block
@@ -173,56 +169,21 @@ def _media_notes(media: PageMedia) -> list[str]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(lambda name: _resource("templates", name)),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     filters: dict[str, Callable[..., object]] = {
-        "number": lambda value, decimals: text.typeset(text.number(value, decimals)),
-        "figure": lambda value: text.typeset(text.number(value, text.decimals_for([value]))),
-        "words": text.words,
-        "dimension": text.dimension_title,
-        "plural": text.plural,
-        "arrow": text.arrow,
         "seconds": text.seconds,
-        "p_value": text.p_value,
-        "inline": lambda plot: Markup(plot.inline()),  # noqa: S704 - every text in a plot is escaped
         "link": _web_address,
-        "moment": _moment,
         "gibibytes": lambda size: f"{size / 2**30:.2f} GiB",
         "system": text.system_label,
         "suite": text.suite_label,
         "status": STATUS_WORDS.__getitem__,
         "consequence": CONSEQUENCES.__getitem__,
-        "breakable": _breakable,
         "compared_decimals": _compared_decimals,
     }
-    environment.filters.update(filters)
-    # Control characters have no place in HTML, wherever they come from.
-    environment.finalize = _finalize
-    return environment
-
-
-def _finalize(value: object) -> object:
-    return text.printable(value) if type(value) is str else value
-
-
-def _breakable(value: str) -> Markup:
-    """Returns an identifier that may be broken into lines where its parts end."""
-    # As plain text, for escaped text would escape what is put between its parts.
-    return Markup(_JOINT.sub(r"\1<wbr>", str(escape(text.printable(value)))))  # noqa: S704 - escaped here
+    return environment_of(_PACKAGE, filters)
 
 
 def _compared_decimals(metric: ComparedMetric) -> int:
     return text.decimals_for([value.value for value in metric.values])
-
-
-def _moment(time: datetime) -> str:
-    moment = time if time.tzinfo is None else time.astimezone(timezone.utc)
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _web_address(value: object) -> str | None:
@@ -234,27 +195,3 @@ def _web_address(value: object) -> str | None:
     except ValueError:
         return None
     return value.strip() if parts.scheme in {"http", "https"} and parts.netloc else None
-
-
-def _content_policy(style: str, script: str) -> str:
-    rules = {
-        "default-src": "'none'",
-        "script-src": _hash_source(script),
-        "style-src": _hash_source(style),
-        "img-src": "data:",
-        "media-src": "'self' file: data:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "require-trusted-types-for": "'script'",
-        "trusted-types": "'none'",
-    }
-    return "; ".join(f"{name} {sources}" for name, sources in rules.items())
-
-
-def _hash_source(content: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
-    return f"'sha256-{digest}'"
-
-
-def _resource(folder: str, name: str) -> str:
-    return (importlib.resources.files(_PACKAGE) / folder / name).read_text(encoding="utf-8")
