@@ -453,6 +453,28 @@ def test_entries_that_give_no_sample_are_published_with_their_reason(
     assert status_of(again.root, QUIET).reasons == {"annotation_unreadable": 1}
 
 
+def test_graded_replies_that_were_written_later_enter_the_manifest(
+    prepared: tuple[World, Prepared], tmp_path: Path
+) -> None:
+    world, done = prepared
+    first, second = vcb.load_benchmark(done.root)
+    assert first.ladder == second.ladder == ()
+    steps = [{"text": f"reply of grade {grade}", "score": grade} for grade in (0.2, 0.4, 0.6, 0.8, 1.0)]
+    (done.root / "ladder.jsonl").write_text(json.dumps({"id": first.id, "ladder": steps}) + "\n")
+    videos = tmp_path / "world" / "videos"
+    settings = PrepareSettings(out=done.root, annotations=str(world.root), videos=videos, workers=1)
+    again = prepare("test_500", settings, QUIET)
+    with_ladder, without = vcb.load_benchmark(done.root)
+    assert [(step.text, step.score) for step in with_ladder.ladder] == [(one["text"], one["score"]) for one in steps]
+    assert without.ladder == ()
+    assert done.header is not None
+    assert again.header is not None
+    assert again.header.manifest_sha256 != done.header.manifest_sha256
+    (done.root / "ladder.jsonl").write_text(json.dumps({"id": first.id, "ladder": steps[1:]}) + "\n")
+    with pytest.raises(InputError, match="the grades are not"):
+        prepare("test_500", settings, QUIET)
+
+
 # --- what is left over ----------------------------------------------------------------------------------------------
 
 

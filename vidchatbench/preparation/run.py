@@ -9,9 +9,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from vidchatbench import paths
 from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, UnavailableError, UsageError
+from vidchatbench.ladder.file import read_ladders
 from vidchatbench.media.encode import CLIP_FPS
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.preparation.clips import MEDIA_FOLDER, clip_files, is_whole
@@ -28,6 +30,8 @@ from vidchatbench.preparation.videos import HostedVideos, VideoFolder, VideoSour
 LEDGER_FILE = "ledger.jsonl"
 LOCK_FILE = ".lock"
 VIDEOS_FOLDER = "videos"
+LADDER_FILE = "ladder.jsonl"
+"""What `ladder build` writes; where it lies in the test set's folder, the manifest takes its graded replies."""
 
 _CLIP_BYTES_PER_SECOND = 900_000
 _VIDEO_BYTES_PER_SECOND = 450_000
@@ -116,7 +120,7 @@ class _Preparation:
         plan = planned.plan
         listed = plan.listed if settings.only is None else len(settings.only)
         origin = Provenance(plan.name, plan.version, plan.revision, plan.license, listed)
-        header = write_manifest(settings.out, whole, plan.transcripts, self._ledger, origin)
+        header = write_manifest(settings.out, self._with_ladders(whole), plan.transcripts, self._ledger, origin)
         return Prepared(settings.out, planned, header)
 
     def _chosen(self, planned: Planned) -> Sequence[ListedSample]:
@@ -157,6 +161,21 @@ class _Preparation:
             outcome is not None and outcome.state == "done" and is_whole(self._settings.out, clip, outcome.facts)
             for clip, outcome in outcomes
         )
+
+    def _with_ladders(self, samples: Sequence[ListedSample]) -> list[ListedSample]:
+        """Gives samples the graded replies of ``ladder.jsonl``, where the folder or the published list holds one."""
+        places = (self._settings.out / LADDER_FILE, paths.packaged_benchmark(self._name) / LADDER_FILE)
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            return list(samples)
+        ladders = {ladder.id: ladder.ladder for ladder in read_ladders(path)}
+        without = sum(sample.id not in ladders for sample in samples)
+        told = f"graded replies: {path}" + (f"; {without} samples have none" if without else "")
+        self._progress.note(told)
+        return [
+            sample.model_copy(update={"ladder": ladders[sample.id]}) if sample.id in ladders else sample
+            for sample in samples
+        ]
 
     def _find_portraits(self, responders: Sequence[ListedClip]) -> None:
         missing = [clip for clip in {clip.clip: clip for clip in responders}.values() if not self._has_portrait(clip)]
