@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import Benchmark
 from vidchatbench.contract.samples import Sample
 from vidchatbench.engine.anchors import partners
+from vidchatbench.engine.pool import worker_pool
 from vidchatbench.engine.progress import Progress
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import InputError, MediaError, UsageError
@@ -242,7 +241,7 @@ def _is_whole(task: _Task) -> bool:
 
 
 def _nearest(benchmark: Benchmark, training: Path, progress: Progress, workers: int) -> dict[str, Path]:
-    with _pool(workers) as pool:
+    with worker_pool(workers) as pool:
         folder = TrainingFolder(training, lambda look, paths: pool.map(look, paths, chunksize=16))
     if folder.unreadable:
         progress.note(f"{folder.unreadable} clips of {training} cannot be read and are left out")
@@ -317,14 +316,10 @@ def _run(tasks: Sequence[_Task], workers: int) -> Iterator[str | None]:
         yield from map(_make, tasks)
         return
     try:
-        with _pool(min(workers, len(tasks) or 1)) as pool:
+        with worker_pool(min(workers, len(tasks) or 1)) as pool:
             yield from pool.map(_make, tasks)
     except BrokenProcessPool as error:
         raise UsageError("a process that writes clips died (out of memory?); run again with fewer --workers") from error
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _make(task: _Task) -> str | None:

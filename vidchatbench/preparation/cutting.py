@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from vidchatbench.engine.pool import worker_pool
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, VidChatBenchError
 from vidchatbench.media.cut import Source
@@ -18,7 +19,6 @@ from vidchatbench.preparation.clips import CutJob, CutOutcome, is_whole, recipe,
 from vidchatbench.preparation.hosts import LostVideoError
 from vidchatbench.preparation.ledger import Ledger, Outcome
 from vidchatbench.preparation.listing import ListedClip
-from vidchatbench.preparation.pool import worker_pool
 from vidchatbench.preparation.settings import PrepareSettings
 from vidchatbench.preparation.videos import NOT_IN_FOLDER, VideoSource
 

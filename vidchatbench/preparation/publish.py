@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from vidchatbench.atomic import write_atomically
+from vidchatbench.engine.pool import worker_pool
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import UsageError
 from vidchatbench.media.hashing import hash_file
@@ -17,7 +18,6 @@ from vidchatbench.preparation.fingerprints import fingerprint
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import LIST_FILE, Fingerprint, ListedClip, ListedSample, write_list
 from vidchatbench.preparation.plan import LOST_FILE, LostEntry, load_plan
-from vidchatbench.preparation.pool import worker_pool
 from vidchatbench.preparation.run import LEDGER_FILE
 
 SCHEMA_FILE = "samples.schema.json"
