@@ -81,14 +81,16 @@ class Tools:
     Attributes:
         cache: Replies that were paid for.
         budget: What may be spent.
-        released: Notified whenever a reservation is settled.
         first_wait: Seconds before the second attempt.
+        queue: Held by the request that waits for the budget; those behind it come in their order.
+        released: Notified whenever a reservation is settled.
     """
 
     cache: ResponseCache
     budget: Budget
-    released: asyncio.Condition
     first_wait: float = FIRST_WAIT
+    queue: asyncio.Lock = field(default_factory=asyncio.Lock)
+    released: asyncio.Condition = field(default_factory=asyncio.Condition)
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ class Endpoint:
 
     async def _reserve(self, most: float) -> None:
         budget = self._tools.budget
-        async with self._tools.released:
+        async with self._tools.queue, self._tools.released:
             while not budget.reserve(most):
                 if not budget.could_ever(most):
                     raise BudgetSpent(f"the judge's budget is spent ({budget})")

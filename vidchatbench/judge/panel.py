@@ -278,7 +278,7 @@ class Panel:
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[Sequence[Endpoint]]:
-        tools = Tools(self._cache, self.budget, asyncio.Condition(), self._first_wait)
+        tools = Tools(self._cache, self.budget, self._first_wait)
         async with contextlib.AsyncExitStack() as stack:
             yield [
                 await stack.enter_async_context(Endpoint(judge, state, tools).session())

@@ -135,7 +135,7 @@ async def _work(
     from vidchatbench.judge.endpoint import Ask, Endpoint, Tools  # noqa: PLC0415
 
     cache, budget, states = kept
-    tools = Tools(cache, budget, asyncio.Condition())
+    tools = Tools(cache, budget)
     places = asyncio.Semaphore(_AHEAD * sum(one.max_concurrency for one in settings.judges))
     async with contextlib.AsyncExitStack() as stack:
         endpoints = [
