@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from vidchatbench import paths
 from vidchatbench.atomic import write_atomically
@@ -18,6 +21,7 @@ from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors
 from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader, is_hub_name, load_benchmark
 from vidchatbench.benchmark.local_tables import choose_shards, open_table, read_manifest, read_media
 from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
+from vidchatbench.benchmark.remote_parquet import RemoteParquet
 from vidchatbench.benchmark.tables import (
     CARRIED_FILES,
     MediaFile,
@@ -28,10 +32,6 @@ from vidchatbench.benchmark.tables import (
 )
 from vidchatbench.contract.samples import Sample
 from vidchatbench.errors import InputError, UsageError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 MAIN = "main"
 TIMEOUT = 20.0
@@ -255,14 +255,12 @@ class HubTable:
 
     @contextlib.contextmanager
     def _open(self, file: str) -> Generator[pq.ParquetFile]:
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.parquet as pq  # noqa: PLC0415
         from huggingface_hub import HfFileSystem  # noqa: PLC0415
 
         # A sample is one request, which brings nothing else.
         with HfFileSystem().open(self._address(file), "rb", cache_type="none") as opened:
             try:
-                parquet = pq.ParquetFile(opened, pre_buffer=True)
+                parquet = RemoteParquet(opened)
             except pa.ArrowInvalid as error:
                 raise InputError(f"{self.subject}: {file}", [f"not a readable Parquet file: {error}"]) from error
             yield parquet
@@ -277,7 +275,6 @@ class HubTable:
         return (row for table in tables for row in table.to_pylist())
 
     def _streamed(self) -> Iterator[pa.Table]:
-        import pyarrow as pa  # noqa: PLC0415
         from datasets import load_dataset  # noqa: PLC0415 - takes seconds to import
 
         files = [self._address(file) for file in self._row_files]
