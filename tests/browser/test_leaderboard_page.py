@@ -13,14 +13,14 @@ import io
 import json
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from leaderboard_examples import make_board, make_samples
+from timing import quickest
 
 from vidchatbench.leaderboard.schema import Leaderboard
 from vidchatbench.leaderboard.site import build_site
@@ -140,18 +140,6 @@ def _hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # --- how quick ------------------------------------------------------------------------------------------------------
-
-
-def quickest(measure: Callable[[int], float], bar: float) -> list[float]:
-    """Measures until once within the bar, for half a minute at most: a page that is too slow never is.
-
-    The machine of the tests may be busy with others, which says nothing about the page.
-    """
-    times, end = [measure(0)], time.monotonic() + 30
-    while min(times) > bar and time.monotonic() < end:
-        time.sleep(0.1)
-        times.append(measure(len(times)))
-    return times
 
 
 def test_two_hundred_systems_of_thirty_metrics_load_within_a_second(reader: Reader, large: Path) -> None:
