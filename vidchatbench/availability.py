@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vidchatbench.contract.extractors import Extractor
@@ -27,6 +27,36 @@ class Lack:
 
     reason: str
     fix: str
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Which of some metrics can run here.
+
+    Attributes:
+        runnable: Those that can.
+        lacks: What each of the others lacks.
+    """
+
+    runnable: tuple[Metric, ...]
+    lacks: Mapping[Metric, Lack]
+
+    @classmethod
+    def of(cls, metrics: Iterable[Metric], find: Callable[[Metric], Lack | None]) -> Availability:
+        """Asks ``find`` what each metric lacks; both parts keep the order of ``metrics``."""
+        found = {metric: find(metric) for metric in metrics}
+        lacks = {metric: lack for metric, lack in found.items() if lack is not None}
+        return cls(tuple(metric for metric in found if metric not in lacks), lacks)
+
+    def require_any(self) -> None:
+        """Makes sure that there is something to run.
+
+        Raises:
+            UsageError: If there is not, with what every metric lacks and how to bring it.
+        """
+        if not self.runnable:
+            told = "; ".join(f"{one.card.id}: {lack.reason}, to fix: {lack.fix}" for one, lack in self.lacks.items())
+            raise UsageError(f"no metric that was asked for can run here ({told})")
 
 
 def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> Lack | None:

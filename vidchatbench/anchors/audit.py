@@ -36,13 +36,12 @@ from vidchatbench.anchors.verdicts import (
     scale_of,
 )
 from vidchatbench.anchors.write import Submission, write_submissions
-from vidchatbench.availability import find_lack
+from vidchatbench.availability import Availability, find_lack
 from vidchatbench.benchmark.load import Benchmark, load_benchmark
 from vidchatbench.contract.metrics import Metric
-from vidchatbench.engine.evaluate import choose_metrics, unavailable
+from vidchatbench.engine.evaluate import choose_metrics, list_unavailable
 from vidchatbench.engine.progress import Progress, SilentProgress
 from vidchatbench.engine.settings import RunConfig
-from vidchatbench.errors import UsageError
 from vidchatbench.features.store import FeatureStore
 from vidchatbench.plugins import load_catalogue
 from vidchatbench.results.schema import BenchmarkRef, MetricResult, SuiteRef, UnavailableMetric
@@ -118,15 +117,11 @@ def _prepare(benchmark: str | Path, suite: str, ids: Sequence[str] | None) -> _C
     catalogue = load_catalogue()
     told, chosen = choose_metrics(catalogue, suite, ids)
     resolver = WeightResolver(catalogue.weights)
-    lacks = {metric: find_lack(metric, catalogue, resolver) for metric in chosen}
-    runnable = tuple(metric for metric in chosen if lacks[metric] is None)
-    missing = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
-    if not runnable:
-        reasons = "; ".join(f"{one.id}: {one.reason}, to fix: {one.fix}" for one in missing)
-        raise UsageError(f"no metric that was asked for can run here ({reasons})")
+    availability = Availability.of(chosen, lambda metric: find_lack(metric, catalogue, resolver))
+    availability.require_any()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    return _Context(loaded, told, runnable, missing)
+    return _Context(loaded, told, availability.runnable, list_unavailable(availability))
 
 
 def _report(

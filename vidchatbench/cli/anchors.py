@@ -39,7 +39,7 @@ def build(
 
     Example: vidchatbench anchors build --benchmark path/to/benchmark --suite lite
     """
-    from vidchatbench.availability import find_lack  # noqa: PLC0415
+    from vidchatbench.availability import Availability, find_lack  # noqa: PLC0415
     from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
     from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
@@ -57,18 +57,16 @@ def build(
     loaded.verify_media()
     _, chosen = choose_metrics(catalogue, suite, split_ids(metrics))
     resolver = WeightResolver(catalogue.weights)
-    lacks = {metric: find_lack(metric, catalogue, resolver) for metric in chosen}
+    availability = Availability.of(chosen, lambda metric: find_lack(metric, catalogue, resolver))
     with interruptible():
-        runnable = [metric for metric in chosen if lacks[metric] is None]
-        entries = build_anchors(loaded, runnable, catalogue, config, progress_for(console))
+        entries = build_anchors(loaded, availability.runnable, catalogue, config, progress_for(console))
     if as_json:
         print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
         return
     _print(console, loaded, entries)
-    for metric, lack in lacks.items():
-        if lack is not None:
-            text = f"not built: {metric.card.id} ({lack.reason}); to fix: {lack.fix}"
-            console.print(text, style="yellow", markup=False, highlight=False)
+    for metric, lack in availability.lacks.items():
+        text = f"not built: {metric.card.id} ({lack.reason}); to fix: {lack.fix}"
+        console.print(text, style="yellow", markup=False, highlight=False)
     console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False)
 
 

@@ -112,7 +112,7 @@ def _cache() -> list[Finding]:
 
 
 def _metrics() -> list[Finding]:
-    from vidchatbench.availability import find_lack  # noqa: PLC0415
+    from vidchatbench.availability import Availability, find_lack  # noqa: PLC0415
     from vidchatbench.engine.evaluate import choose_metrics  # noqa: PLC0415
     from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
     from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
@@ -130,12 +130,10 @@ def _metrics() -> list[Finding]:
             found.append(Finding(f"suite {name}", False, False, str(error)))
             continue
         lacks: dict[tuple[str, str], list[str]] = {}
-        for metric in metrics:
-            lack = find_lack(metric, catalogue, resolver)
-            if lack is not None:
-                lacks.setdefault((lack.reason, lack.fix), []).append(metric.card.id)
-        able = len(metrics) - sum(map(len, lacks.values()))
-        told = [f"{able} of {len(metrics)} metrics can run"]
+        availability = Availability.of(metrics, lambda metric: find_lack(metric, catalogue, resolver))
+        for metric, lack in availability.lacks.items():
+            lacks.setdefault((lack.reason, lack.fix), []).append(metric.card.id)
+        told = [f"{len(availability.runnable)} of {len(metrics)} metrics can run"]
         told += [f"{_some(ids)}: {reason}; to fix: {fix}" for (reason, fix), ids in lacks.items()]
         found.append(Finding(f"suite {name}", not lacks, False, "\n".join(told)))
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidchatbench import paths
 from vidchatbench._version import __version__
-from vidchatbench.availability import Lack, find_lack
+from vidchatbench.availability import Availability, Lack, find_lack
 from vidchatbench.benchmark.load import Benchmark, load_benchmark
 from vidchatbench.contract.features import Param
 from vidchatbench.contract.metrics import Metric
@@ -90,11 +90,9 @@ class Run:
         """Runs the metrics and writes the run folder."""
         started = datetime.now(timezone.utc)
         journal = Journal(self._out)
-        lacks = {metric: self._lack(metric) for metric in metrics}
-        runnable = [metric for metric in metrics if lacks[metric] is None]
-        if not runnable:
-            found = "; ".join(f"{m.card.id}: {lack.reason}, to fix: {lack.fix}" for m, lack in lacks.items() if lack)
-            raise UsageError(f"no metric that was asked for can run here ({found})")
+        availability = Availability.of(metrics, self._lack)
+        availability.require_any()
+        runnable = availability.runnable
         if len(runnable) < len(metrics):
             told = f"{len(runnable)} of {len(metrics)} metrics can run here"
             self._progress.note(f"{told}; at the end stands what the others lack")
@@ -129,7 +127,7 @@ class Run:
         report = None if judging is None else judging.finish(known, self._store)
         if judging is not None and report is not None:
             numbers = judging.mark(numbers, report)
-        missing = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
+        missing = list_unavailable(availability)
         results = Results(
             benchmark=BenchmarkRef.of(self._benchmark),
             vidchatbench_version=__version__,
@@ -360,10 +358,17 @@ def choose_metrics(
     return SuiteRef(name="custom", version=0), chosen
 
 
-def unavailable(metric: Metric, lack: Lack) -> UnavailableMetric:
-    """Returns how results list a metric that cannot run here."""
-    reason, fix = paths.without_places(lack.reason), paths.without_places(lack.fix)
-    return UnavailableMetric(id=metric.card.id, protocol=metric.card.protocol, reason=reason, fix=fix)
+def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...]:
+    """Returns how results list the metrics that cannot run here."""
+    return tuple(
+        UnavailableMetric(
+            id=metric.card.id,
+            protocol=metric.card.protocol,
+            reason=paths.without_places(lack.reason),
+            fix=paths.without_places(lack.fix),
+        )
+        for metric, lack in availability.lacks.items()
+    )
 
 
 def _is_whole(number: MetricResult) -> bool:

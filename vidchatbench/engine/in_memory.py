@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench.availability import find_lack
+from vidchatbench.availability import Availability, find_lack
 from vidchatbench.contract.features import Feature
-from vidchatbench.contract.metrics import Metric
 from vidchatbench.contract.samples import Role, Sample, Side, Task
 from vidchatbench.contract.scores import Score
-from vidchatbench.engine.evaluate import choose_metrics, unavailable
+from vidchatbench.engine.evaluate import choose_metrics, list_unavailable
 from vidchatbench.engine.isolation import Failure
 from vidchatbench.engine.jobs import ClipSource
 from vidchatbench.engine.plan import Planner
@@ -73,9 +72,9 @@ class ClipScorer:
         self._catalogue = load_catalogue()
         _, chosen = choose_metrics(self._catalogue, suite, metrics)
         resolver = WeightResolver(self._catalogue.weights)
-        lacks = {metric: find_lack(metric, self._catalogue, resolver) for metric in chosen}
-        self._metrics: list[Metric] = [metric for metric in chosen if lacks[metric] is None]
-        self._unavailable = tuple(unavailable(metric, lack) for metric, lack in lacks.items() if lack is not None)
+        availability = Availability.of(chosen, lambda metric: find_lack(metric, self._catalogue, resolver))
+        self._metrics = availability.runnable
+        self._unavailable = list_unavailable(availability)
         self._store = MemoryStore()
         settings = WorkerSettings(Path(), self._config.device, self._config.batch_size)
         self._worker = Worker(settings, self._store)
