@@ -7,6 +7,12 @@ from pathlib import Path
 from uuid import uuid4
 
 
+def sync_file(path: Path) -> None:
+    """Makes sure that the content of a file outlives a failure of the power."""
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
 def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Writes a file so that its name shows either the old content or the new, never a part.
 

@@ -23,7 +23,7 @@ from vidchatbench.media.cut import CUT_PROFILE, Cut, Source, cut_clip
 from vidchatbench.media.encode import Encoding, write_clip
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
-from vidchatbench.preparation.annotations import Wanted, asr_names
+from vidchatbench.preparation.annotations import Wanted
 from vidchatbench.preparation.clips import recipe
 from vidchatbench.preparation.fingerprints import compare, fingerprint
 from vidchatbench.preparation.hosts import LostVideoError, Manners, reason_of
@@ -37,6 +37,7 @@ from vidchatbench.preparation.settings import PrepareSettings, read_ids
 from vidchatbench.preparation.status import status_of
 from vidchatbench.preparation.videos import VideoFolder
 from vidchatbench.speakervid.branches import SpeakerVid
+from vidchatbench.speakervid.labels import transcript_names
 from vidchatbench.speakervid.lists import TestEntry
 from vidchatbench.speakervid.names import ClipName
 from vidchatbench.speakervid.records import RecordError, parse_record
@@ -180,7 +181,7 @@ def test_only_the_annotations_that_are_needed_are_wanted() -> None:
     assert single.takes("merged", f"{one.text}.json")
     assert single.takes("merged", f"{ANN}_192×224_full_video_001_B_00.json")
     assert not single.takes("merged", f"{ANN}_192x224_full_video_002_A_00.json")
-    assert all(single.takes("asr", f"{name}.json") for name in asr_names(one))
+    assert all(single.takes("asr", f"{name}.json") for name, _ in transcript_names(one))
     assert single.has_all("merged", [one.text])
     assert not single.has_all("asr", [one.text])
     whole = Wanted.of([one], [ANN])

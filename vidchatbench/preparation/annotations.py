@@ -21,6 +21,7 @@ from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError
 from vidchatbench.preparation.ledger import Fact, Ledger
 from vidchatbench.speakervid.archives import read_members
+from vidchatbench.speakervid.labels import transcript_names
 from vidchatbench.speakervid.layout import Part, find_sources
 from vidchatbench.speakervid.names import ClipName, bare, is_clip_name, video_of
 from vidchatbench.speakervid.records import ClipRecord, RecordError, parse_record
@@ -129,7 +130,7 @@ class Wanted:
     def of(cls, clips: Iterable[ClipName], videos: Iterable[str] = ()) -> Wanted:
         """Builds it from clips and videos."""
         named = {clip.key: clip for clip in clips}
-        said = frozenset(name for clip in named.values() for name in asr_names(clip))
+        said = frozenset(name for clip in named.values() for name, _ in transcript_names(clip))
         return cls(named, frozenset(videos), said)
 
     def takes(self, part: Part, file_name: str) -> bool:
@@ -153,15 +154,6 @@ class Wanted:
         """Tells one wish from another."""
         text = json.dumps([sorted(self.clips), sorted(self.videos)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def asr_names(clip: ClipName) -> tuple[str, ...]:
-    """Returns the names under which a clip's transcript may lie, its own ones first.
-
-    The dataset is said to use "the first three parts of the clip's name", which ids with underscores make ambiguous.
-    """
-    parts = "_".join(clip.text.split("_")[:3])
-    return tuple(dict.fromkeys((clip.text, clip.without_track, parts, clip.video_name, clip.video_id)))
 
 
 class AnnotationFolder:
@@ -220,15 +212,14 @@ class AnnotationFolder:
             merged = self.read("merged", name)
         except (ValueError, RecursionError) as error:
             raise RecordError(name, [f"its annotation is not readable: {error}"]) from error
-        own = (clip.text, clip.without_track)
-        words = next((stem for stem in asr_names(clip) if stem in said), None)
+        words, shared = next((found for found in transcript_names(clip) if found[0] in said), (None, False))
         # What stands beside the annotation proper may be damaged: the clip is then one without it.
         asr, caption = None, None
         with contextlib.suppress(ValueError, RecursionError):
             asr = None if words is None else self.read("asr", words)
         with contextlib.suppress(ValueError, RecursionError):
             caption = self.read("caption", captions[clip.key]) if clip.key in captions else None
-        return parse_record(name, merged, asr=asr, caption=caption, asr_shared=words not in own)
+        return parse_record(name, merged, asr=asr, caption=caption, asr_shared=shared)
 
 
 def read_json(content: bytes) -> object:

@@ -14,8 +14,8 @@ from vidchatbench.benchmark.selection import PAIRS_FILE, RECORDS_FILE, load_sele
 from vidchatbench.contract.samples import Task
 from vidchatbench.errors import InputError
 from vidchatbench.preparation.annotations import read_json
-from vidchatbench.preparation.listing import ListedSample, ListedTurn
-from vidchatbench.preparation.pairs import LostSample, Pairing, make_sample
+from vidchatbench.preparation.listing import ListedSample, ListedTurn, LostEntry
+from vidchatbench.preparation.pairs import Pairing, make_sample
 from vidchatbench.speakervid.branches import Branch
 from vidchatbench.speakervid.records import ClipRecord, RecordError, parse_record
 
@@ -67,7 +67,7 @@ def _add(
     sides = [records.get(name, "it has no record") for name in (entry.initiator or entry.responder, entry.responder)]
     problems = [side for side in sides if isinstance(side, str)]
     if problems:
-        found.lost.append(LostSample(entry.responder, "annotation_unreadable", "; ".join(problems)))
+        found.lost.append(_unreadable(entry, "; ".join(problems)))
         return
     initiator, responder = (side for side in sides if isinstance(side, ClipRecord))
     if entry.initiator is None:
@@ -76,12 +76,16 @@ def _add(
         sample = make_sample(entry.responder, initiator, responder, dyad="chosen", language=language)
     except ValidationError as error:
         told = "; ".join(describe_validation(error))
-        found.lost.append(LostSample(entry.responder, "annotation_unreadable", told))
+        found.lost.append(_unreadable(entry, told))
         return
     history = [record for name in entry.history if isinstance(record := records.get(name), ClipRecord)]
     found.note(initiator, responder, *history)
     turns = tuple(_turn(record, responder) for record in history)
     found.samples.append(ListedSample.model_validate({**sample.model_dump(), "task": task, "history": turns}))
+
+
+def _unreadable(entry: _Entry, message: str) -> LostEntry:
+    return LostEntry(id=entry.responder, reason="annotation_unreadable", message=message)
 
 
 def _turn(record: ClipRecord, responder: ClipRecord) -> ListedTurn:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from av.error import FFmpegError
 
+from vidchatbench.atomic import sync_file
 from vidchatbench.errors import MediaError
 from vidchatbench.media.cut import CUT_PROFILE, Cut, CutReport, Source, cut_clip
 from vidchatbench.media.hashing import hash_file
-from vidchatbench.preparation.ledger import Fact
+from vidchatbench.preparation.ledger import Fact, Ledger
 from vidchatbench.preparation.listing import ListedClip
 
 MEDIA_FOLDER = "media"
@@ -64,12 +65,34 @@ def recipe(clip: ListedClip) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-def is_whole(root: Path, clip: ListedClip, facts: Mapping[str, Fact]) -> bool:
-    """Whether a clip that the ledger calls done is there, undamaged and cut as the list says."""
-    picture, sound = clip_files(root, clip.clip)
-    if facts.get("recipe") != recipe(clip) or not picture.is_file() or not sound.is_file():
-        return False
-    return hash_file(picture) == facts.get("sha256") and hash_file(sound) == facts.get("wav_sha256")
+class WholeClips:
+    """Which clips of a test set are done, undamaged and cut as the list says; a whole one is hashed once.
+
+    Args:
+        root: The test set's folder.
+        ledger: The outcomes.
+    """
+
+    def __init__(self, root: Path, ledger: Ledger) -> None:
+        self._root = root
+        self._ledger = ledger
+        self._seen: set[str] = set()
+
+    def holds(self, clip: ListedClip) -> bool:
+        """Whether a clip is whole."""
+        if clip.clip in self._seen:
+            return True
+        outcome = self._ledger.get("clip", clip.clip)
+        whole = outcome is not None and outcome.state == "done" and self._is_whole(clip, outcome.facts)
+        if whole:
+            self._seen.add(clip.clip)
+        return whole
+
+    def _is_whole(self, clip: ListedClip, facts: Mapping[str, Fact]) -> bool:
+        picture, sound = clip_files(self._root, clip.clip)
+        if facts.get("recipe") != recipe(clip) or not picture.is_file() or not sound.is_file():
+            return False
+        return hash_file(picture) == facts.get("sha256") and hash_file(sound) == facts.get("wav_sha256")
 
 
 def run_cut(job: CutJob) -> CutOutcome:
@@ -89,7 +112,7 @@ def run_cut(job: CutJob) -> CutOutcome:
             return CutOutcome(clip.clip, {}, "other_picture", problem)
         facts = _facts(clip, report, *temporary)
         for path, final in zip(temporary, (picture, sound), strict=True):
-            _sync(path)
+            sync_file(path)
             path.replace(final)
     except MediaError as error:
         return CutOutcome(clip.clip, {}, _reason_of(error), f"video {clip.video}: {error.reason}")
@@ -134,8 +157,3 @@ def _other_picture(clip: ListedClip, report: CutReport) -> str | None:
         return None
     shape = f"{report.source_width} x {report.source_height}"
     return f"the source is {shape}, another shape than the annotated {width} x {height}: the box would cut elsewhere"
-
-
-def _sync(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())

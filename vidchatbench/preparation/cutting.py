@@ -15,7 +15,7 @@ from vidchatbench.engine.pool import worker_pool
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, VidChatBenchError
 from vidchatbench.media.cut import Source
-from vidchatbench.preparation.clips import CutJob, CutOutcome, is_whole, recipe, run_cut
+from vidchatbench.preparation.clips import CutJob, CutOutcome, WholeClips, recipe, run_cut
 from vidchatbench.preparation.hosts import LostVideoError
 from vidchatbench.preparation.ledger import Ledger, Outcome
 from vidchatbench.preparation.listing import ListedClip
@@ -38,7 +38,9 @@ class Video:
     left: int = 0
 
 
-def waiting_videos(clips: Iterable[ListedClip], ledger: Ledger, settings: PrepareSettings) -> list[Video]:
+def waiting_videos(
+    clips: Iterable[ListedClip], whole: WholeClips, ledger: Ledger, settings: PrepareSettings
+) -> list[Video]:
     """Returns the videos that clips are missing of; what is gone for good is not asked for again.
 
     A folder of the user's own costs nobody anything: it is looked into for every clip that is missing.
@@ -46,10 +48,9 @@ def waiting_videos(clips: Iterable[ListedClip], ledger: Ledger, settings: Prepar
     give_up = settings.videos is None and not settings.retry_dead
     videos: dict[str, Video] = {}
     for clip in clips:
-        known = ledger.get("clip", clip.clip)
-        if known is not None and known.state == "done" and is_whole(settings.out, clip, known.facts):
+        if whole.holds(clip):
             continue
-        gone = ledger.get("video", clip.video)
+        known, gone = ledger.get("clip", clip.clip), ledger.get("video", clip.video)
         if give_up and ((gone is not None and gone.state == "dead") or _is_dead(known, clip)):
             continue
         video = videos.setdefault(clip.video, Video(clip.video))

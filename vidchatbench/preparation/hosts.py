@@ -7,7 +7,6 @@ import errno
 import http.client
 import importlib
 import io
-import os
 import re
 import threading
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidchatbench.atomic import sync_file
 from vidchatbench.errors import UnavailableError, UsageError, VidChatBenchError
 
 URL = "https://www.youtube.com/watch?v={id}"
@@ -190,7 +190,7 @@ class VideoHost:
         def hook(status: Mapping[str, Any]) -> None:
             file = Path(str(status.get("filename")))
             if status.get("status") == "finished" and file.is_file():
-                _sync(file)  # the next run takes a file of this name for whole
+                sync_file(file)  # the next run takes a file of this name for whole
             self._sleep(0.0)
 
         options: dict[str, Any] = {
@@ -256,11 +256,6 @@ def _text_of(cookies: Path) -> str:
         return cookies.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{cookies} cannot be read as a file of cookies: {error}") from error
-
-
-def _sync(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
 
 
 def _is_running(info: Mapping[str, Any]) -> bool:

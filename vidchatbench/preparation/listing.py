@@ -108,6 +108,14 @@ class ListedSample(_Frozen):
         return (self.initiator,) if self.responder is None else (self.initiator, self.responder)
 
 
+class LostEntry(_Frozen):
+    """An entry of the list that gives no sample, and why."""
+
+    id: str
+    reason: str
+    message: str
+
+
 def read_list(path: Path) -> tuple[ListedSample, ...]:
     """Reads a list of samples.
 

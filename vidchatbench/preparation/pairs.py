@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from vidchatbench.benchmark.load import describe_validation
-from vidchatbench.preparation.listing import ListedClip, ListedSample
+from vidchatbench.preparation.listing import ListedClip, ListedSample, LostEntry
 from vidchatbench.speakervid.branches import find_initiator
 from vidchatbench.speakervid.lists import TestEntry
 from vidchatbench.speakervid.names import ClipName
@@ -19,21 +19,6 @@ UNKNOWN_LANGUAGE = "und"
 
 LONGEST_CLIP = 120.0
 """Seconds; the dataset has clips of 3 to 14. A longer one is a fault of its annotation, and would fill the disk."""
-
-
-@dataclass(frozen=True)
-class LostSample:
-    """An entry of the list that gives no sample.
-
-    Attributes:
-        id: The id it would have.
-        reason: Machine-readable reason.
-        message: The same in words.
-    """
-
-    id: str
-    reason: str
-    message: str
 
 
 @dataclass
@@ -48,7 +33,7 @@ class Pairing:
     """
 
     samples: list[ListedSample] = field(default_factory=list)
-    lost: list[LostSample] = field(default_factory=list)
+    lost: list[LostEntry] = field(default_factory=list)
     transcripts: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -97,12 +82,12 @@ def pair(
                 sample = make_sample(sample_id, initiator, responder, dyad=dyad, language=language)
             except ValidationError as error:
                 told = "; ".join(describe_validation(error))
-                found.lost.append(LostSample(sample_id, "annotation_unreadable", told))
+                found.lost.append(LostEntry(id=sample_id, reason="annotation_unreadable", message=told))
                 continue
             found.samples.append(sample)
             found.note(*sides)
         else:
-            found.lost.append(LostSample(sample_id, sides.reason, sides.message))
+            found.lost.append(sides.model_copy(update={"id": sample_id}))
     return found
 
 
@@ -122,7 +107,7 @@ def _sides(
     known: Mapping[str, ClipRecord],
     unreadable: Mapping[str, RecordError],
     by_video: Mapping[str, list[ClipRecord]],
-) -> tuple[ClipRecord, ClipRecord] | LostSample:
+) -> tuple[ClipRecord, ClipRecord] | LostEntry:
     responder = known.get(_key(entry.responder))
     if responder is None:
         return _lacking(entry.responder, unreadable)
@@ -131,7 +116,7 @@ def _sides(
         initiator = find_initiator(responder, others)
         if initiator is None:
             message = "the list names no initiator, and no other speaker's turn comes just before it"
-            return LostSample(entry.responder, "no_initiator", message)
+            return LostEntry(id=entry.responder, reason="no_initiator", message=message)
         return _too_long(initiator, responder) or (initiator, responder)
     initiator = known.get(_key(entry.initiator))
     if initiator is None:
@@ -139,19 +124,21 @@ def _sides(
     return _too_long(initiator, responder) or (initiator, responder)
 
 
-def _too_long(*records: ClipRecord) -> LostSample | None:
+def _too_long(*records: ClipRecord) -> LostEntry | None:
     for record in records:
         if record.duration > LONGEST_CLIP:
             message = f"clip {record.name.text} is annotated as {record.duration:.0f} s long, over {LONGEST_CLIP:.0f} s"
-            return LostSample(records[-1].name.text, "too_long", message)
+            return LostEntry(id=records[-1].name.text, reason="too_long", message=message)
     return None
 
 
-def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostSample:
+def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostEntry:
     error = unreadable.get(_key(name))
     if error is None:
-        return LostSample(name, "no_annotation", f"there is no annotation of clip {_plain(name)}")
-    return LostSample(name, "annotation_unreadable", f"annotation of {_plain(name)}: {'; '.join(error.problems)}")
+        return LostEntry(id=name, reason="no_annotation", message=f"there is no annotation of clip {_plain(name)}")
+    return LostEntry(
+        id=name, reason="annotation_unreadable", message=f"annotation of {_plain(name)}: {'; '.join(error.problems)}"
+    )
 
 
 def make_sample(

@@ -25,8 +25,8 @@ from vidchatbench.preparation.annotations import AnnotationFolder, AnnotationSou
 from vidchatbench.preparation.chosen import read_selection
 from vidchatbench.preparation.hub import HubAnnotations
 from vidchatbench.preparation.ledger import Ledger
-from vidchatbench.preparation.listing import LIST_FILE, ListedSample, read_list, write_list
-from vidchatbench.preparation.pairs import UNKNOWN_LANGUAGE, LostSample, Pairing, pair
+from vidchatbench.preparation.listing import LIST_FILE, ListedSample, LostEntry, read_list, write_list
+from vidchatbench.preparation.pairs import UNKNOWN_LANGUAGE, Pairing, pair
 from vidchatbench.preparation.settings import DATASET, PrepareSettings
 from vidchatbench.speakervid.layout import TEST_LIST
 from vidchatbench.speakervid.lists import TestEntry, read_test_list
@@ -42,16 +42,6 @@ LICENSE = (
 )
 _MOST_TOLD = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-class LostEntry(BaseModel):
-    """An entry of the list that gives no sample, and why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    reason: str
-    message: str
 
 
 class Plan(BaseModel):
@@ -297,7 +287,7 @@ def _planned(
         listed=listed[2],
         cut=CUT_PROFILE,
         samples_sha256="0" * 64,
-        lost=tuple(_entry(lost) for lost in found.lost),
+        lost=tuple(found.lost),
         not_understood=tuple([*problems, *remarks][:_MOST_TOLD]),
         transcripts=found.transcripts,
         license=LICENSE,
@@ -315,7 +305,3 @@ def _wanted(entries: Sequence[TestEntry]) -> Wanted:
             if entry.initiator is None:
                 videos.add(clips[-1].video_id)
     return Wanted.of(clips, videos)
-
-
-def _entry(lost: LostSample) -> LostEntry:
-    return LostEntry(id=lost.id, reason=lost.reason, message=lost.message)

@@ -13,11 +13,11 @@ from vidchatbench.engine.pool import worker_pool
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import UsageError
 from vidchatbench.media.hashing import hash_file
-from vidchatbench.preparation.clips import clip_files, is_whole
+from vidchatbench.preparation.clips import WholeClips, clip_files
 from vidchatbench.preparation.fingerprints import fingerprint
 from vidchatbench.preparation.ledger import Ledger
-from vidchatbench.preparation.listing import LIST_FILE, Fingerprint, ListedClip, ListedSample, write_list
-from vidchatbench.preparation.plan import LOST_FILE, LostEntry, load_plan
+from vidchatbench.preparation.listing import LIST_FILE, Fingerprint, ListedClip, ListedSample, LostEntry, write_list
+from vidchatbench.preparation.plan import LOST_FILE, load_plan
 from vidchatbench.preparation.run import LEDGER_FILE
 
 SCHEMA_FILE = "samples.schema.json"
@@ -90,7 +90,8 @@ def _fingerprints(
     root: Path, samples: tuple[ListedSample, ...], ledger: Ledger, progress: Progress, workers: int
 ) -> dict[str, Fingerprint]:
     clips = {clip.clip: clip for sample in samples for clip in sample.clips}
-    whole = [clip.clip for clip in clips.values() if _is_there(root, clip, ledger)]
+    there = WholeClips(root, ledger)
+    whole = [clip.clip for clip in clips.values() if there.holds(clip)]
     if not whole:
         raise UsageError(f"no clip of {root} is whole; prepare it first: vidchatbench data prepare --out {root}")
     found: dict[str, Fingerprint] = {}
@@ -104,11 +105,6 @@ def _fingerprints(
             progress.advance(len(found))
     progress.end()
     return found
-
-
-def _is_there(root: Path, clip: ListedClip, ledger: Ledger) -> bool:
-    outcome = ledger.get("clip", clip.clip)
-    return outcome is not None and outcome.state == "done" and is_whole(root, clip, outcome.facts)
 
 
 def _public(sample: ListedSample, prints: dict[str, Fingerprint]) -> ListedSample:

@@ -16,7 +16,7 @@ from vidchatbench.errors import InputError, UnavailableError, UsageError
 from vidchatbench.ladder.file import read_ladders
 from vidchatbench.media.encode import CLIP_FPS
 from vidchatbench.media.hashing import hash_file
-from vidchatbench.preparation.clips import MEDIA_FOLDER, clip_files, is_whole
+from vidchatbench.preparation.clips import MEDIA_FOLDER, WholeClips, clip_files
 from vidchatbench.preparation.cutting import Cutter, Video, waiting_videos
 from vidchatbench.preparation.hosts import VideoHost
 from vidchatbench.preparation.ledger import Ledger
@@ -96,6 +96,7 @@ class _Preparation:
         self._settings = settings
         self._progress = progress
         self._ledger = Ledger(settings.desk / LEDGER_FILE)
+        self._clips = WholeClips(settings.out, self._ledger)
 
     def run(self) -> Prepared:
         settings = self._settings
@@ -104,13 +105,13 @@ class _Preparation:
         samples = self._chosen(planned)
         clips = list({clip.clip: clip for sample in samples for clip in sample.clips}.values())
         (settings.out / MEDIA_FOLDER).mkdir(parents=True, exist_ok=True)
-        waiting = waiting_videos(clips, self._ledger, settings)
+        waiting = waiting_videos(clips, self._clips, self._ledger, settings)
         if waiting:
             self._announce(planned, samples, waiting)
             Cutter(self._videos(), self._ledger, settings, self._progress).run(waiting)
-        if settings.only is None and not waiting_videos(clips, self._ledger, settings):
+        if settings.only is None and not waiting_videos(clips, self._clips, self._ledger, settings):
             HostedVideos.tidy(settings.desk / VIDEOS_FOLDER, self._ledger)
-        whole = [sample for sample in samples if self._is_whole(sample)]
+        whole = [sample for sample in samples if all(map(self._clips.holds, sample.clips))]
         self._find_portraits([sample.responder for sample in whole if sample.responder is not None])
         if not whole:
             # A manifest of an earlier run would speak of clips that are not there any more.
@@ -154,13 +155,6 @@ class _Preparation:
             problem = f"about {_readable(need.total)} are needed, {_readable(need.free)} are free"
             hint = "Make room, name a folder on a larger disk with --out, or prepare part of the list with --samples."
             raise InputError(str(self._settings.out), [problem], hint)
-
-    def _is_whole(self, sample: ListedSample) -> bool:
-        outcomes = [(clip, self._ledger.get("clip", clip.clip)) for clip in sample.clips]
-        return all(
-            outcome is not None and outcome.state == "done" and is_whole(self._settings.out, clip, outcome.facts)
-            for clip, outcome in outcomes
-        )
 
     def _with_ladders(self, samples: Sequence[ListedSample]) -> list[ListedSample]:
         """Gives samples the graded replies of ``ladder.jsonl``, where the folder or the published list holds one."""

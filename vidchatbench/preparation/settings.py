@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import UsageError
 from vidchatbench.preparation.hosts import Manners
 
@@ -52,7 +52,7 @@ class PrepareSettings:
     @property
     def processes(self) -> int:
         """Number of processes that cut."""
-        return self.workers or os.cpu_count() or 1
+        return RunConfig(workers=self.workers).effective_workers()
 
     @property
     def desk(self) -> Path:

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from vidchatbench import paths
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import MediaError, UsageError
-from vidchatbench.media.hashing import hash_file
-from vidchatbench.preparation.clips import clip_files, is_whole
+from vidchatbench.preparation.clips import WholeClips, clip_files
 from vidchatbench.preparation.fingerprints import compare, fingerprint
 from vidchatbench.preparation.ledger import Ledger, Outcome
 from vidchatbench.preparation.listing import LIST_FILE, ListedClip, ListedSample, read_list
@@ -123,6 +122,7 @@ class _Look:
     def __init__(self, root: Path, ledger: Ledger, published: Mapping[str, ListedClip]) -> None:
         self._root = root
         self._ledger = ledger
+        self._whole = WholeClips(root, ledger)
         self._published = published
         self._seen: dict[str, SampleStatus] = {}
         self.compared = 0
@@ -143,9 +143,9 @@ class _Look:
 
     def _look_at(self, clip: ListedClip) -> SampleStatus:
         outcome, video = self._ledger.get("clip", clip.clip), self._ledger.get("video", clip.video)
-        if outcome is not None and outcome.state == "done" and is_whole(self._root, clip, outcome.facts):
+        if outcome is not None and self._whole.holds(clip):
             self._note(clip, outcome)
-            return self._against_published(clip)
+            return self._against_published(clip, outcome)
         # What became of the video when it was last asked for says why there is no clip; but a clip that was found not
         # to be in it stays dead while the video cannot be had.
         if video is not None and video.state != "done" and (outcome is None or outcome.state != "dead"):
@@ -158,15 +158,15 @@ class _Look:
         message = f"{clip.clip}: {'a file is missing' if missing else 'a file is not the one that was prepared'}"
         return SampleStatus(id=clip.clip, condition="damaged", reason="file_changed", message=message)
 
-    def _against_published(self, clip: ListedClip) -> SampleStatus:
+    def _against_published(self, clip: ListedClip, outcome: Outcome) -> SampleStatus:
         listed = self._published.get(clip.clip)
         known = None if listed is None else listed.fingerprint
         if known is None:
             return SampleStatus(id=clip.clip, condition="alive")
         self.compared += 1
-        picture, _ = clip_files(self._root, clip.clip)
-        if hash_file(picture) == known.sha256:
+        if outcome.facts["sha256"] == known.sha256:
             return SampleStatus(id=clip.clip, condition="alive")
+        picture, _ = clip_files(self._root, clip.clip)
         try:
             likeness = compare(fingerprint(picture), known)
         except MediaError as error:
