@@ -12,24 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from vidchatbench.anchors.recipes import HOUSE, Recipe
 from vidchatbench.contract.extractors import SAMPLE_RATE
 from vidchatbench.errors import MediaError
-from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding
-from vidchatbench.media.frames import GridSampler, cover
+from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding, Wave
+from vidchatbench.media.frames import GridSampler, Pixels, cover
 from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.media.reader import ClipReader
-
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.container import OutputContainer
 
 FRAME_SECONDS = Fraction(1, 25)
 """What a frame of a shift is, whatever the rate of the clip."""
@@ -39,11 +32,6 @@ BLUR_SIDE = 480
 
 BLOCK = 32
 """Pictures that a reversal holds; the clip is read once for each block."""
-
-_AUDIO_BLOCK = 1024
-
-Pixels = NDArray[np.uint8]
-Wave = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -125,7 +113,11 @@ def make_clip(recipe: Recipe, ingredients: Ingredients, target: Path) -> None:
     if recipe.keeps_picture:
         if ingredients.reencoded is None:
             raise ValueError(f"{recipe.name} needs the re-encoded reply")
-        replace_sound(ingredients.reencoded, _other_sound(recipe, ingredients), target)
+        wave = _other_sound(recipe, ingredients)
+        with ClipWriter(target, HOUSE, channels=int(len(wave) > 0)) as writer:
+            writer.picture_of(ingredients.reencoded)
+            if len(wave):
+                writer.sound(wave)
         return
     reel = _reel(recipe, ingredients)
     with ClipWriter(target, reel.encoding, fps=reel.fps, channels=int(reel.has_sound)) as writer:
@@ -224,15 +216,8 @@ def _frozen(film: Film, image: Path | None) -> Iterator[Pixels]:
     still: Pixels | None = None
     for pixels in film.pictures():
         if still is None:
-            still = pixels if image is None else cover(_first_of(image), *pixels.shape[:2])
+            still = pixels if image is None else cover(first_picture(image), *pixels.shape[:2])
         yield still
-
-
-def _first_of(path: Path) -> Pixels:
-    """Returns the picture of an image file, or the first one of a clip."""
-    for picture, _ in ClipReader(path, probe(path), video=True, audio=False):
-        return picture.rgb()
-    raise MediaError(str(path), "it holds no picture")
 
 
 def first_picture(path: Path) -> Pixels:
@@ -241,40 +226,9 @@ def first_picture(path: Path) -> Pixels:
     Raises:
         MediaError: If there is none.
     """
-    return _first_of(path)
-
-
-def replace_sound(clip: Path, wave: Wave, target: Path) -> None:
-    """Writes a clip whose picture is that of another, packet for packet, with a sound of its own in the house encoding.
-
-    Args:
-        clip: The clip to take the picture of; an MP4 of this library.
-        wave: float32 of shape (samples,), 16 kHz.
-        target: The MP4 file to write.
-    """
-    options = {"fflags": "+bitexact", "movflags": "+faststart"}
-    with av.open(str(clip)) as source, av.open(str(target), "w", format="mp4", options=options) as container:
-        taken = source.streams.video[0]
-        picture = container.add_stream_from_template(taken)
-        sound = _sound_stream(container) if len(wave) else None
-        for packet in source.demux(taken):
-            if packet.dts is not None:  # the last one is an empty one
-                packet.stream = picture
-                container.mux(packet)
-        if sound is None:
-            return
-        for start in range(0, len(wave), _AUDIO_BLOCK):
-            block = np.ascontiguousarray(wave[None, start : start + _AUDIO_BLOCK])
-            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
-            container.mux(sound.encode(frame))
-        container.mux(sound.encode(None))
-
-
-def _sound_stream(container: OutputContainer) -> AudioStream:
-    stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono", options={"flags": "+bitexact"})
-    stream.bit_rate = HOUSE.audio_bits
-    return stream
+    for picture, _ in ClipReader(path, probe(path), video=True, audio=False):
+        return picture.rgb()
+    raise MediaError(str(path), "it holds no picture")
 
 
 def _even(pixels: Pixels) -> Pixels:

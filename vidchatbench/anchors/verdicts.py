@@ -166,9 +166,8 @@ def judge_cheat(recipe: Recipe, dimension: Dimension, scored: Scored, paired: Pa
     verdict, reason = judge(paired, scale, CHEAT_MARGIN)
     place = None if scored.value is None else scale.place(scored.value)
     limits = None
-    if place is not None and scored.ci95 is not None and scale.oracle is not None and scale.null is not None:
-        span = scale.oracle - scale.null
-        low, high = sorted(_FULL * (limit - scale.null) / span for limit in scored.ci95)
+    if place is not None and scored.ci95 is not None:
+        low, high = sorted(at for limit in scored.ci95 if (at := scale.place(limit)) is not None)
         limits = (low, high)
     half = _FULL * (1 - CHEAT_MARGIN)
     if verdict == "notices" and place is not None and place > half:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from vidchatbench.benchmark.choose import Choice
@@ -117,7 +118,7 @@ def _made_of(choice: Choice, clips: Mapping[str, IndexedClip], drawn: Sequence[P
     sides = _sides(choice, clips)
     for field, title, _ in _SCORES:
         values = sorted(_values(sides, field))
-        cells = [f"{value:.2f}" for value in (values[0], _median(values), values[-1])] if values else ["–"] * 3
+        cells = [f"{value:.2f}" for value in (values[0], median(values), values[-1])] if values else ["–"] * 3
         lines.append(f"| {title} | {len(values)} of {len(sides)} | {' | '.join(cells)} |".replace("| -", "| −"))
     languages = Counter(clip.language or UNKNOWN for clip in sides).most_common()
     languages.sort(key=lambda one: (-one[1], one[0]))
@@ -172,11 +173,6 @@ def _sides(choice: Choice, clips: Mapping[str, IndexedClip]) -> list[ClipRecord]
 
 def _values(clips: Sequence[ClipRecord], field: str) -> list[float]:
     return [value for clip in clips if (value := getattr(clip, field)) is not None]
-
-
-def _median(values: Sequence[float]) -> float:
-    middle = len(values) // 2
-    return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
 
 def _plain(text: str) -> str:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vidchatbench._version import __version__
 from vidchatbench.benchmark.choose import Choice, Chosen
 from vidchatbench.benchmark.exclusions import Exclusions
+from vidchatbench.benchmark.load import describe_validation
 from vidchatbench.benchmark.strata import empty_cells
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError, UsageError
@@ -122,8 +123,7 @@ def load_selection(folder: Path) -> Selection:
         named = ((PAIRS_FILE, selection.pairs_sha256), (RECORDS_FILE, selection.records_sha256))
         changed = [name for name, sha256 in named if _sha256((folder / name).read_bytes()) != sha256]
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise InputError(str(path), problems) from error
+        raise InputError(str(path), describe_validation(error)) from error
     except OSError as error:
         raise InputError(str(error.filename or path), [error.strerror or "cannot be read"]) from error
     if changed:

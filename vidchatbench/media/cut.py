@@ -10,6 +10,7 @@ import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -18,11 +19,10 @@ import av
 import numpy as np
 from av.error import FFmpegError
 from av.filter import Graph
-from numpy.typing import NDArray
 
 from vidchatbench.contract.extractors import SAMPLE_RATE
 from vidchatbench.errors import MediaError
-from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding
+from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding, Wave
 from vidchatbench.media.frames import NearestGrid
 from vidchatbench.media.probe import describe_ffmpeg_error, picture_stream
 
@@ -47,8 +47,6 @@ _UNTIMED = frozenset({"avi"})
 """Formats without timestamps: of pictures that were coded out of order, nobody knows the times."""
 _RUN_UP = Fraction(1)
 """Seconds of sound that are decoded before the cut: decoders need what came before to give exact samples."""
-
-Wave = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -136,20 +134,18 @@ def _write_picture(path: Path, cut: Cut, writer: ClipWriter) -> CutReport:
     crop: _Crop | None = None
     written = 0
     end = Fraction(0)
-    for frame, time, until in _frames_from(path, cut.start):
-        end = until
-        for nearest, _, _ in grid.push(frame, time - cut.start):
-            if written < cut.frames:
-                crop = crop or _Crop(path, nearest, cut)
-                writer.picture(crop(nearest))
-                written += 1
-        if written == cut.frames:
-            break
-    for nearest, _, _ in grid.close(end - cut.start):
-        if written < cut.frames:
-            crop = crop or _Crop(path, nearest, cut)
-            writer.picture(crop(nearest))
-            written += 1
+
+    def points() -> Iterator[tuple[av.VideoFrame, int, Fraction]]:
+        nonlocal end
+        for frame, time, until in _frames_from(path, cut.start):
+            end = until
+            yield from grid.push(frame, time - cut.start)
+        yield from grid.close(end - cut.start)
+
+    for nearest, _, _ in islice(points(), cut.frames):
+        crop = crop or _Crop(path, nearest, cut)
+        writer.picture(crop(nearest))
+        written += 1
     missing = cut.frames - written
     if crop is None or missing > SHORTFALL * CLIP_FPS:
         wanted = float(cut.start + Fraction(cut.frames, CLIP_FPS))

@@ -15,12 +15,12 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from vidchatbench.contract.extractors import SAMPLE_RATE
+from vidchatbench.media.frames import Pixels
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.video.stream import VideoStream
 
-Pixels = NDArray[np.uint8]
 Wave = NDArray[np.float32]
 
 CLIP_FPS = 25
@@ -109,6 +109,23 @@ class ClipWriter:
         self._pictures += 1
         self._container.mux(self._video.encode(frame))
 
+    def picture_of(self, clip: Path) -> None:
+        """Takes the whole picture of a clip of this library, packet for packet, in place of pictures.
+
+        Args:
+            clip: The MP4 file.
+        """
+        with av.open(str(clip)) as source:
+            taken = source.streams.video[0]
+            stream = self._container.add_stream_from_template(taken)
+            if self._channels:
+                self._audio = self._open_audio()
+            for packet in source.demux(taken):
+                if packet.dts is not None:  # the last one is an empty one
+                    packet.stream = stream
+                    self._container.mux(packet)
+                    self._pictures += 1
+
     def sound(self, wave: Wave) -> None:
         """Appends sound; at least one picture must have come before.
 
@@ -128,10 +145,11 @@ class ClipWriter:
             self._container.mux(self._audio.encode(frame))
 
     def _finish(self) -> None:
-        if self._video is None:
+        if not self._pictures:
             self._container.close()
             raise ValueError(f"{self._path}: a clip needs at least one frame")
-        self._container.mux(self._video.encode(None))
+        if self._video is not None:
+            self._container.mux(self._video.encode(None))
         if self._audio is not None:
             self._container.mux(self._audio.encode(None))
 
