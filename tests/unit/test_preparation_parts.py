@@ -21,6 +21,7 @@ from vidchatbench.engine.progress import SilentProgress
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.media.cut import CUT_PROFILE, Cut, Source, cut_clip
 from vidchatbench.media.encode import Encoding, write_clip
+from vidchatbench.media.hashing import CHECKSUMS_FILE
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
 from vidchatbench.preparation.annotations import Wanted
@@ -31,7 +32,7 @@ from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import LIST_FILE, ListedClip, ListedSample, read_list, write_list
 from vidchatbench.preparation.pairs import pair
 from vidchatbench.preparation.plan import LOST_FILE
-from vidchatbench.preparation.publish import CHECKSUMS_FILE, SCHEMA_FILE, list_schema, publish, write_list_checksums
+from vidchatbench.preparation.publish import SCHEMA_FILE, list_schema, publish, write_list_checksums
 from vidchatbench.preparation.run import Prepared, disk_need, prepare
 from vidchatbench.preparation.settings import PrepareSettings, read_ids
 from vidchatbench.preparation.status import status_of

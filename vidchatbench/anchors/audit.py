@@ -44,7 +44,7 @@ from vidchatbench.engine.progress import Progress, SilentProgress
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.features.store import FeatureStore
 from vidchatbench.plugins import load_catalogue
-from vidchatbench.results.schema import BenchmarkRef, MetricResult, SuiteRef, UnavailableMetric
+from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef, UnavailableMetric
 from vidchatbench.statistics.paired import holm
 from vidchatbench.weights.resolver import WeightResolver
 
@@ -189,14 +189,7 @@ def audit_metric(metric: Metric, table: Table, made: Sequence[Recipe], *, seed: 
     orders = _orders(rungs, known, table, scale, seed)
     codec_verdict, codec_reason = judge(compared[codec], scale, LADDER_MARGIN)
     return MetricAudit(
-        id=card.id,
-        version=card.version,
-        title=card.title,
-        protocol=card.protocol,
-        dimension=card.dimension,
-        direction=card.direction,
-        unit=card.unit,
-        aggregation=card.aggregation,
+        **MetricRef.fields_of(card),
         weights=table.results[ORACLE].weights,
         identities=compared[codec].identities,
         needed_identities=needed_identities(len(pairs)),

@@ -13,7 +13,7 @@ from vidchatbench.benchmark.load import describe_validation
 from vidchatbench.contract.cards import Dimension
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError
-from vidchatbench.results.schema import BenchmarkRef, Finite, Floor, SuiteRef, UnavailableMetric, WeightUse
+from vidchatbench.results.schema import BenchmarkRef, Finite, Floor, MetricRef, SuiteRef, UnavailableMetric, WeightUse
 
 AUDIT_FILE = "audit.json"
 ALPHA = 0.05
@@ -119,20 +119,12 @@ class CheatFinding(_Frozen):
     reason: str
 
 
-class MetricAudit(_Frozen):
+class MetricAudit(MetricRef):
     """Everything that was found out about one metric.
 
     ``needed_identities`` is the least number of identities with which a single comparison could be significant.
     """
 
-    id: str
-    version: int
-    title: str
-    protocol: str
-    dimension: Dimension
-    direction: Literal["higher", "lower"]
-    unit: str
-    aggregation: Literal["mean", "set"]
     weights: tuple[WeightUse, ...]
     identities: int
     needed_identities: int

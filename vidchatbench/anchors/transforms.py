@@ -20,9 +20,9 @@ from vidchatbench.anchors.recipes import HOUSE, Recipe
 from vidchatbench.contract.extractors import SAMPLE_RATE
 from vidchatbench.errors import MediaError
 from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding, Wave
-from vidchatbench.media.frames import GridSampler, Pixels, cover
+from vidchatbench.media.frames import Pixels, cover
 from vidchatbench.media.probe import MediaInfo, probe
-from vidchatbench.media.reader import ClipReader
+from vidchatbench.media.reader import ClipReader, grid_frames
 
 FRAME_SECONDS = Fraction(1, 25)
 """What a frame of a shift is, whatever the rate of the clip."""
@@ -73,10 +73,7 @@ class Film:
     def pictures(self) -> Iterator[Pixels]:
         """Yields the pictures, uint8 RGB of shape (height, width, 3) with even sides."""
         reader = ClipReader(self.path, self._info, video=True, audio=False)
-        sampler = GridSampler(float(self.fps))
-        for picture, time in reader:
-            yield from (_even(frame.rgb()) for frame in sampler.push(picture, time))
-        yield from (_even(frame.rgb()) for frame in sampler.close(reader.end))
+        yield from (_even(frame.rgb()) for frame in grid_frames(reader, float(self.fps)))
 
     def sound(self) -> Wave:
         """Returns the sound, float32 of shape (samples,), 16 kHz, time 0 at the first picture."""

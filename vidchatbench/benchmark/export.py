@@ -21,9 +21,9 @@ from vidchatbench.benchmark.materialise import MediaProgress
 from vidchatbench.benchmark.tables import MEDIA_COLUMNS, TableRow, check_media_files, table_schema, to_row
 from vidchatbench.contract.samples import Sample
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.media.hashing import hash_file
+from vidchatbench.media.hashing import CHECKSUMS_FILE, checksum_lines, hash_file
 
-CARD, SUMS, LICENSE = "README.md", "SHA256SUMS", "LICENSE"
+CARD, LICENSE = "README.md", "LICENSE"
 SHARD_BYTES = 500_000_000
 _ROWS_IN_GROUP = 1000
 _MAX_CLIP = (1 << 31) - 1
@@ -218,23 +218,23 @@ def _write_beside(benchmark: Benchmark, folder: Path, schema: pa.Schema, *, medi
         (folder / name).write_bytes(content)
     (folder / LICENSE).write_text(header.license + "\n", encoding="utf-8")
     (folder / CARD).write_text(dataset_card(header, schema, rows_config=media), encoding="utf-8")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sums = "".join(f"{hash_file(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
-    (folder / SUMS).write_text(sums, encoding="utf-8")
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    sums = {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+    (folder / CHECKSUMS_FILE).write_text(checksum_lines(sums), encoding="utf-8")
 
 
 def listed_files(folder: Path) -> set[str]:
     """Returns the files that an export's checksums name, relative to its folder; empty where there are none."""
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        lines = (folder / CHECKSUMS_FILE).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return set()
-    return {line.partition("  ")[2] for line in lines} | {SUMS}
+    return {line.partition("  ")[2] for line in lines} | {CHECKSUMS_FILE}
 
 
 def is_export(folder: Path) -> bool:
     """Whether a folder holds an export and nothing else."""
-    return {HEADER_FILE, CARD, SUMS} <= listed_files(folder) and not _strangers(folder)
+    return {HEADER_FILE, CARD, CHECKSUMS_FILE} <= listed_files(folder) and not _strangers(folder)
 
 
 def _strangers(folder: Path) -> list[str]:

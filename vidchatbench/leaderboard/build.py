@@ -42,7 +42,7 @@ from vidchatbench.leaderboard.schema import (
 )
 from vidchatbench.leaderboard.verify import compare_with_others, read_anchors, verify_content
 from vidchatbench.plugins import Catalogue
-from vidchatbench.results.schema import BenchmarkRef, MetricResult, SuiteRef
+from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
 from vidchatbench.statistics.intervals import DRAWS
 from vidchatbench.statistics.paired import LEVEL
 from vidchatbench.submission.system import SystemDescription
@@ -171,14 +171,7 @@ def _metric(
         null=None if entry is None or card.null is None else entry.nulls.get(card.null),
     )
     column = Column(
-        id=card.id,
-        version=card.version,
-        title=card.title,
-        protocol=card.protocol,
-        dimension=card.dimension,
-        direction=card.direction,
-        unit=card.unit,
-        aggregation=card.aggregation,
+        **MetricRef.fields_of(card),
         anchored=ranked.is_anchored,
         reported=False,
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vidchatbench.leaderboard.findings import Finding, RefusedFileError, error
+from vidchatbench.media.hashing import checksum_lines
 from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
 from vidchatbench.results.schema import RESULTS_FILE
 from vidchatbench.submission.system import SYSTEM_FILE, SystemDescription
@@ -110,7 +111,7 @@ def read_bytes(folder: Path, name: str) -> bytes:
 
 def bundle_hashes(contents: Mapping[str, bytes]) -> str:
     """Returns the text of ``bundle.sha256`` for the files of a bundle."""
-    return "".join(f"{hashlib.sha256(contents[name]).hexdigest()}  {name}\n" for name in sorted(contents))
+    return checksum_lines({name: hashlib.sha256(content).hexdigest() for name, content in contents.items()})
 
 
 def bundle_sha256(hashes: str) -> str:

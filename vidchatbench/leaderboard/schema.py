@@ -13,10 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vidchatbench.contract.cards import Dimension
 from vidchatbench.contract.samples import SampleId, Sha256, Task
 from vidchatbench.contract.scores import Status
-from vidchatbench.results.schema import BenchmarkRef, Finite, SuiteRef
+from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
 
 LEADERBOARD_FILE = "leaderboard.json"
@@ -49,21 +48,13 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Column(_Frozen):
+class Column(MetricRef):
     """One metric of the board.
 
     ``reported`` columns hold what papers print and nobody computed here; ``anchored`` says whether the metric has
     anchors, so that it enters its dimension's mean.
     """
 
-    id: str
-    version: int
-    title: str
-    protocol: str
-    dimension: Dimension
-    direction: Literal["higher", "lower"]
-    unit: str
-    aggregation: Literal["mean", "set"]
     anchored: bool
     reported: bool
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
+CHECKSUMS_FILE = "SHA256SUMS"
 _CHUNK = 1 << 20
 
 
@@ -24,6 +26,11 @@ def hash_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def checksum_lines(sums: Mapping[str, str]) -> str:
+    """Returns hashes by file name as the text that ``sha256sum --check`` reads, sorted by name."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
 
 
 def file_stamp(path: Path) -> tuple[int, int] | None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from vidchatbench.contract.extractors import SAMPLE_RATE, Audio, ClipInfo
 from vidchatbench.errors import MediaError
-from vidchatbench.media.frames import Picture
+from vidchatbench.media.frames import GridFrame, GridSampler, Picture
 from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo, describe_ffmpeg_error, picture_stream
 
 if TYPE_CHECKING:
@@ -194,6 +194,18 @@ class ClipReader:
         if stream.duration - decoded > TRUNCATION_TOLERANCE:
             announced = f"truncated: {stream.duration:.2f} s of {what} announced"
             raise MediaError(str(self._path), f"{announced}, {decoded:.2f} s decoded")
+
+
+def grid_frames(reader: ClipReader, fps: float) -> Iterator[GridFrame]:
+    """Yields the frames of a clip on a grid of a constant rate; the reader must read the picture.
+
+    Raises:
+        MediaError: If the clip cannot be read.
+    """
+    sampler = GridSampler(fps)
+    for picture, time in reader:
+        yield from sampler.push(picture, time)
+    yield from sampler.close(reader.end)
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:

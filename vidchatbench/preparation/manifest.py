@@ -12,13 +12,12 @@ from vidchatbench.atomic import write_atomically
 from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
 from vidchatbench.contract.samples import Sample, Side, Turn
 from vidchatbench.media.cut import CUT_PROFILE
-from vidchatbench.media.hashing import hash_file
+from vidchatbench.media.hashing import CHECKSUMS_FILE, checksum_lines, hash_file
 from vidchatbench.preparation.clips import MEDIA_FOLDER
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import ListedClip, ListedSample
 from vidchatbench.preparation.portraits import IMAGES_FOLDER, image_is_whole
 
-CHECKSUMS_FILE = "SHA256SUMS"
 DATASET_NAME = "SpeakerVid-5M"
 
 
@@ -92,8 +91,7 @@ def write_checksums(root: Path, samples: Sequence[ListedSample], ledger: Ledger)
         image = _image(root, sample, ledger)
         if image is not None:
             sums[image] = hash_file(root / image)
-    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    write_atomically(root / CHECKSUMS_FILE, text.encode())
+    write_atomically(root / CHECKSUMS_FILE, checksum_lines(sums).encode())
 
 
 def _sample(

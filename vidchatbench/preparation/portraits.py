@@ -7,8 +7,6 @@ the installed metrics.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image
@@ -21,11 +19,11 @@ from vidchatbench.engine.worker import Worker, WorkerSettings
 from vidchatbench.errors import UnavailableError, UsageError
 from vidchatbench.features.keys import describe_extractor, feature_key
 from vidchatbench.features.memory import MemoryStore
-from vidchatbench.media.frames import GridFrame, GridSampler
+from vidchatbench.media.frames import GridFrame
 from vidchatbench.media.hashing import hash_file
 from vidchatbench.media.memory import MemoryClip
 from vidchatbench.media.probe import probe
-from vidchatbench.media.reader import ClipReader
+from vidchatbench.media.reader import ClipReader, grid_frames
 from vidchatbench.plugins import load_catalogue
 from vidchatbench.preparation.ledger import Ledger
 
@@ -68,7 +66,8 @@ class PortraitFinder:
             MediaError: If the clip cannot be read.
             UnavailableError: If the detector cannot be loaded.
         """
-        return next((frame for frame in _frames(clip) if self._shows_face(frame)), None)
+        frames = grid_frames(ClipReader(clip, probe(clip), video=True, audio=False), KEY_FPS)
+        return next((frame for frame in frames if self._shows_face(frame)), None)
 
     def write(self, clip: Path, image: Path) -> float | None:
         """Writes the reference image of a clip as PNG; returns the frame's time in seconds, ``None`` without a face."""
@@ -93,11 +92,3 @@ class PortraitFinder:
                 raise UnavailableError(f"the face detector failed: {failure.reason}", "vidchatbench doctor")
         feature = self._store.load(key)
         return feature is not None and len(feature["score"]) > 0
-
-
-def _frames(path: Path) -> Iterator[GridFrame]:
-    reader = ClipReader(path, probe(path), video=True, audio=False)
-    sampler = GridSampler(KEY_FPS)
-    for picture, time in reader:
-        yield from sampler.push(picture, Fraction(time))
-    yield from sampler.close(reader.end)

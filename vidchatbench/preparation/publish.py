@@ -12,7 +12,7 @@ from vidchatbench.atomic import write_atomically
 from vidchatbench.engine.pool import worker_pool
 from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import UsageError
-from vidchatbench.media.hashing import hash_file
+from vidchatbench.media.hashing import CHECKSUMS_FILE, checksum_lines, hash_file
 from vidchatbench.preparation.clips import WholeClips, clip_files
 from vidchatbench.preparation.fingerprints import fingerprint
 from vidchatbench.preparation.ledger import Ledger
@@ -22,7 +22,6 @@ from vidchatbench.preparation.run import LEDGER_FILE
 
 SCHEMA_FILE = "samples.schema.json"
 VERSION_FILE = "VERSION"
-CHECKSUMS_FILE = "SHA256SUMS"
 _VERSION = re.compile(r"[1-9]\d*\.\d+\.\d+")
 # What the annotations say of a person or of the talk stays where it is: the list says which clips, and no more.
 _PUBLIC_TAGS = frozenset({"dyad", "framing", "view", "gap_s"})
@@ -74,9 +73,9 @@ def list_schema() -> str:
 
 def write_list_checksums(folder: Path) -> None:
     """Writes ``SHA256SUMS`` over the files that belong to the list."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS_FILE)
-    text = "".join(f"{hash_file(folder / name)}  {name}\n" for name in names if not name.startswith("."))
-    write_atomically(folder / CHECKSUMS_FILE, text.encode())
+    own = [path.name for path in folder.iterdir() if path.is_file() and path.name != CHECKSUMS_FILE]
+    sums = {name: hash_file(folder / name) for name in own if not name.startswith(".")}
+    write_atomically(folder / CHECKSUMS_FILE, checksum_lines(sums).encode())
 
 
 def _write_lost(path: Path, lost: Sequence[LostEntry]) -> None:

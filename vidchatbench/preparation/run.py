@@ -15,13 +15,13 @@ from vidchatbench.engine.progress import Progress
 from vidchatbench.errors import InputError, UnavailableError, UsageError
 from vidchatbench.ladder.file import read_ladders
 from vidchatbench.media.encode import CLIP_FPS
-from vidchatbench.media.hashing import hash_file
+from vidchatbench.media.hashing import CHECKSUMS_FILE, hash_file
 from vidchatbench.preparation.clips import MEDIA_FOLDER, WholeClips, clip_files
 from vidchatbench.preparation.cutting import Cutter, Video, waiting_videos
 from vidchatbench.preparation.hosts import VideoHost
 from vidchatbench.preparation.ledger import Ledger
 from vidchatbench.preparation.listing import ListedClip, ListedSample
-from vidchatbench.preparation.manifest import CHECKSUMS_FILE, Provenance, write_manifest
+from vidchatbench.preparation.manifest import Provenance, write_manifest
 from vidchatbench.preparation.plan import ANNOTATIONS_FOLDER, Planned, make_plan
 from vidchatbench.preparation.portraits import IMAGES_FOLDER, PortraitFinder, image_is_whole
 from vidchatbench.preparation.settings import PrepareSettings

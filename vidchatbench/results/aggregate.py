@@ -14,7 +14,7 @@ from vidchatbench.contract.plugins import WeightSpec
 from vidchatbench.contract.samples import Sample
 from vidchatbench.contract.scores import Score, Status
 from vidchatbench.engine.isolation import Failure, attempt
-from vidchatbench.results.schema import Anchors, Floor, MetricResult, WeightUse
+from vidchatbench.results.schema import Anchors, Floor, MetricRef, MetricResult, WeightUse
 from vidchatbench.statistics.intervals import Interval, cluster_mean_interval
 from vidchatbench.statistics.sets import estimate_set
 from vidchatbench.weights.table import pin_of, weight_spec
@@ -91,14 +91,7 @@ def aggregate(
     coverage = counts[Status.OK] / applicable if applicable else None
     used = tuple(_weight_use(weights, name) for name in card.weights)
     return MetricResult(
-        id=card.id,
-        version=card.version,
-        title=card.title,
-        protocol=card.protocol,
-        dimension=card.dimension,
-        direction=card.direction,
-        unit=card.unit,
-        aggregation=card.aggregation,
+        **MetricRef.fields_of(card),
         value=number.value,
         ci95=None if number.interval is None else (number.interval.low, number.interval.high),
         interval_method=number.method,

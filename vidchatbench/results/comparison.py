@@ -14,14 +14,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from vidchatbench.contract.cards import Dimension
 from vidchatbench.contract.features import Feature
 from vidchatbench.contract.metrics import SetItem, SetMetric
 from vidchatbench.engine.isolation import Failure, attempt
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins import Catalogue
 from vidchatbench.results.files import SAMPLES_FILE, SAMPLES_SCHEMA
-from vidchatbench.results.schema import BenchmarkRef, Finite, MetricResult, Results, SuiteRef, load_results
+from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, MetricResult, Results, SuiteRef, load_results
 from vidchatbench.statistics.intervals import DRAWS, Interval
 from vidchatbench.statistics.paired import MOST_ENUMERATED, PairedDifferences, compare_paired, holm
 from vidchatbench.statistics.sets import SET_DRAWS, SetDifference, compare_sets
@@ -67,17 +66,9 @@ class PairResult(_Frozen):
     verdict: str
 
 
-class ComparedMetric(_Frozen):
+class ComparedMetric(MetricRef):
     """One metric over all systems and pairs."""
 
-    id: str
-    version: int
-    title: str
-    protocol: str
-    dimension: Dimension
-    direction: Literal["higher", "lower"]
-    unit: str
-    aggregation: Literal["mean", "set"]
     values: tuple[ComparedValue, ...]
     pairs: tuple[PairResult, ...]
 
@@ -331,14 +322,7 @@ def _assemble(
         )
         compared.append(
             ComparedMetric(
-                id=metric.id,
-                version=metric.version,
-                title=metric.title,
-                protocol=metric.protocol,
-                dimension=metric.dimension,
-                direction=metric.direction,
-                unit=metric.unit,
-                aggregation=metric.aggregation,
+                **MetricRef.fields_of(metric),
                 values=values,
                 pairs=results,
             )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidchatbench.benchmark.load import Benchmark, describe_validation
-from vidchatbench.contract.cards import Dimension
+from vidchatbench.contract.cards import Dimension, MetricCard
 from vidchatbench.contract.features import Param
 from vidchatbench.contract.samples import Sha256
 from vidchatbench.errors import InputError
@@ -98,14 +98,8 @@ class Floor(_Frozen):
     n: int
 
 
-class MetricResult(_Frozen):
-    """One metric over the benchmark.
-
-    ``n_expected`` is the number of samples of the benchmark and the sum of the other four counts. ``n_failed`` counts
-    the submission's faults. Where samples are averaged they are charged the card's worst value and are part of
-    ``value``; a distance between sets is computed without them, and ranked only if few are missing. ``anchored`` is
-    the value on the scale on which the null is 0 and the oracle 100. ``unranked`` says why the number cannot be ranked.
-    """
+class MetricRef(_Frozen):
+    """Which metric a number is of, in every file that holds numbers."""
 
     id: str
     version: int
@@ -115,6 +109,22 @@ class MetricResult(_Frozen):
     direction: Literal["higher", "lower"]
     unit: str
     aggregation: Literal["mean", "set"]
+
+    @staticmethod
+    def fields_of(metric: MetricCard | MetricRef) -> dict[str, Any]:
+        """Returns these fields of a card or of another file's entry, to build an entry with."""
+        return {name: getattr(metric, name) for name in MetricRef.model_fields}
+
+
+class MetricResult(MetricRef):
+    """One metric over the benchmark.
+
+    ``n_expected`` is the number of samples of the benchmark and the sum of the other four counts. ``n_failed`` counts
+    the submission's faults. Where samples are averaged they are charged the card's worst value and are part of
+    ``value``; a distance between sets is computed without them, and ranked only if few are missing. ``anchored`` is
+    the value on the scale on which the null is 0 and the oracle 100. ``unranked`` says why the number cannot be ranked.
+    """
+
     value: Finite | None
     ci95: tuple[Finite, Finite] | None
     interval_method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
