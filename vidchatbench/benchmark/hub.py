@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar, cast
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -260,7 +260,7 @@ class HubTable:
         # A sample is one request, which brings nothing else.
         with HfFileSystem().open(self._address(file), "rb", cache_type="none") as opened:
             try:
-                parquet = RemoteParquet(opened)
+                parquet = RemoteParquet(cast("IO[bytes]", opened))
             except pa.ArrowInvalid as error:
                 raise InputError(f"{self.subject}: {file}", [f"not a readable Parquet file: {error}"]) from error
             yield parquet

@@ -32,12 +32,20 @@ class RemoteParquet(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no typ
         self._file = _HeldFile(file)
         super().__init__(self._file, pre_buffer=False)
 
-    def read_row_group(self, i: int, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_row_group(
+        self,
+        i: int,
+        columns: Sequence[str] | None = None,
+        use_threads: bool = False,
+        use_pandas_metadata: bool = False,
+    ) -> pa.Table:
         """Reads a row group; columns that lie side by side come by one request.
 
         Args:
             i: Number of the row group.
             columns: Names of top-level columns; ``None`` for all.
+            use_threads: Whether threads of Arrow decode the columns; they would hold the file too.
+            use_pandas_metadata: Whether the index of a pandas table is read as well.
 
         Returns:
             The table.
@@ -46,7 +54,7 @@ class RemoteParquet(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no typ
             pyarrow.ArrowException: If the row group is damaged.
         """
         with self._file.holding(self._stretches(i, columns)):
-            return super().read_row_group(i, columns=columns, use_threads=False)
+            return super().read_row_group(i, columns, use_threads, use_pandas_metadata)
 
     def _stretches(self, group: int, columns: Sequence[str] | None) -> list[range]:
         told = self.metadata.row_group(group)
