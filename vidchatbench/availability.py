@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from vidchatbench.contract.extractors import Extractor
@@ -42,9 +42,21 @@ class Availability:
     lacks: Mapping[Metric, Lack]
 
     @classmethod
-    def of(cls, metrics: Iterable[Metric], find: Callable[[Metric], Lack | None]) -> Availability:
-        """Asks ``find`` what each metric lacks; both parts keep the order of ``metrics``."""
-        found = {metric: find(metric) for metric in metrics}
+    def of(
+        cls, metrics: Iterable[Metric], catalogue: Catalogue, resolver: WeightResolver, *, permissive: bool = False
+    ) -> Availability:
+        """Looks what each metric lacks; both parts keep the order of ``metrics``.
+
+        Args:
+            metrics: The metrics.
+            catalogue: Where their extractors and weights are described.
+            resolver: Finds weights on this computer.
+            permissive: Whether weights that are not for commercial use are to be left out.
+        """
+        found = {
+            metric: (_left_out(metric) if permissive else None) or find_lack(metric, catalogue, resolver)
+            for metric in metrics
+        }
         lacks = {metric: lack for metric, lack in found.items() if lack is not None}
         return cls(tuple(metric for metric in found if metric not in lacks), lacks)
 
@@ -57,6 +69,14 @@ class Availability:
         if not self.runnable:
             told = "; ".join(f"{one.card.id}: {lack.reason}, to fix: {lack.fix}" for one, lack in self.lacks.items())
             raise UsageError(f"no metric that was asked for can run here ({told})")
+
+
+def _left_out(metric: Metric) -> Lack | None:
+    if metric.card.commercial_use:
+        return None
+    license_text = metric.card.weights_license or "licence unknown"
+    reason = f"left out by --permissive, its weights are not for commercial use: {license_text}"
+    return Lack(reason, "run without --permissive")
 
 
 def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> Lack | None:

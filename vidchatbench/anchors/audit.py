@@ -36,7 +36,7 @@ from vidchatbench.anchors.verdicts import (
     scale_of,
 )
 from vidchatbench.anchors.write import Submission, write_submissions
-from vidchatbench.availability import Availability, find_lack
+from vidchatbench.availability import Availability
 from vidchatbench.benchmark.load import Benchmark, load_benchmark
 from vidchatbench.contract.metrics import Metric
 from vidchatbench.engine.evaluate import choose_metrics, list_unavailable
@@ -116,8 +116,7 @@ def audit(
 def _prepare(benchmark: str | Path, suite: str, ids: Sequence[str] | None) -> _Context:
     catalogue = load_catalogue()
     told, chosen = choose_metrics(catalogue, suite, ids)
-    resolver = WeightResolver(catalogue.weights)
-    availability = Availability.of(chosen, lambda metric: find_lack(metric, catalogue, resolver))
+    availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
     availability.require_any()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()

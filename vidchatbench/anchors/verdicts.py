@@ -83,6 +83,11 @@ class Scale:
             return None
         return _FULL * (value - self.null) / (self.oracle - self.null)
 
+    def places(self, interval: tuple[float, float]) -> tuple[float, float] | None:
+        """Returns an interval of values on the anchored scale."""
+        one, other = self.place(interval[0]), self.place(interval[1])
+        return None if one is None or other is None else (min(one, other), max(one, other))
+
 
 def scale_of(direction: str, oracle: Scored, null: Scored | None, spread: float) -> Scale:
     """Returns the scale of a metric; its null counts only where its interval lies wholly beyond the oracle's."""
@@ -165,10 +170,7 @@ def judge_cheat(recipe: Recipe, dimension: Dimension, scored: Scored, paired: Pa
     """
     verdict, reason = judge(paired, scale, CHEAT_MARGIN)
     place = None if scored.value is None else scale.place(scored.value)
-    limits = None
-    if place is not None and scored.ci95 is not None:
-        low, high = sorted(at for limit in scored.ci95 if (at := scale.place(limit)) is not None)
-        limits = (low, high)
+    limits = None if place is None or scored.ci95 is None else scale.places(scored.ci95)
     half = _FULL * (1 - CHEAT_MARGIN)
     if verdict == "notices" and place is not None and place > half:
         if limits is not None and limits[0] > half:

@@ -39,7 +39,7 @@ def build(
 
     Example: vidchatbench anchors build --benchmark path/to/benchmark --suite lite
     """
-    from vidchatbench.availability import Availability, find_lack  # noqa: PLC0415
+    from vidchatbench.availability import Availability  # noqa: PLC0415
     from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
     from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
     from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
@@ -56,8 +56,7 @@ def build(
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
     _, chosen = choose_metrics(catalogue, suite, split_ids(metrics))
-    resolver = WeightResolver(catalogue.weights)
-    availability = Availability.of(chosen, lambda metric: find_lack(metric, catalogue, resolver))
+    availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
     with interruptible():
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress_for(console))
     if as_json:

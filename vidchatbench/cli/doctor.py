@@ -112,7 +112,7 @@ def _cache() -> list[Finding]:
 
 
 def _metrics() -> list[Finding]:
-    from vidchatbench.availability import Availability, find_lack  # noqa: PLC0415
+    from vidchatbench.availability import Availability  # noqa: PLC0415
     from vidchatbench.engine.evaluate import choose_metrics  # noqa: PLC0415
     from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
     from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
@@ -130,7 +130,7 @@ def _metrics() -> list[Finding]:
             found.append(Finding(f"suite {name}", False, False, str(error)))
             continue
         lacks: dict[tuple[str, str], list[str]] = {}
-        availability = Availability.of(metrics, lambda metric: find_lack(metric, catalogue, resolver))
+        availability = Availability.of(metrics, catalogue, resolver)
         for metric, lack in availability.lacks.items():
             lacks.setdefault((lack.reason, lack.fix), []).append(metric.card.id)
         told = [f"{len(availability.runnable)} of {len(metrics)} metrics can run"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vidchatbench import paths
 from vidchatbench._version import __version__
-from vidchatbench.availability import Availability, Lack, find_lack
+from vidchatbench.availability import Availability
 from vidchatbench.benchmark.load import Benchmark, load_benchmark
 from vidchatbench.contract.features import Param
 from vidchatbench.contract.metrics import Metric
@@ -90,7 +90,7 @@ class Run:
         """Runs the metrics and writes the run folder."""
         started = datetime.now(timezone.utc)
         journal = Journal(self._out)
-        availability = Availability.of(metrics, self._lack)
+        availability = Availability.of(metrics, self._catalogue, self._resolver, permissive=self._config.permissive)
         availability.require_any()
         runnable = availability.runnable
         if len(runnable) < len(metrics):
@@ -153,15 +153,6 @@ class Run:
         if judging is not None:
             judging.begin()
         return judging
-
-    def _lack(self, metric: Metric) -> Lack | None:
-        if self._config.permissive and not metric.card.commercial_use:
-            license_text = metric.card.weights_license or "licence unknown"
-            return Lack(
-                f"left out by --permissive, its weights are not for commercial use: {license_text}",
-                "run without --permissive",
-            )
-        return find_lack(metric, self._catalogue, self._resolver)
 
     def _notes(self) -> dict[str, SampleNotes]:
         path, declared = self._config.transcripts, self._submission.notes

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench.availability import Availability, find_lack
+from vidchatbench.availability import Availability
 from vidchatbench.contract.features import Feature
 from vidchatbench.contract.samples import Role, Sample, Side, Task
 from vidchatbench.contract.scores import Score
@@ -71,8 +71,7 @@ class ClipScorer:
         self._config.check_device()
         self._catalogue = load_catalogue()
         _, chosen = choose_metrics(self._catalogue, suite, metrics)
-        resolver = WeightResolver(self._catalogue.weights)
-        availability = Availability.of(chosen, lambda metric: find_lack(metric, self._catalogue, resolver))
+        availability = Availability.of(chosen, self._catalogue, WeightResolver(self._catalogue.weights))
         self._metrics = availability.runnable
         self._unavailable = list_unavailable(availability)
         self._store = MemoryStore()
