@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vidchatbench.cli.options import command_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,17 +21,23 @@ def add_to(app: typer.Typer) -> None:
     app.command("audit")(audit)
 
 
-def audit(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
-    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
-    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite",
-    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None,
-    work: Annotated[Path | None, typer.Option(help="Folder of submissions and runs; in the cache by default.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for audit.json and audit.html.")] = Path("audit"),
-    training: Annotated[Path | None, typer.Option(help="Training clips, for the cheat that returns one.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json on stdout.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class AuditOptions:
+    """What ``audit`` is given."""
+
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500"
+    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite"
+    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None
+    work: Annotated[Path | None, typer.Option(help="Folder of submissions and runs; in the cache by default.")] = None
+    out: Annotated[Path, typer.Option(help="Folder for audit.json and audit.html.")] = Path("audit")
+    training: Annotated[Path | None, typer.Option(help="Training clips, for the cheat that returns one.")] = None
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json on stdout.")] = False
+
+
+@command_of(AuditOptions)
+def audit(options: AuditOptions) -> None:
     """Scores replies whose fault is known and says of every metric what it notices.
 
     Replies are shifted, blurred, compressed, frozen, swapped, silenced. The page says which faults a metric puts in
@@ -46,16 +55,16 @@ def audit(  # noqa: PLR0913, PLR0917 - one parameter per option of the command l
     console = stderr_console()
     with interruptible():
         report = run(
-            benchmark,
-            suite=suite,
-            metrics=split_ids(metrics),
-            work=work,
-            training=training,
-            config=RunConfig(device=device, workers=workers),
+            options.benchmark,
+            suite=options.suite,
+            metrics=split_ids(options.metrics),
+            work=options.work,
+            training=options.training,
+            config=RunConfig(device=options.device, workers=options.workers),
             progress=progress_for(console),
         )
-    page = write_audit(report, out)
-    if as_json:
+    page = write_audit(report, options.out)
+    if options.as_json:
         print_json(report.model_dump(mode="json"))
     else:
         _print(console, report)

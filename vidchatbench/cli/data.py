@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from vidchatbench.cli import data_build, data_export
 from vidchatbench.cli.exit_codes import INCOMPLETE, INPUT
+from vidchatbench.cli.options import command_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,21 +31,27 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="data")
 
 
-def prepare(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
-    name: Annotated[str, typer.Argument(help="Name of the test set.")] = "test_500",
-    out: Annotated[Path | None, typer.Option(help="The folder; by default among the prepared benchmarks.")] = None,
-    annotations: Annotated[str | None, typer.Option(help="Folder, or user/name[@revision] on the hub.")] = None,
-    videos: Annotated[Path | None, typer.Option(help="Folder of source videos that are there already.")] = None,
-    keep_videos: Annotated[bool, typer.Option("--keep-videos", help="Keep downloaded videos.")] = False,
-    cookies: Annotated[Path | None, typer.Option(help="Cookies for videos that want a login.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that cut; by default one per core.")] = None,
-    downloads: Annotated[int, typer.Option(help="Videos under way at a time.")] = 2,
-    pause: Annotated[float, typer.Option(help="Least seconds between two requests for videos.")] = 3.0,
-    language: Annotated[str | None, typer.Option(help="Language of clips of which nobody says it.")] = None,
-    samples: Annotated[Path | None, typer.Option(help="File of sample ids, one a line: only these.")] = None,
-    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Ask for gone videos again.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print how the set stands on stdout.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class PrepareOptions:
+    """What ``data prepare`` is given."""
+
+    name: Annotated[str, typer.Argument(help="Name of the test set.")] = "test_500"
+    out: Annotated[Path | None, typer.Option(help="The folder; by default among the prepared benchmarks.")] = None
+    annotations: Annotated[str | None, typer.Option(help="Folder, or user/name[@revision] on the hub.")] = None
+    videos: Annotated[Path | None, typer.Option(help="Folder of source videos that are there already.")] = None
+    keep_videos: Annotated[bool, typer.Option("--keep-videos", help="Keep downloaded videos.")] = False
+    cookies: Annotated[Path | None, typer.Option(help="Cookies for videos that want a login.")] = None
+    workers: Annotated[int | None, typer.Option(help="Processes that cut; by default one per core.")] = None
+    downloads: Annotated[int, typer.Option(help="Videos under way at a time.")] = 2
+    pause: Annotated[float, typer.Option(help="Least seconds between two requests for videos.")] = 3.0
+    language: Annotated[str | None, typer.Option(help="Language of clips of which nobody says it.")] = None
+    samples: Annotated[Path | None, typer.Option(help="File of sample ids, one a line: only these.")] = None
+    retry_dead: Annotated[bool, typer.Option("--retry-dead", help="Ask for gone videos again.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print how the set stands on stdout.")] = False
+
+
+@command_of(PrepareOptions)
+def prepare(options: PrepareOptions) -> None:
     """Brings the videos of a test set, cuts its clips exactly, and writes its manifest.
 
     Every step goes on where it was, also after a crash. A video that is gone is recorded with its reason, and
@@ -63,27 +71,28 @@ def prepare(  # noqa: PLR0913, PLR0917 - one parameter per option of the command
     console = stderr_console()
     progress = progress_for(console)
     settings = PrepareSettings(
-        out=out or paths.benchmarks_root() / name,
-        annotations=annotations,
-        videos=videos,
-        keep_videos=keep_videos,
-        cookies=cookies,
-        workers=workers,
-        manners=Manners(at_once=downloads, pause=pause),
-        language=language,
-        only=None if samples is None else read_ids(samples),
-        retry_dead=retry_dead,
+        out=options.out or paths.benchmarks_root() / options.name,
+        annotations=options.annotations,
+        videos=options.videos,
+        keep_videos=options.keep_videos,
+        cookies=options.cookies,
+        workers=options.workers,
+        manners=Manners(at_once=options.downloads, pause=options.pause),
+        language=options.language,
+        only=None if options.samples is None else read_ids(options.samples),
+        retry_dead=options.retry_dead,
     )
     with interruptible():
-        prepared = run(name, settings, progress)
+        prepared = run(options.name, settings, progress)
         found = status_of(settings.out, progress)
-    if as_json:
+    if options.as_json:
         print_json(found.model_dump(mode="json"))
     else:
         _show(console, found)
         if prepared.header is not None:
             console.print(f"ready: {settings.out}", markup=False, highlight=False)
-            text = f"next: vidchatbench evaluate outputs/ --benchmark {name if out is None else settings.out}"
+            ready = options.name if options.out is None else settings.out
+            text = f"next: vidchatbench evaluate outputs/ --benchmark {ready}"
             console.print(text, markup=False, highlight=False)
     asked = [one for one in found.samples if settings.only is None or one.id in settings.only]
     if prepared.header is None or any(one.condition in {"unreachable", "waiting"} for one in asked):

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vidchatbench.cli.options import command_of
 
 if TYPE_CHECKING:
     from vidchatbench.benchmark.selection import Selection
@@ -17,19 +20,25 @@ _SECONDS_BETWEEN_LINES = 10.0
 _EXCLUDE = "Training list: clips, video ids or <video id>:<speaker>, as JSON or one a line. May be repeated."
 
 
-def build(  # noqa: PLR0913, PLR0917 - each is an option of the command
-    root: Annotated[Path, typer.Argument(help="Folder of the annotations, or an index of them.")],
-    n: Annotated[int, typer.Option("--n", help="Samples to choose.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")],
-    exclude: Annotated[list[Path] | None, typer.Option(help=_EXCLUDE)] = None,
-    branch: Annotated[str, typer.Option(help="dialogue, single, listening or multi_turn.")] = "dialogue",
-    tier: Annotated[str, typer.Option(help="hq for the paper's thresholds, all for the dataset's own filter.")] = "hq",
-    seed: Annotated[int, typer.Option(help="Another seed chooses other samples.")] = 0,
-    per_speaker: Annotated[int, typer.Option(help="Most samples with the same responder.")] = 1,
-    gap: Annotated[float, typer.Option(help="Longest silence between turn and answer, in seconds.")] = 2.0,
-    history: Annotated[float, typer.Option(help="How far back a history may reach, in seconds.")] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was chosen on stdout.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class BuildOptions:
+    """What ``data build`` is given."""
+
+    root: Annotated[Path, typer.Argument(help="Folder of the annotations, or an index of them.")]
+    n: Annotated[int, typer.Option("--n", help="Samples to choose.")]
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write; it must be new.")]
+    exclude: Annotated[list[Path] | None, typer.Option(help=_EXCLUDE)] = None
+    branch: Annotated[str, typer.Option(help="dialogue, single, listening or multi_turn.")] = "dialogue"
+    tier: Annotated[str, typer.Option(help="hq for the paper's thresholds, all for the dataset's own filter.")] = "hq"
+    seed: Annotated[int, typer.Option(help="Another seed chooses other samples.")] = 0
+    per_speaker: Annotated[int, typer.Option(help="Most samples with the same responder.")] = 1
+    gap: Annotated[float, typer.Option(help="Longest silence between turn and answer, in seconds.")] = 2.0
+    history: Annotated[float, typer.Option(help="How far back a history may reach, in seconds.")] = 30.0
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was chosen on stdout.")] = False
+
+
+@command_of(BuildOptions)
+def build(options: BuildOptions) -> None:
     """Chooses a new test set whose speakers, and source videos, no training list names.
 
     The set keeps the proportions of framing, facing direction, topic and length, and is the same for the same
@@ -44,18 +53,26 @@ def build(  # noqa: PLR0913, PLR0917 - each is an option of the command
     from vidchatbench.cli.output import interruptible, print_json  # noqa: PLC0415
     from vidchatbench.speakervid.branches import SpeakerVid  # noqa: PLC0415
 
-    rules = Rules(n, branch, tier, seed, per_speaker, history, gap)  # type: ignore[arg-type]
-    check_out(out)
-    exclusions = read_exclusions(exclude or [])
-    with interruptible(), SpeakerVid(root, progress=_teller()) as dataset:
+    rules = Rules(
+        n=options.n,
+        branch=options.branch,  # type: ignore[arg-type]
+        tier=options.tier,  # type: ignore[arg-type]
+        seed=options.seed,
+        per_speaker=options.per_speaker,
+        history_s=options.history,
+        gap_s=options.gap,
+    )
+    check_out(options.out)
+    exclusions = read_exclusions(options.exclude or [])
+    with interruptible(), SpeakerVid(options.root, progress=_teller()) as dataset:
         for remark in dataset.index.remarks():
             print(remark, file=sys.stderr)
         choice = choose(dataset.index.videos(), rules, exclusions)
-        selection = write_selection(choice, exclusions, dataset.index, out)
-    if as_json:
-        print_json({"folder": str(out), **selection.model_dump(mode="json")})
+        selection = write_selection(choice, exclusions, dataset.index, options.out)
+    if options.as_json:
+        print_json({"folder": str(options.out), **selection.model_dump(mode="json")})
     else:
-        _print(selection, out)
+        _print(selection, options.out)
     if not exclusions.lists:
         print("no training list was given: nothing says that these speakers are unseen", file=sys.stderr)
 

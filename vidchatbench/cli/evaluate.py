@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidchatbench.cli.exit_codes import INCOMPLETE
+from vidchatbench.cli.options import command_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,21 +22,27 @@ def add_to(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
-def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the command line
-    outputs: Annotated[Path, typer.Argument(help="Folder with one <sample id>.mp4 per sample.")],
-    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
-    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite",
-    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None,
-    out: Annotated[Path, typer.Option(help="The run folder to write.")] = Path("run"),
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    permissive: Annotated[bool, typer.Option("--permissive", help="Leave non-commercial weights out.")] = False,
-    transcripts: Annotated[Path | None, typer.Option(help="What is heard in each reply, instead of ASR here.")] = None,
-    judge: Annotated[str | None, typer.Option(help="URL#MODEL[,URL#MODEL] or a TOML file.")] = None,
-    judge_budget: Annotated[str | None, typer.Option(help='Most it may cost: "200k tokens", "5 USD".')] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What ``evaluate`` is given."""
+
+    outputs: Annotated[Path, typer.Argument(help="Folder with one <sample id>.mp4 per sample.")]
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500"
+    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite"
+    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None
+    out: Annotated[Path, typer.Option(help="The run folder to write.")] = Path("run")
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local"
+    permissive: Annotated[bool, typer.Option("--permissive", help="Leave non-commercial weights out.")] = False
+    transcripts: Annotated[Path | None, typer.Option(help="What is heard in each reply, instead of ASR here.")] = None
+    judge: Annotated[str | None, typer.Option(help="URL#MODEL[,URL#MODEL] or a TOML file.")] = None
+    judge_budget: Annotated[str | None, typer.Option(help='Most it may cost: "200k tokens", "5 USD".')] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print results.json on stdout.")] = False
+
+
+@command_of(EvaluateOptions)
+def evaluate(options: EvaluateOptions) -> None:
     """Scores a system's outputs and writes a run folder.
 
     Samples that are missing or broken are charged the metric's worst value and counted; nothing is dropped. Killed
@@ -49,28 +57,28 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option of the comman
 
     console = stderr_console()
     config = RunConfig(
-        device=device,
-        workers=workers,
-        engine=engine,  # type: ignore[arg-type]
-        permissive=permissive,
-        transcripts=transcripts,
-        judge=judge,
-        judge_budget=judge_budget,
+        device=options.device,
+        workers=options.workers,
+        engine=options.engine,  # type: ignore[arg-type]
+        permissive=options.permissive,
+        transcripts=options.transcripts,
+        judge=options.judge,
+        judge_budget=options.judge_budget,
     )
     with interruptible():
         results = run(
-            outputs,
-            benchmark=benchmark,
-            suite=suite,
-            metrics=split_ids(metrics),
-            out=out,
+            options.outputs,
+            benchmark=options.benchmark,
+            suite=options.suite,
+            metrics=split_ids(options.metrics),
+            out=options.out,
             config=config,
             progress=progress_for(console),
         )
-    if as_json:
+    if options.as_json:
         print_json(results.model_dump(mode="json"))
     else:
-        _show(console, results, out)
+        _show(console, results, options.out)
     if any(metric.n_error for metric in results.metrics):
         raise typer.Exit(INCOMPLETE)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vidchatbench.cli.options import command_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -13,17 +16,23 @@ def add_to(app: typer.Typer) -> None:
     app.command("report")(report)
 
 
-def report(  # noqa: PLR0913, PLR0917 - every option of the command line is a parameter
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `evaluate`.")],
-    benchmark: Annotated[str | None, typer.Option(help="Folder or name of the benchmark, for its clips.")] = None,
-    outputs: Annotated[Path | None, typer.Option(help="Folder of the outputs, for the candidates' clips.")] = None,
-    embed: Annotated[bool, typer.Option("--embed", help="Put small clips of the worst samples into the page.")] = False,
-    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None,
-    plots: Annotated[Path | None, typer.Option(help="Write every plot into this folder as a file.")] = None,
-    plot_format: Annotated[str, typer.Option("--format", help="svg, png or pdf, for --plots.")] = "svg",
-    compare: Annotated[list[Path] | None, typer.Option(help="Another run to compare with; may be repeated.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the files written on stdout.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class ReportOptions:
+    """What ``report`` is given."""
+
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `evaluate`.")]
+    benchmark: Annotated[str | None, typer.Option(help="Folder or name of the benchmark, for its clips.")] = None
+    outputs: Annotated[Path | None, typer.Option(help="Folder of the outputs, for the candidates' clips.")] = None
+    embed: Annotated[bool, typer.Option("--embed", help="Put small clips of the worst samples into the page.")] = False
+    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html by default.")] = None
+    plots: Annotated[Path | None, typer.Option(help="Write every plot into this folder as a file.")] = None
+    plot_format: Annotated[str, typer.Option("--format", help="svg, png or pdf, for --plots.")] = "svg"
+    compare: Annotated[list[Path] | None, typer.Option(help="Another run to compare with; may be repeated.")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print the files written on stdout.")] = False
+
+
+@command_of(ReportOptions)
+def report(options: ReportOptions) -> None:
     """Writes report.html, one page that opens offline, and tables/ with CSV, LaTeX and BibTeX beside it.
 
     The page links clips by relative paths; it finds their folders by itself on the computer that made the run.
@@ -34,16 +43,16 @@ def report(  # noqa: PLR0913, PLR0917 - every option of the command line is a pa
     from vidchatbench.report.write import write_report  # noqa: PLC0415
 
     found = write_report(
-        run,
-        benchmark=benchmark,
-        outputs=outputs,
-        embed=embed,
-        out=out,
-        plots=plots,
-        plot_format=plot_format,
-        compare=compare or (),
+        options.run,
+        benchmark=options.benchmark,
+        outputs=options.outputs,
+        embed=options.embed,
+        out=options.out,
+        plots=options.plots,
+        plot_format=options.plot_format,
+        compare=options.compare or (),
     )
-    if as_json:
+    if options.as_json:
         print_json(
             {
                 "report": str(found.page),
