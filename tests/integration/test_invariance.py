@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from integration_support import Excerpt, write_benchmark
 from numpy.typing import NDArray
+from processes import all_ended, children, until
 
 import vidchatbench as vcb
 from vidchatbench.demo import DemoPaths
@@ -119,6 +120,20 @@ def test_killed_and_started_again(demo: DemoPaths, baseline: Path, scratch: Path
     assert [event["event"] for event in read_journal(out)].count("planned") == 2
     # What the kill cut off in the middle of writing never got its name.
     assert len(list(cache.rglob("*.tmp"))) <= 1
+
+
+def test_workers_end_with_the_run_that_was_killed(demo: DemoPaths, scratch: Path) -> None:
+    out, cache = scratch / "orphaned", scratch / "orphaned_cache"
+    command = [sys.executable, "-m", "vidchatbench", "evaluate", str(demo.systems[SYSTEM])]
+    command += ["--benchmark", str(demo.benchmark), "--out", str(out), "--metrics", METRICS[0], "--workers", "2"]
+    environment = {**os.environ, "VIDCHATBENCH_CACHE": str(cache)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    until(lambda: any(cache.rglob("*.safetensors")), 200)
+    workers = children(process.pid)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    until(lambda: all_ended(workers), 15)
 
 
 def test_a_full_disk_costs_the_store_but_not_the_run(

@@ -10,7 +10,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import wave
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ from preparation_world import (
     onsets,
     pool_of,
 )
+from processes import all_ended, children, until
 from speakervid_made import write_archive
 from video_host import PLUGIN, VideoServer
 
@@ -280,11 +280,11 @@ def test_the_host_is_asked_slowly_and_left_alone_when_it_refuses(
     with hosted(world, monkeypatch) as host:
         for video in videos[1:]:
             host.refusals[video] = "HTTP Error 429: Too Many Requests"
-        manners = Manners(at_once=1, pause=0.7, refusals=3)
+        manners = Manners(at_once=1, pause=2.0, refusals=3)
         prepare("test_500", settings_for(tmp_path, world, manners=manners), SilentProgress())
         times = [at for _, at in host.asked]
     assert len(times) == 4
-    assert all(later - earlier > 0.35 for earlier, later in itertools.pairwise(times))
+    assert all(later - earlier > 1.75 for earlier, later in itertools.pairwise(times))
     found = status_of(tmp_path / "out", SilentProgress())
     assert found.reasons == {"not_asked": 8, "rate_limited": 6}
     assert found.counts["alive"] == 2
@@ -450,7 +450,7 @@ def test_two_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ]
         first = subprocess.Popen(command, env=host.environment(), stderr=subprocess.PIPE, text=True)
         try:
-            _until(lambda: bool(host.served))
+            until(lambda: bool(host.served))
             with pytest.raises(UsageError, match="another run is at work"):
                 prepare("test_500", settings_for(tmp_path, world), SilentProgress())
             host.pace = None
@@ -458,13 +458,6 @@ def test_two_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         finally:
             first.kill()
     check_clips(tmp_path / "out", world)
-
-
-def _until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def test_killed_again_and_again_it_ends_with_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,7 +483,7 @@ def _kill_until_done(command: list[str], environment: dict[str, str], out: Path)
     for attempt in range(20):
         running = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            code = running.wait(1.1 * 1.6**attempt * (1 + 0.2 * rng.random()))
+            code = running.wait(1.1 * 1.3**attempt * (1 + 0.2 * rng.random()))
         except subprocess.TimeoutExpired:
             running.send_signal(signal.SIGKILL)
             running.wait()
@@ -515,26 +508,12 @@ def test_workers_end_with_the_run_that_was_killed(tmp_path: Path) -> None:
         *("--annotations", str(world.root), "--videos", str(tmp_path / "world" / "videos"), "--workers", "1"),
     ]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    _until(lambda: any((tmp_path / "out" / "media").glob("*")) if (tmp_path / "out").exists() else False)
-    workers = _children(running.pid)
+    until(lambda: any((tmp_path / "out" / "media").glob("*")) if (tmp_path / "out").exists() else False)
+    workers = children(running.pid)
     assert workers
     running.kill()
     running.wait()
-    _until(lambda: not any(Path(f"/proc/{pid}/cmdline").is_file() and _alive(pid) for pid in workers), 15)
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if not listed.is_file():
-        pytest.skip("this system does not tell the children of a process")
-    return [int(child) for child in listed.read_text().split()]
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    until(lambda: all_ended(workers), 15)
 
 
 # --- afterwards -----------------------------------------------------------------------------------------------------

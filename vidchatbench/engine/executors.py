@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from typing import Any, Protocol
 
 from vidchatbench.engine.isolation import Blame, Failure
 from vidchatbench.engine.jobs import Job, JobResult
+from vidchatbench.engine.pool import follow
 from vidchatbench.engine.worker import Worker, WorkerSettings
 from vidchatbench.errors import UsageError
 
@@ -79,7 +82,10 @@ class ProcessExecutor:
         ordered = sorted(jobs, key=lambda job: -job.seconds)
         started = context.Event()
         with ProcessPoolExecutor(
-            max_workers=min(workers, len(jobs)) or 1, mp_context=context, initializer=started.set
+            max_workers=min(workers, len(jobs)) or 1,
+            mp_context=context,
+            initializer=_begin,
+            initargs=(started, os.getpid()),
         ) as pool:
             waiting: dict[Future[JobResult], Job] = {pool.submit(run_job, self._settings, job): job for job in ordered}
             try:
@@ -97,6 +103,11 @@ class ProcessExecutor:
                 return
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(started: Event, parent: int) -> None:
+    follow(parent)
+    started.set()
 
 
 class RayExecutor:

@@ -1,4 +1,4 @@
-"""Worker processes that end with the process that started them, and leave Ctrl-C to it."""
+"""Worker processes that end with the process that started them; those of a pool leave Ctrl-C to it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
 
 
+def follow(parent: int) -> None:
+    """Lets this process end with the one that started it, also where that one is killed."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
 def _begin(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    follow(parent)
 
 
 def _end_with(parent: int) -> None:
