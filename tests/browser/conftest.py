@@ -30,7 +30,13 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(browser: Any) -> Iterator[Open]:
+def beside() -> re.Pattern[str]:
+    """What a page may ask for besides itself: what lies within it or beside it."""
+    return re.compile(r"file:|data:")
+
+
+@pytest.fixture
+def visit(browser: Any, beside: re.Pattern[str]) -> Iterator[Open]:
     """Opens a page of a file; at the end, whatever went wrong in it fails the test."""
     contexts, troubles = [], []
 
@@ -42,9 +48,12 @@ def visit(browser: Any) -> Iterator[Open]:
         page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
         page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
         page.on("dialog", lambda dialog: (troubles.append("an alert"), dialog.dismiss()))
-        outside = re.compile(r"^(?!file:|data:)")
-        page.on("request", lambda request: troubles.append(request.url) if outside.match(request.url) else None)
-        page.goto(path.as_uri())
+        own = path.as_uri()
+        page.on(
+            "request",
+            lambda request: None if request.url == own or beside.match(request.url) else troubles.append(request.url),
+        )
+        page.goto(own)
         return page
 
     yield call

@@ -119,6 +119,11 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_audit(report(metrics), tmp_path_factory.mktemp("audit"))
 
 
+@pytest.fixture
+def beside() -> re.Pattern[str]:
+    return re.compile(r"(?!)")  # nothing: everything is in the file
+
+
 @pytest.fixture(scope="module")
 def axe() -> str:
     for name in ("axe_playwright_python", "axe_core_python"):
