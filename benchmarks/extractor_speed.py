@@ -33,11 +33,11 @@ from typing import Any
 import numpy as np
 
 from vidchatbench.api import Audio, AudioExtractor, ClipInfo, ExtractorContext, ExtractorSpec, Feature
-from vidchatbench.contract.extractors import Extractor, FrameExtractor, PairExtractor, Timeline
+from vidchatbench.api.extractors import Extractor, FrameExtractor, PairExtractor, Timeline
 from vidchatbench.demo.build import make_turns
-from vidchatbench.engine.worker import guarded_torch, peak_memory
+from vidchatbench.engine.extraction.worker import guarded_torch, peak_memory
 from vidchatbench.media.frames import GridFrame, Picture
-from vidchatbench.plugins import Catalogue, load_catalogue
+from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
 from vidchatbench.weights.resolver import WeightResolver
 
 BATCHES = (1, 8, 32)
@@ -47,7 +47,7 @@ FACES = ExtractorSpec.of("faces/mtcnn")
 STAND_INS = {"i3d", "arcface"}
 """Of the seeded networks, those that are not of the real one's size."""
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "support"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def found_files(extractor: Extractor, resolver: WeightResolver) -> dict[str, str
 def subjects(catalogue: Catalogue, folder: Path) -> list[Subject]:
     """Returns what can be measured; what lacks a package or a file is left out and named on stderr."""
     sys.path.insert(0, str(TESTS))
-    from seeded_weights import (  # noqa: PLC0415  # pyright: ignore[reportMissingImports] - found by its path
+    from seeded_weights import (  # pyright: ignore[reportMissingImports] - found by its path
         NETWORK_OF_EXTRACTOR,
         TRUE_SIZE,
         SeededWeights,
@@ -188,7 +188,7 @@ def measure(subject: Subject, folder: Path, device: str, batch: int) -> dict[str
     whole = len(np.load(folder / "frames.npy", mmap_mode="r")) - 1
     heard = len(np.load(folder / "sound.npy", mmap_mode="r")) / 16_000
     with guarded_torch(device):
-        import torch  # noqa: PLC0415 - the parent of the measurements stays small
+        import torch  # the parent of the measurements stays small
 
         extractor.setup(context(subject, device, batch))
 
@@ -223,7 +223,7 @@ def best(subject: Subject, folder: Path, device: str, batch: int, repeat: int) -
 
 
 def gpus() -> list[str]:
-    import torch  # noqa: PLC0415 - likewise
+    import torch  # likewise
 
     return ["cuda"] if torch.cuda.is_available() else []
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
+TESTS = Path(__file__).resolve().parents[1] / "tests" / "support"
 MAKE = """
 import sys
 from itertools import islice
@@ -31,14 +31,14 @@ print(len(clips))
 INDEX = """
 import sys
 from pathlib import Path
-from vidchatbench.speakervid.index import AnnotationIndex
+from vidchatbench.curation.speakervid.index import AnnotationIndex
 with AnnotationIndex.build(Path(sys.argv[1]), Path(sys.argv[2])) as index:
     print(index.counts().merged)
 """
 READ = """
 import sys
 from pathlib import Path
-from vidchatbench.speakervid.branches import SpeakerVid
+from vidchatbench.curation.speakervid.branches import SpeakerVid
 dataset = SpeakerVid(Path(sys.argv[2]))
 print(sum(1 for _ in dataset.iterate("dialogue")))
 """

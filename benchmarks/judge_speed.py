@@ -24,13 +24,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from judge.server import fair_mind, serving
+from judge_server import fair_mind, serving
 
-from vidchatbench.judge.interface import JudgeRequest
+from vidchatbench.api.judging import JudgeRequest
+from vidchatbench.judge.llm.settings import PanelSettings
 from vidchatbench.judge.panel import Panel
-from vidchatbench.judge.settings import PanelSettings
 
 CONCURRENCIES = (1, 8, 32)
 DELAY = 0.1

@@ -9,8 +9,8 @@ import shutil
 from pathlib import Path
 
 from vidchatbench.api import MetricCard, Suite
-from vidchatbench.contract.page import metric_page
-from vidchatbench.plugins import Catalogue, load_catalogue
+from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
+from vidchatbench.report.metric_page import metric_page
 
 TARGET = Path(__file__).with_name("metrics")
 _INTRODUCTION = """# Metrics

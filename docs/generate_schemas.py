@@ -10,19 +10,19 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from vidchatbench.anchors.audit_schema import AuditReport
-from vidchatbench.benchmark.load import BenchmarkHeader
-from vidchatbench.benchmark.selection import Selection
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.contract.samples import Sample
-from vidchatbench.engine.anchors import AnchorTable
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.api.samples import Sample
+from vidchatbench.audit.schema import AuditReport
+from vidchatbench.benchmark.format import BenchmarkHeader
+from vidchatbench.curation.preparation.listing import ListedSample
+from vidchatbench.curation.preparation.plan import Plan
+from vidchatbench.curation.preparation.publish import list_schema
+from vidchatbench.curation.preparation.status import SetStatus
+from vidchatbench.curation.selection.schema import Selection
 from vidchatbench.leaderboard.curated import ReportedTable
 from vidchatbench.leaderboard.schema import Leaderboard, SystemSamples
 from vidchatbench.media.probe import MediaInfo
-from vidchatbench.preparation.listing import ListedSample
-from vidchatbench.preparation.plan import Plan
-from vidchatbench.preparation.publish import list_schema
-from vidchatbench.preparation.status import SetStatus
+from vidchatbench.results.anchors import AnchorTable
 from vidchatbench.results.comparison import Comparison
 from vidchatbench.results.schema import Results
 from vidchatbench.submission.system import OutputNotes, SystemDescription

@@ -15,9 +15,9 @@ CLIPS_MODULE = "vidchatbench_test_clips"
 
 @pytest.fixture(scope="session")
 def clips() -> ModuleType:
-    """The module ``tests/clips.py``; loaded by its path, because the folder is not a package."""
+    """The module ``tests/support/clips.py``; loaded by its path, because the folder is not a package."""
     if CLIPS_MODULE not in sys.modules:
-        spec = importlib.util.spec_from_file_location(CLIPS_MODULE, Path(__file__).with_name("clips.py"))
+        spec = importlib.util.spec_from_file_location(CLIPS_MODULE, Path(__file__).parent / "support" / "clips.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -28,14 +28,14 @@ def clips() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def make_clip(clips: ModuleType) -> Callable[..., Path]:
-    """``make_clip(path, *, seconds, fps, size, audio, ...)`` of ``tests/clips.py``."""
+    """``make_clip(path, *, seconds, fps, size, audio, ...)`` of ``tests/support/clips.py``."""
     made: Callable[..., Path] = clips.make_clip
     return made
 
 
 @pytest.fixture(scope="session")
 def make_frames_clip(clips: ModuleType) -> Callable[..., Path]:
-    """``make_frames_clip(path, frames, fps, samples, sample_rate)`` of ``tests/clips.py``."""
+    """``make_frames_clip(path, frames, fps, samples, sample_rate)`` of ``tests/support/clips.py``."""
     made: Callable[..., Path] = clips.make_frames_clip
     return made
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from vidchatbench._version import __version__
 
 if TYPE_CHECKING:
-    from vidchatbench.benchmark.load import Benchmark, load_benchmark
+    from vidchatbench.benchmark.format import Benchmark
+    from vidchatbench.benchmark.load import load_benchmark
     from vidchatbench.engine.evaluate import evaluate
     from vidchatbench.engine.in_memory import ClipScorer
     from vidchatbench.engine.settings import RunConfig

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from vidchatbench.anchors.audit_page import write_audit
-from vidchatbench.anchors.audit_schema import AuditReport, MetricAudit, Paired, RecipeUse, Scored
-from vidchatbench.anchors.recipes import RECIPES, Recipe, cheats, ladders
-from vidchatbench.anchors.trend import Trend
-from vidchatbench.anchors.verdicts import Scale, judge, judge_cheat, judge_ladder, order_of_means
-from vidchatbench.contract.cards import Dimension
+from vidchatbench.api.cards import Dimension
+from vidchatbench.audit.page import write_audit
+from vidchatbench.audit.recipes import RECIPES, Recipe, cheats, ladders
+from vidchatbench.audit.schema import AuditReport, MetricAudit, Paired, RecipeUse, Scored
+from vidchatbench.audit.trend import Trend
+from vidchatbench.audit.verdicts import Scale, judge, judge_cheat, judge_ladder, order_of_means
 from vidchatbench.results.schema import BenchmarkRef, Floor, SuiteRef, UnavailableMetric
 
 pytest.importorskip("playwright.sync_api")

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import pytest
 import report_runs as runs
 
-from vidchatbench.contract.scores import Score
-from vidchatbench.media.hashing import hash_file
+from vidchatbench.api.scores import Score
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.report.write import write_report
 from vidchatbench.results.files import SAMPLES_SCHEMA
 

@@ -12,18 +12,19 @@ from clips import Sound, make_clip, numbered
 from integration_support import manifest_line, write_benchmark
 
 import vidchatbench as vcb
-from vidchatbench import paths
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.contract.extractors import Audio, AudioExtractor
-from vidchatbench.contract.features import ExtractorSpec, Feature, Need, Param, as_array
-from vidchatbench.contract.metrics import Metric
-from vidchatbench.contract.samples import Role, Sample
-from vidchatbench.contract.scores import Score
-from vidchatbench.engine.anchors import anchors_file, build_anchors, known_anchors, partners
-from vidchatbench.engine.progress import SilentProgress
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.api.extractors import Audio, AudioExtractor
+from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param, as_array
+from vidchatbench.api.metrics import Metric
+from vidchatbench.api.samples import Role, Sample
+from vidchatbench.api.scores import Score
+from vidchatbench.core import paths
+from vidchatbench.core.progress import SilentProgress
+from vidchatbench.engine.anchors import build_anchors, partners
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.plugins import Catalogue, load_catalogue
-from vidchatbench.registry import Registry
+from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
+from vidchatbench.plugins.registry import Registry
+from vidchatbench.results.anchors import anchors_file, known_anchors
 
 PSNR = "video_quality/psnr"
 
@@ -68,7 +69,7 @@ def catalogue(monkeypatch: pytest.MonkeyPatch) -> Catalogue:
             registry.register(name, type_target(source, name), origin="core")
     made.metrics.register("test/in_step", f"{__name__}:InStep", origin="test")
     made.extractors.register("test/pitch", f"{__name__}:Pitch", origin="test")
-    monkeypatch.setattr("vidchatbench.engine.worker.load_catalogue", lambda: made)
+    monkeypatch.setattr("vidchatbench.engine.extraction.worker.load_catalogue", lambda: made)
     return made
 
 

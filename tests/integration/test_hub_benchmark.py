@@ -24,7 +24,8 @@ from integration_support import manifest_line, write_benchmark
 from typer.testing import CliRunner
 
 from vidchatbench.benchmark.export import export_benchmark
-from vidchatbench.benchmark.load import Benchmark, load_benchmark
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.benchmark.load import load_benchmark
 from vidchatbench.cli.data_export import export
 from vidchatbench.demo import DemoPaths
 

@@ -11,7 +11,7 @@ from clips import Sound, make_clip
 from integration_support import Excerpt, manifest_line, write_benchmark
 
 import vidchatbench as vcb
-from vidchatbench.contract.scores import Status
+from vidchatbench.api.scores import Status
 
 METRICS = ["video_quality/psnr", "video_quality/ssim", "video_quality/face_presence", "voice/resemblyzer"]
 

@@ -20,9 +20,9 @@ from processes import all_ended, children, until
 
 import vidchatbench as vcb
 from vidchatbench.demo import DemoPaths
+from vidchatbench.engine.extraction.worker import guarded_torch
+from vidchatbench.engine.features.store import FeatureStore
 from vidchatbench.engine.journal import read_journal
-from vidchatbench.engine.worker import guarded_torch
-from vidchatbench.features.store import FeatureStore
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 
 METRICS = [

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vidchatbench as vcb
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.weights.resolver import WeightResolver
 
 pytestmark = pytest.mark.shared

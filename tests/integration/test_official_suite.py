@@ -31,12 +31,12 @@ from seeded_weights import NETWORK_OF_METRIC, SeededWeights
 
 import vidchatbench as vcb
 from vidchatbench import cli
-from vidchatbench.contract.metrics import Metric
-from vidchatbench.contract.plugins import Suite, SuiteEntry
+from vidchatbench.api.metrics import Metric
+from vidchatbench.api.plugins import Suite, SuiteEntry
 from vidchatbench.demo import DemoPaths
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.weights.lock import Pin
 from vidchatbench_metrics.av_sync.network import PictureNetwork, SoundNetwork
 from vidchatbench_metrics.emotion.deep3d import ReconstructionNetwork

@@ -38,15 +38,15 @@ from speakervid_made import write_archive
 from video_host import PLUGIN, VideoServer
 
 import vidchatbench as vcb
-from vidchatbench.engine.progress import SilentProgress
+from vidchatbench.core.progress import SilentProgress
+from vidchatbench.curation.preparation import cutting, run
+from vidchatbench.curation.preparation.hosts import Manners, VideoHost
+from vidchatbench.curation.preparation.run import Prepared, prepare
+from vidchatbench.curation.preparation.settings import PrepareSettings
+from vidchatbench.curation.preparation.status import SetStatus, status_of
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
-from vidchatbench.preparation import cutting, run
-from vidchatbench.preparation.hosts import Manners, VideoHost
-from vidchatbench.preparation.run import Prepared, prepare
-from vidchatbench.preparation.settings import PrepareSettings
-from vidchatbench.preparation.status import SetStatus, status_of
 
 DATASET = "dorni/SpeakerVid-5M-Dataset"
 QUICK = Manners(at_once=2, pause=0.0)

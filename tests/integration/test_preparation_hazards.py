@@ -16,20 +16,20 @@ from preparation_world import ANN, BOB, CUT_SHORT, World, build_world, pool_of
 from video_host import PLUGIN, VideoServer
 
 import vidchatbench as vcb
-from vidchatbench.engine.progress import SilentProgress
+from vidchatbench.core.progress import SilentProgress
+from vidchatbench.curation.preparation import clips, cutting, plan
+from vidchatbench.curation.preparation.clips import CutJob, CutOutcome
+from vidchatbench.curation.preparation.hosts import Manners
+from vidchatbench.curation.preparation.ledger import Ledger
+from vidchatbench.curation.preparation.portraits import PortraitFinder
+from vidchatbench.curation.preparation.run import Prepared, prepare
+from vidchatbench.curation.preparation.samples import pair
+from vidchatbench.curation.preparation.settings import PrepareSettings
+from vidchatbench.curation.preparation.status import status_of
+from vidchatbench.curation.speakervid.lists import TestEntry
+from vidchatbench.curation.speakervid.records import ClipRecord, parse_record
 from vidchatbench.errors import InputError, UnavailableError, UsageError, VidChatBenchError
 from vidchatbench.media.cut import Cut, CutReport, cut_clip
-from vidchatbench.preparation import clips, cutting, plan
-from vidchatbench.preparation.clips import CutJob, CutOutcome
-from vidchatbench.preparation.hosts import Manners
-from vidchatbench.preparation.ledger import Ledger
-from vidchatbench.preparation.pairs import pair
-from vidchatbench.preparation.portraits import PortraitFinder
-from vidchatbench.preparation.run import Prepared, prepare
-from vidchatbench.preparation.settings import PrepareSettings
-from vidchatbench.preparation.status import status_of
-from vidchatbench.speakervid.lists import TestEntry
-from vidchatbench.speakervid.records import ClipRecord, parse_record
 
 COOKIES = "# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t0\tSID\tabc\n"
 

@@ -14,14 +14,14 @@ from speakervid_made import MadeClip, MadeLists, write_archives
 from video_host import PLUGIN, VideoServer
 
 import vidchatbench as vcb
-from vidchatbench.engine.progress import SilentProgress
+from vidchatbench.core.progress import SilentProgress
+from vidchatbench.curation.preparation.hosts import Manners
+from vidchatbench.curation.preparation.run import prepare
+from vidchatbench.curation.preparation.settings import PrepareSettings
+from vidchatbench.curation.preparation.status import status_of
 from vidchatbench.media.encode import ClipWriter, Encoding
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reader import ClipReader
-from vidchatbench.preparation.hosts import Manners
-from vidchatbench.preparation.run import prepare
-from vidchatbench.preparation.settings import PrepareSettings
-from vidchatbench.preparation.status import status_of
 
 MINI = Path(__file__).resolve().parents[3] / "shared" / "mini"
 VIDEO = "Conversa_10"

@@ -20,19 +20,19 @@ from integration_support import manifest_line, write_benchmark
 from typer.testing import CliRunner
 
 import vidchatbench as vcb
-from vidchatbench.anchors.audit_schema import load_audit
-from vidchatbench.anchors.recipes import HOUSE, RECIPES, find_recipes
-from vidchatbench.anchors.transforms import Film
-from vidchatbench.anchors.write import LEDGER, Submission, write_submissions
-from vidchatbench.availability import find_lack
+from vidchatbench.audit.recipes import HOUSE, RECIPES, find_recipes
+from vidchatbench.audit.schema import load_audit
+from vidchatbench.audit.submissions import LEDGER, Submission, write_submissions
+from vidchatbench.audit.transforms import Film
 from vidchatbench.cli import anchors as anchors_command
 from vidchatbench.cli import audit as audit_command
+from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.progress import SilentProgress
 from vidchatbench.demo import DemoPaths
-from vidchatbench.engine.progress import SilentProgress
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.media.encode import write_clip
-from vidchatbench.media.hashing import hash_file
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.availability import find_lack
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.submission.system import read_system
 from vidchatbench.weights.resolver import WeightResolver
 
@@ -131,9 +131,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(benchmark: vcb.Benchmark, tm
     names = ["reencoded", "blur", "shift_p02"]
     code = (
         "import sys, vidchatbench as vcb\nfrom pathlib import Path\n"
-        "from vidchatbench.anchors.recipes import find_recipes\n"
-        "from vidchatbench.anchors.write import write_submissions\n"
-        "from vidchatbench.engine.progress import SilentProgress\n"
+        "from vidchatbench.audit.recipes import find_recipes\n"
+        "from vidchatbench.audit.submissions import write_submissions\n"
+        "from vidchatbench.core.progress import SilentProgress\n"
         "root, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3].split(',')\n"
         "recipes = find_recipes(names, training=False)\n"
         "write_submissions(vcb.load_benchmark(root), folder, recipes, SilentProgress(), workers=1)\n"
@@ -194,7 +194,7 @@ def test_the_disk_is_asked_before_it_is_filled(
     write_submissions(benchmark, tmp_path / "refs", find_recipes(["blur"], training=False), told, workers=1)
     assert any("15 clips to write, about" in note and "are free" in note for note in told.notes)
     full = type("Usage", (), {"free": 10})
-    monkeypatch.setattr("vidchatbench.anchors.write.shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("vidchatbench.audit.submissions.shutil.disk_usage", lambda _: full)
     with pytest.raises(UsageError, match="Free some space"):
         write(benchmark, tmp_path / "other", ["oracle"])
     assert not list((tmp_path / "other").glob("oracle/*"))

@@ -18,7 +18,7 @@ MAX_PARAMETERS = 8
 # A parameter of a command is an option of the command line; `evaluate` has thirteen by design.
 MAX_OPTIONS = 13
 MIN_DOCUMENTED = 0.95
-BROAD_EXCEPT_ALLOWED = ("vidchatbench/plugins.py", "vidchatbench/engine/isolation.py")
+BROAD_EXCEPT_ALLOWED = ("vidchatbench/plugins/catalogue.py", "vidchatbench/core/isolation.py")
 PRINT_ALLOWED = "vidchatbench/cli/"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -172,8 +172,8 @@ def test_the_bars_see_what_they_should(bar, text, problems):
 
 def test_broad_excepts_and_prints_pass_where_they_belong():
     guarded = "try:\n    pass\nexcept Exception:\n    pass\n"
-    assert not list(too_broad(Module("vidchatbench/plugins.py", guarded)))
-    assert list(too_broad(Module("vidchatbench/plugins.py", guarded.replace(" Exception", ""))))
+    assert not list(too_broad(Module("vidchatbench/plugins/catalogue.py", guarded)))
+    assert list(too_broad(Module("vidchatbench/plugins/catalogue.py", guarded.replace(" Exception", ""))))
     assert not list(banned(Module("vidchatbench/cli/main.py", "print(1)\n")))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 BEHIND_THE_WALL = (
     "torch", "torchvision", "onnxruntime", "av", "timm", "lpips", "facenet_pytorch", "openai", "transformers",
-    "vidchatbench.media", "vidchatbench.engine", "vidchatbench.features", "vidchatbench.benchmark",
+    "vidchatbench.media", "vidchatbench.engine", "vidchatbench.engine.features", "vidchatbench.benchmark",
 )  # fmt: skip
 
 LOAD = """

@@ -19,10 +19,10 @@ from vidchatbench_metrics.dialogue.ladder import LadderClip, LadderEmbed
 from vidchatbench_metrics.dialogue.ladder_embeddings import ClipLadder, SentenceLadder
 from vidchatbench_metrics.dialogue.text_clip import ClipText
 from vidchatbench_metrics.dialogue.text_embedding import SentenceText
-from vidchatbench_metrics.dialogue.transcript import WhisperTranscript
-from vidchatbench_metrics.dialogue.whisper_files import SIZES, weights_of
+from vidchatbench_metrics.dialogue.transcription.whisper_files import SIZES, weights_of
+from vidchatbench_metrics.dialogue.transcription.whisper_transcript import WhisperTranscript
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.voice.speech import SileroSpeech
+from vidchatbench_metrics.speech.silero import SileroSpeech
 
 TOLERANCE = 1e-6
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -297,7 +297,7 @@ class TestTinyWhisper:
         # CTranslate2 writes the vocabulary as JSON, and reads it by its name.
         names = dict(weights_of("tiny"))
         monkeypatch.setattr(
-            "vidchatbench_metrics.dialogue.transcript.weights_of",
+            "vidchatbench_metrics.dialogue.transcription.whisper_transcript.weights_of",
             lambda _: {("vocabulary.json" if file == "vocabulary.txt" else file): name for file, name in names.items()},
         )
         made = WhisperTranscript(model="tiny")
@@ -339,7 +339,7 @@ class TestTinyWhisper:
 def test_whisper_hears_words_in_real_speech(clip):
     """The largest Whisper that is at hand, on the real clips."""
     pytest.importorskip("faster_whisper", reason="needs the extra [asr]")
-    from vidchatbench.plugins import load_catalogue
+    from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.weights.resolver import WeightResolver
 
     resolver = WeightResolver({**load_catalogue().weights, **{spec.name: spec for spec in dialogue.WEIGHTS}})

@@ -15,8 +15,8 @@ import av
 import numpy as np
 import pytest
 
-from vidchatbench_metrics.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
-from vidchatbench_metrics.torch_weights import load_state
+from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
+from vidchatbench_metrics.common.torch_weights import load_state
 from vidchatbench_metrics.video_quality.clip_image import ClipImageEncoder, vision_sizes
 from vidchatbench_metrics.video_quality.distribution_entries import DISTRIBUTION_WEIGHTS
 from vidchatbench_metrics.video_quality.inception import InceptionFeatures, resize_clean

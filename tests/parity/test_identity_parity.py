@@ -18,7 +18,7 @@ from PIL import Image
 
 from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Sample, Side
 from vidchatbench.media.frames import GridFrame, Picture
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidchatbench.api import ClipInfo, ExtractorContext, Sample, Side
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.media.frames import GridFrame, Picture
-from vidchatbench.media.hashing import hash_file
 from vidchatbench.weights.resolver import WeightResolver
 from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.video_quality.perceptual import Lpips, LpipsFace
-from vidchatbench_metrics.video_quality.perceptual_entries import PERCEPTUAL_WEIGHTS
 from vidchatbench_metrics.video_quality.perceptual_frames import LpipsFaces, LpipsFrames
 from vidchatbench_metrics.video_quality.perceptual_network import LINEAR_WEIGHT, LpipsDistance
+from vidchatbench_metrics.video_quality.weights import PERCEPTUAL_WEIGHTS
 
 torch = pytest.importorskip("torch")
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"

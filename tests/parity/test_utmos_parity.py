@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import Audio, ExtractorContext, Feature
-from vidchatbench_metrics.voice import WEIGHTS, speech_networks
-from vidchatbench_metrics.voice.speech_networks import frame_count
+from vidchatbench_metrics.voice import WEIGHTS
+from vidchatbench_metrics.voice import shared as speech_networks
+from vidchatbench_metrics.voice.shared import frame_count
 from vidchatbench_metrics.voice.utmos_scores import UtmosScores
 
 torch = pytest.importorskip("torch")

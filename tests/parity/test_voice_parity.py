@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature
+from vidchatbench_metrics.speech.silero import SileroSpeech, speech_segments
 from vidchatbench_metrics.voice import WEIGHTS
 from vidchatbench_metrics.voice.dnsmos import DnsmosScores, p808_input
 from vidchatbench_metrics.voice.mel import MelOptions, mel_filters, mel_spectrogram, power_to_db
 from vidchatbench_metrics.voice.resemblyzer import ResemblyzerEmbedding, partial_starts, raise_volume, trim_silence
-from vidchatbench_metrics.voice.speech import SileroSpeech, speech_segments
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 CLIPS = ("mini/media/dialogue1_responder.mp4", "mini/outputs/paper_baseline/gen-2.mp4", "fixtures/syncnet_example.wav")

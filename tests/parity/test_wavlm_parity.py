@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import Audio, ExtractorContext, Feature
-from vidchatbench_metrics.voice import speech_networks
-from vidchatbench_metrics.voice.speech_networks import frame_count
+from vidchatbench_metrics.voice import shared as speech_networks
+from vidchatbench_metrics.voice.shared import frame_count
 from vidchatbench_metrics.voice.wavlm_sv import WavlmSpeakerEmbedding
 
 torch = pytest.importorskip("torch")

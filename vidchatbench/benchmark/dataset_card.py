@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from vidchatbench.benchmark.load import BenchmarkHeader
+from vidchatbench.benchmark.format import BenchmarkHeader
 from vidchatbench.benchmark.tables import MEDIA_COLUMNS
 
 PUBLISHABLE = {

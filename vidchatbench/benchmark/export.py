@@ -14,14 +14,14 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vidchatbench.api.samples import Sample
 from vidchatbench.benchmark.dataset_card import dataset_card, hub_license
-from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, Benchmark
+from vidchatbench.benchmark.format import HEADER_FILE, MANIFEST_FILE, Benchmark
 from vidchatbench.benchmark.local_tables import carried_files
 from vidchatbench.benchmark.materialise import MediaProgress
 from vidchatbench.benchmark.tables import MEDIA_COLUMNS, TableRow, check_media_files, table_schema, to_row
-from vidchatbench.contract.samples import Sample
+from vidchatbench.core.hashing import CHECKSUMS_FILE, checksum_lines, hash_file
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.media.hashing import CHECKSUMS_FILE, checksum_lines, hash_file
 
 CARD, LICENSE = "README.md", "LICENSE"
 SHARD_BYTES = 500_000_000

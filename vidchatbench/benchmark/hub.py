@@ -15,11 +15,10 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidchatbench import paths
-from vidchatbench.atomic import write_atomically
+from vidchatbench.api.samples import Sample
+from vidchatbench.benchmark.format import HEADER_FILE, BenchmarkHeader, is_hub_name
 from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors, guarded, in_our_words
-from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader, is_hub_name, load_benchmark
-from vidchatbench.benchmark.local_tables import choose_shards, open_table, read_manifest, read_media
+from vidchatbench.benchmark.local_tables import choose_shards, read_manifest, read_media
 from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
 from vidchatbench.benchmark.remote_parquet import RemoteParquet
 from vidchatbench.benchmark.tables import (
@@ -30,7 +29,8 @@ from vidchatbench.benchmark.tables import (
     header_of_schema,
     parse_header,
 )
-from vidchatbench.contract.samples import Sample
+from vidchatbench.core import paths
+from vidchatbench.core.atomic import write_atomically
 from vidchatbench.errors import InputError, UsageError
 
 MAIN = "main"
@@ -128,31 +128,6 @@ def fetch_benchmark(text: str, *, progress: MediaProgress | None = None) -> Path
     return folder
 
 
-def iterate_samples(where: str | Path) -> Iterator[Sample]:
-    """Yields a benchmark's samples without bringing its media, for a look before it is fetched.
-
-    Args:
-        where: What :func:`vidchatbench.load_benchmark` takes.
-
-    Yields:
-        The samples, in the manifest's order.
-
-    Raises:
-        UsageError: If there is no such benchmark.
-        InputError: If rows are no samples; said after the last good one.
-        UnavailableError: If the hub cannot be reached or wants a login.
-    """
-    path = Path(where).expanduser()
-    if isinstance(where, str) and is_hub_name(where) and not path.exists():
-        name = HubName.parse(where)
-        yield from HubTable(name, find_dataset(name), lambda: "").samples()
-    elif path.name != MANIFEST_FILE and (path.is_file() or (path.is_dir() and not (path / MANIFEST_FILE).exists())):
-        for row in open_table(path).rows():
-            yield row.sample
-    else:
-        yield from load_benchmark(where)
-
-
 def find_dataset(name: HubName) -> Found:
     """Asks the hub for the commit of a revision and its files.
 
@@ -160,7 +135,7 @@ def find_dataset(name: HubName) -> Found:
         UsageError: If there is no such dataset or revision.
         UnavailableError: If the hub cannot be reached or wants a login.
     """
-    from huggingface_hub import HfApi  # noqa: PLC0415 - takes a while to import
+    from huggingface_hub import HfApi  # takes a while to import
 
     for pause in (*_ASK_AGAIN_AFTER, None):
         try:
@@ -247,7 +222,7 @@ class HubTable:
         return f"hf://datasets/{self._name.dataset}@{self._found.commit}/{file}"
 
     def _read(self, file: str) -> bytes:
-        from huggingface_hub import HfFileSystem  # noqa: PLC0415
+        from huggingface_hub import HfFileSystem
 
         with in_our_words(self._name.dataset, self._name.revision, self._kept):
             content = HfFileSystem().cat_file(self._address(file))
@@ -255,7 +230,7 @@ class HubTable:
 
     @contextlib.contextmanager
     def _open(self, file: str) -> Generator[pq.ParquetFile]:
-        from huggingface_hub import HfFileSystem  # noqa: PLC0415
+        from huggingface_hub import HfFileSystem
 
         # A sample is one request, which brings nothing else.
         with HfFileSystem().open(self._address(file), "rb", cache_type="none") as opened:
@@ -275,7 +250,7 @@ class HubTable:
         return (row for table in tables for row in table.to_pylist())
 
     def _streamed(self) -> Iterator[pa.Table]:
-        from datasets import load_dataset  # noqa: PLC0415 - takes seconds to import
+        from datasets import load_dataset  # takes seconds to import
 
         files = [self._address(file) for file in self._row_files]
         try:
@@ -310,7 +285,7 @@ class _Counted:
 @contextlib.contextmanager
 def _bar(text: str) -> Generator[MediaProgress]:
     """Shows a bar on a terminal, and nothing elsewhere."""
-    from huggingface_hub import utils  # noqa: PLC0415
+    from huggingface_hub import utils
 
     make: Any = utils.tqdm  # type: ignore[attr-defined]  # documented there, but imported under the same name
     with make(desc=text, unit=" media", disable=None) as bar:

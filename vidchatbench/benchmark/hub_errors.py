@@ -63,7 +63,7 @@ def guarded(items: Iterator[_T], dataset: str, revision: str | None, kept: Calla
 
 
 def _explain(error: Exception, dataset: str, revision: str | None, kept: str) -> VidChatBenchError:
-    from huggingface_hub import constants  # noqa: PLC0415 - the hub's client takes a while to import
+    from huggingface_hub import constants  # the hub's client takes a while to import
 
     page = f"{constants.ENDPOINT}/datasets/{dataset}"
     refused = _refusal(error, dataset, revision, page)
@@ -85,7 +85,7 @@ def _explain(error: Exception, dataset: str, revision: str | None, kept: str) ->
 
 def _refusal(error: Exception, dataset: str, revision: str | None, page: str) -> VidChatBenchError | None:
     """Returns what the hub's answer means, or ``None`` where it gave none that will last."""
-    from huggingface_hub import errors  # noqa: PLC0415
+    from huggingface_hub import errors
 
     if isinstance(error, errors.GatedRepoError):
         return UnavailableError(

@@ -39,7 +39,7 @@ def push_export(export: Export, dataset: str, *, may_publish: bool = False) -> s
         UsageError: If it may not be pushed, or there is no such organisation.
         UnavailableError: If the hub cannot be reached or wants a login.
     """
-    from huggingface_hub import HfApi  # noqa: PLC0415 - takes a while to import
+    from huggingface_hub import HfApi  # takes a while to import
 
     check_may_push(dataset, export.license, media=export.media, may_publish=may_publish)
     with in_our_words(dataset, None):

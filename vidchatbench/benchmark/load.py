@@ -6,95 +6,23 @@ modules that do so are heavy, and imported when they are needed.
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from vidchatbench import paths
-from vidchatbench.contract.samples import Sample, Sha256, Side
-from vidchatbench.errors import InputError, UsageError
-from vidchatbench.media.hashing import hash_file
-
-HEADER_FILE = "benchmark.json"
-MANIFEST_FILE = "manifest.jsonl"
-PACKAGED = ("test_500",)
-_HUB_NAME = re.compile(
-    r"\w[\w.-]{0,95}/\w[\w.-]{0,95}(?<!\.git)(?<!\.json)(?<!\.jsonl)(?<!\.parquet)(@[\w./-]+)?", re.ASCII
+from vidchatbench.api.samples import Sample
+from vidchatbench.benchmark.format import (
+    HEADER_FILE,
+    MANIFEST_FILE,
+    Benchmark,
+    _read_header,
+    _read_manifest,
+    is_hub_name,
 )
+from vidchatbench.core import paths
+from vidchatbench.core.hashing import hash_file
+from vidchatbench.errors import InputError, UsageError
 
-
-class BenchmarkHeader(BaseModel):
-    """``benchmark.json``: what the benchmark is, bound to its manifest by hash.
-
-    ``n_listed`` is the number of samples of the published list, where clips of some could not be had any more.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: Literal[1]
-    name: str
-    version: str
-    description: str
-    n_samples: int = Field(ge=1)
-    n_listed: int | None = Field(default=None, ge=1)
-    manifest_sha256: Sha256
-    license: str
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A loaded benchmark.
-
-    Attributes:
-        root: Its folder.
-        header: ``benchmark.json``.
-        samples: The samples in the manifest's order.
-    """
-
-    root: Path
-    header: BenchmarkHeader
-    samples: tuple[Sample, ...]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __iter__(self) -> Iterator[Sample]:
-        return iter(self.samples)
-
-    def media(self, relative: str) -> Path:
-        """Returns the path of a media file of the benchmark."""
-        return self.root / relative
-
-    def verify_media(self) -> None:
-        """Checks that every media file is there and is the one of the manifest.
-
-        Raises:
-            InputError: Listing every missing or differing file.
-        """
-        problems = []
-        for relative, expected in self._media_hashes():
-            path = self.media(relative)
-            if not path.is_file():
-                problems.append(f"{relative}: the media file is missing")
-            elif expected is not None and (actual := hash_file(path)) != expected:
-                problems.append(f"{relative}: sha256 is {actual[:12]}..., the manifest says {expected[:12]}...")
-        if problems:
-            hint = "Bring the benchmark's folder back to its published state; scores on other media mean nothing."
-            raise InputError(str(self.root / MANIFEST_FILE), problems, hint)
-
-    def _media_hashes(self) -> list[tuple[str, str | None]]:
-        found: dict[tuple[str, str | None], None] = {}
-        for sample in self.samples:
-            found.update(dict.fromkeys((side.media, side.sha256) for side in _sides(sample)))
-            if sample.reference_image is not None:
-                found[sample.reference_image, None] = None
-        return sorted(found, key=lambda item: (item[0], item[1] or ""))
+PACKAGED = ("test_500",)
 
 
 def load_benchmark(where: str | Path) -> Benchmark:
@@ -141,7 +69,7 @@ def locate_benchmark(where: str | Path) -> Path:
     if path.name == MANIFEST_FILE and path.is_file():
         return path.parent
     if path.is_file() or (path.is_dir() and _holds_tables(path)):
-        from vidchatbench.benchmark.local_tables import unpack_table  # noqa: PLC0415 - needs pyarrow
+        from vidchatbench.benchmark.local_tables import unpack_table  # needs pyarrow
 
         return unpack_table(path)
     if path.is_dir():
@@ -160,7 +88,7 @@ def locate_benchmark(where: str | Path) -> Path:
             f"{packaged / 'README.md'} says more."
         )
     if isinstance(where, str) and is_hub_name(name):
-        from vidchatbench.benchmark.hub import fetch_benchmark  # noqa: PLC0415 - needs the hub's clients
+        from vidchatbench.benchmark.hub import fetch_benchmark  # needs the hub's clients
 
         return fetch_benchmark(name)
     raise UsageError(
@@ -169,73 +97,35 @@ def locate_benchmark(where: str | Path) -> Path:
     )
 
 
-def is_hub_name(text: str) -> bool:
-    """Whether a text has the form of a dataset of the hub: ``user/name`` or ``user/name@revision``."""
-    name = text.partition("@")[0]
-    return _HUB_NAME.fullmatch(text) is not None and ".." not in name and "--" not in name
-
-
 def _holds_tables(folder: Path) -> bool:
     if (folder / MANIFEST_FILE).exists():
         return False
     return any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
 
-def _read_header(path: Path) -> BenchmarkHeader:
-    if not path.is_file():
-        raise InputError(str(path.parent), [f"there is no {HEADER_FILE}"], "A benchmark is a folder with that file.")
-    try:
-        return BenchmarkHeader.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        raise InputError(str(path), describe_validation(error)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
+def iterate_samples(where: str | Path) -> Iterator[Sample]:
+    """Yields a benchmark's samples without bringing its media, for a look before it is fetched.
 
+    Args:
+        where: What :func:`vidchatbench.load_benchmark` takes.
 
-def _read_manifest(path: Path) -> list[Sample]:
-    samples: list[Sample] = []
-    problems: list[str] = []
-    try:
-        # Not splitlines: JSON text may hold other separators that it takes for the end of a line.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            samples.append(Sample.model_validate(json.loads(line)))
-        except ValidationError as error:
-            problems += [f"line {number}: {text}" for text in describe_validation(error)]
-        except json.JSONDecodeError as error:
-            problems.append(f"line {number}: not JSON: {error}")
-    problems += _duplicates(samples)
-    if not samples and not problems:
-        problems.append("the manifest has no sample")
-    if problems:
-        raise InputError(str(path), problems)
-    return samples
+    Yields:
+        The samples, in the manifest's order.
 
+    Raises:
+        UsageError: If there is no such benchmark.
+        InputError: If rows are no samples; said after the last good one.
+        UnavailableError: If the hub cannot be reached or wants a login.
+    """
+    from vidchatbench.benchmark.hub import HubName, HubTable, find_dataset  # needs the hub's clients
+    from vidchatbench.benchmark.local_tables import open_table  # needs pyarrow
 
-def _duplicates(samples: Sequence[Sample]) -> list[str]:
-    # Case is folded because two ids that differ in case alone are one file name on many systems.
-    counts = Counter(sample.id.casefold() for sample in samples)
-    return [f"sample id {sample_id!r} stands {n} times" for sample_id, n in sorted(counts.items()) if n > 1]
-
-
-def describe_validation(error: ValidationError) -> list[str]:
-    """Returns one line per problem of a pydantic error, naming the field."""
-    lines = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"])
-        message = (
-            "unknown field"
-            if item["type"] == "extra_forbidden"
-            else item["msg"].removeprefix("Value error, ").replace("valid tuple", "list")
-        )
-        lines.append(f"{where}: {message}" if where else message)
-    return lines
-
-
-def _sides(sample: Sample) -> tuple[Side, ...]:
-    return (sample.initiator,) if sample.responder is None else (sample.initiator, sample.responder)
+    path = Path(where).expanduser()
+    if isinstance(where, str) and is_hub_name(where) and not path.exists():
+        name = HubName.parse(where)
+        yield from HubTable(name, find_dataset(name), lambda: "").samples()
+    elif path.name != MANIFEST_FILE and (path.is_file() or (path.is_dir() and not (path / MANIFEST_FILE).exists())):
+        for row in open_table(path).rows():
+            yield row.sample
+    else:
+        yield from load_benchmark(where)

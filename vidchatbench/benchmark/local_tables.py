@@ -12,8 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidchatbench import paths
-from vidchatbench.benchmark.load import HEADER_FILE, BenchmarkHeader
+from vidchatbench.benchmark.format import HEADER_FILE, BenchmarkHeader
 from vidchatbench.benchmark.materialise import TableSource, is_whole, manifest_of, materialise, read_rows, rows_from
 from vidchatbench.benchmark.tables import (
     CARRIED_FILES,
@@ -25,8 +24,9 @@ from vidchatbench.benchmark.tables import (
     header_of_schema,
     parse_header,
 )
+from vidchatbench.core import paths
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.media.hashing import hash_file
 
 JSON_SUFFIXES = (".jsonl", ".ndjson", ".json")
 TABLE_SUFFIXES = (".parquet", *JSON_SUFFIXES)

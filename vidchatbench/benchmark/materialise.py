@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 from filelock import FileLock
 
-from vidchatbench.atomic import write_atomically
-from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
+from vidchatbench.benchmark.format import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
 from vidchatbench.benchmark.tables import IMAGE_SHA256, MediaFile, TableRow, check_media_files, from_row, plain_path
+from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.errors import InputError
-from vidchatbench.media.hashing import hash_file
 
 MARKER = "complete.json"
 _HINT = "Whoever published the table must export it again: `vidchatbench data export`."

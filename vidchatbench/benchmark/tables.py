@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader, describe_validation
-from vidchatbench.contract.samples import Sample
+from vidchatbench.api.samples import Sample
+from vidchatbench.benchmark.format import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
+from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
 HEADER_KEY = b"vidchatbench.benchmark"

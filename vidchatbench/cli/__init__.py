@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    from vidchatbench.cli.app import run  # noqa: PLC0415 - so that importing the package stays free of the CLI's needs
+    from vidchatbench.cli.app import run  # so that importing the package stays free of the CLI's needs
 
     run()

@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vidchatbench.anchors.write import Submission
-    from vidchatbench.benchmark.load import Benchmark
-    from vidchatbench.engine.anchors import AnchorEntry
+    from vidchatbench.audit.submissions import Submission
+    from vidchatbench.benchmark.format import Benchmark
+    from vidchatbench.results.anchors import AnchorEntry
 
 
 def add_to(app: typer.Typer) -> None:
@@ -39,15 +39,16 @@ def build(
 
     Example: vidchatbench anchors build --benchmark path/to/benchmark --suite lite
     """
-    from vidchatbench.availability import Availability  # noqa: PLC0415
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.engine.anchors import anchors_file, build_anchors  # noqa: PLC0415
-    from vidchatbench.engine.evaluate import choose_metrics  # noqa: PLC0415
-    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
-    from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.engine.anchors import build_anchors
+    from vidchatbench.engine.settings import RunConfig
+    from vidchatbench.engine.suites import choose_metrics
+    from vidchatbench.plugins.availability import Availability
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.results.anchors import anchors_file
+    from vidchatbench.weights.resolver import WeightResolver
 
     console, catalogue = stderr_console(), load_catalogue()
     config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
@@ -70,7 +71,7 @@ def build(
 
 
 def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:
-    from vidchatbench.cli.output import format_value, print_table  # noqa: PLC0415
+    from vidchatbench.cli.output import format_value, print_table
 
     rows = [
         (
@@ -101,11 +102,11 @@ def write(
 
     Example: vidchatbench anchors write references/ --benchmark path/to/benchmark --only oracle,blur
     """
-    from vidchatbench.anchors.recipes import find_recipes  # noqa: PLC0415
-    from vidchatbench.anchors.write import write_submissions  # noqa: PLC0415
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
+    from vidchatbench.audit.recipes import find_recipes
+    from vidchatbench.audit.submissions import write_submissions
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
+    from vidchatbench.cli.progress import progress_for
 
     console = stderr_console()
     recipes = find_recipes(split_ids(only), training=training is not None)
@@ -133,7 +134,7 @@ def _told(submission: Submission) -> dict[str, object]:
 
 
 def _print_written(console: Console, folder: Path, written: Sequence[Submission]) -> None:
-    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table
 
     rows = [
         (one.recipe.name, str(len(one.made)), str(len(one.reused)), str(len(one.not_made)), one.recipe.does)

@@ -13,7 +13,7 @@ from vidchatbench.cli.options import command_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vidchatbench.anchors.audit_schema import AuditReport, LadderFinding, MetricAudit, Verdict
+    from vidchatbench.audit.schema import AuditReport, LadderFinding, MetricAudit, Verdict
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,11 +46,11 @@ def audit(options: AuditOptions) -> None:
 
     Example: vidchatbench audit --benchmark path/to/benchmark --suite lite --out audit/
     """
-    from vidchatbench.anchors.audit import audit as run  # noqa: PLC0415
-    from vidchatbench.anchors.audit_page import write_audit  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
+    from vidchatbench.audit.page import write_audit
+    from vidchatbench.audit.run import audit as run
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.engine.settings import RunConfig
 
     console = stderr_console()
     with interruptible():
@@ -72,7 +72,7 @@ def audit(options: AuditOptions) -> None:
 
 
 def _print(console: Console, report: AuditReport) -> None:
-    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table
 
     header = report.benchmark
     where = f"{header.name} {header.version}, {report.n_samples} real replies of {report.identities} identities"

@@ -27,9 +27,9 @@ def check(
 
     Example: vidchatbench check outputs/ --benchmark path/to/benchmark
     """
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
-    from vidchatbench.submission.check import check_submission  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.submission.check import check_submission
 
     loaded = load_benchmark(benchmark)
     checked = check_submission(outputs, loaded)

@@ -31,11 +31,11 @@ def compare(
 
     Example: vidchatbench compare run_ours/ run_theirs/
     """
-    from vidchatbench import paths  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.features.store import FeatureStore  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
-    from vidchatbench.results.comparison import compare_runs  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.core import paths
+    from vidchatbench.engine.features.store import FeatureStore
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.results.comparison import compare_runs
 
     store = FeatureStore(paths.feature_root())
     with interruptible():
@@ -47,7 +47,7 @@ def compare(
 
 
 def _print(console: Console, found: Comparison) -> None:
-    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table
 
     title = (
         f"{' , '.join(found.systems)} on {found.benchmark.name} {found.benchmark.version} "
@@ -72,7 +72,7 @@ def _print(console: Console, found: Comparison) -> None:
 
 
 def _rows(metric: ComparedMetric, *, named: bool) -> list[tuple[str, ...]]:
-    from vidchatbench.cli.output import format_value  # noqa: PLC0415
+    from vidchatbench.cli.output import format_value
 
     values = {value.system: value.value for value in metric.values}
     rows: list[tuple[str, ...]] = []

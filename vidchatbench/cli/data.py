@@ -15,7 +15,7 @@ from vidchatbench.cli.options import command_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vidchatbench.preparation.status import SetStatus
+    from vidchatbench.curation.preparation.status import SetStatus
 
 _MOST_TOLD = 8
 
@@ -60,13 +60,13 @@ def prepare(options: PrepareOptions) -> None:
 
     Example: vidchatbench data prepare test_500
     """
-    from vidchatbench import paths  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.preparation.hosts import Manners  # noqa: PLC0415
-    from vidchatbench.preparation.run import prepare as run  # noqa: PLC0415
-    from vidchatbench.preparation.settings import PrepareSettings, read_ids  # noqa: PLC0415
-    from vidchatbench.preparation.status import status_of  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.core import paths
+    from vidchatbench.curation.preparation.hosts import Manners
+    from vidchatbench.curation.preparation.run import prepare as run
+    from vidchatbench.curation.preparation.settings import PrepareSettings, read_ids
+    from vidchatbench.curation.preparation.status import status_of
 
     console = stderr_console()
     progress = progress_for(console)
@@ -110,10 +110,10 @@ def status(
 
     Example: vidchatbench data status test_500 --json
     """
-    from vidchatbench import paths  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.preparation.status import status_of  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.core import paths
+    from vidchatbench.curation.preparation.status import status_of
 
     console = stderr_console()
     root = Path(where).expanduser()
@@ -128,8 +128,8 @@ def status(
 
 
 def _show(console: Console, found: SetStatus) -> None:
-    from vidchatbench.cli.output import print_table  # noqa: PLC0415
-    from vidchatbench.preparation.status import MEANING  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table
+    from vidchatbench.curation.preparation.status import MEANING
 
     rows = [(name, str(found.counts[name]), meaning) for name, meaning in MEANING.items() if found.counts[name]]
     title = f"{found.name} {found.version}: {found.counts['alive']} of {found.listed} samples are alive"
@@ -163,9 +163,9 @@ def publish(
 
     Example: vidchatbench data publish prepared/ --to data/test_500 --version 1.0.0
     """
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.preparation.publish import publish as run  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.curation.preparation.publish import publish as run
 
     console = stderr_console()
     with interruptible():

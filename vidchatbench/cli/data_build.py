@@ -14,7 +14,7 @@ import typer
 from vidchatbench.cli.options import command_of
 
 if TYPE_CHECKING:
-    from vidchatbench.benchmark.selection import Selection
+    from vidchatbench.curation.selection.schema import Selection
 
 _SECONDS_BETWEEN_LINES = 10.0
 _EXCLUDE = "Training list: clips, video ids or <video id>:<speaker>, as JSON or one a line. May be repeated."
@@ -47,11 +47,11 @@ def build(options: BuildOptions) -> None:
 
     Example: vidchatbench data build SpeakerVid-5M-Dataset --n 500 --exclude SFT_set.json --out my_test_set
     """
-    from vidchatbench.benchmark.choose import Rules, choose  # noqa: PLC0415
-    from vidchatbench.benchmark.exclusions import read_exclusions  # noqa: PLC0415
-    from vidchatbench.benchmark.selection import check_out, write_selection  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json  # noqa: PLC0415
-    from vidchatbench.speakervid.branches import SpeakerVid  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json
+    from vidchatbench.curation.selection.choose import Rules, choose
+    from vidchatbench.curation.selection.exclusions import read_exclusions
+    from vidchatbench.curation.selection.write import check_out, write_selection
+    from vidchatbench.curation.speakervid.branches import SpeakerVid
 
     rules = Rules(
         n=options.n,
@@ -91,7 +91,7 @@ def _teller() -> Callable[[str, int], None]:
 
 
 def _print(selection: Selection, out: Path) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table, stderr_console
 
     console = stderr_console()
     rows = [(str(row.left), row.rule) for row in selection.funnel]

@@ -32,23 +32,23 @@ def export(
 
     Example: vidchatbench data export path/to/benchmark --out exported/
     """
-    from vidchatbench.benchmark.dataset_card import hub_license  # noqa: PLC0415
-    from vidchatbench.benchmark.export import export_benchmark  # noqa: PLC0415
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
+    from vidchatbench.benchmark.dataset_card import hub_license
+    from vidchatbench.benchmark.export import export_benchmark
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
 
     shard_bytes = _bytes(shard_size)
     with interruptible():
         loaded = load_benchmark(benchmark)
         if push is not None:
-            from vidchatbench.benchmark.hub_push import check_may_push  # noqa: PLC0415
+            from vidchatbench.benchmark.hub_push import check_may_push
 
             known = hub_license(loaded.header)
             check_may_push(push, known, media=not without_media, may_publish=i_may_publish)
         written = export_benchmark(loaded, out, media=not without_media, shard_bytes=shard_bytes)
         offered = None
         if push is not None:
-            from vidchatbench.benchmark.hub_push import push_export  # noqa: PLC0415
+            from vidchatbench.benchmark.hub_push import push_export
 
             offered = push_export(written, push, may_publish=i_may_publish)
     what = f"{written.n_samples} samples, {written.n_shards} Parquet files, {written.n_bytes / 1e6:.1f} MB"
@@ -71,7 +71,7 @@ def export(
 
 def _bytes(text: str) -> int:
     """Reads a size such as ``500MB``; the units are powers of ten."""
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
+    from vidchatbench.errors import UsageError
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip(), re.IGNORECASE)
     size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0

@@ -36,13 +36,13 @@ def demo(
 
     Example: vidchatbench demo
     """
-    from vidchatbench import paths  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, print_results, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.demo import build_demo  # noqa: PLC0415
-    from vidchatbench.engine.evaluate import evaluate  # noqa: PLC0415
-    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
-    from vidchatbench.report.write import write_report  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, print_results, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.core import paths
+    from vidchatbench.demo import build_demo
+    from vidchatbench.engine.evaluate import evaluate
+    from vidchatbench.engine.settings import RunConfig
+    from vidchatbench.report.write import write_report
 
     console = stderr_console()
     started = time.monotonic()
@@ -77,7 +77,7 @@ def demo(
 
 
 def _print_order(console: Console, runs: dict[str, Results]) -> None:
-    from vidchatbench.cli.output import print_table  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table
 
     rows = []
     for metric in runs[SYSTEMS[0]].metrics:
@@ -88,7 +88,7 @@ def _print_order(console: Console, runs: dict[str, Results]) -> None:
 
 
 def _cell(metric: MetricResult) -> str:
-    from vidchatbench.cli.output import format_value  # noqa: PLC0415
+    from vidchatbench.cli.output import format_value
 
     if metric.value is None:
         return "–"

@@ -49,7 +49,7 @@ def doctor(
 
     Example: vidchatbench doctor
     """
-    from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json, print_table, stderr_console
 
     findings = [*_packages(), _device(), *_cache(), _test_set(), *_metrics()]
     if as_json:
@@ -84,7 +84,7 @@ def _packages() -> list[Finding]:
 def _device() -> Finding:
     if importlib.util.find_spec("torch") is None:
         return Finding("device", False, True, "torch is not installed")
-    import torch  # noqa: PLC0415 - only asked for its devices
+    import torch  # only asked for its devices
 
     cores = os.cpu_count() or 1
     if not torch.cuda.is_available():
@@ -94,7 +94,7 @@ def _device() -> Finding:
 
 
 def _cache() -> list[Finding]:
-    from vidchatbench import paths  # noqa: PLC0415
+    from vidchatbench.core import paths
 
     root = paths.cache_root()
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
@@ -112,10 +112,10 @@ def _cache() -> list[Finding]:
 
 
 def _metrics() -> list[Finding]:
-    from vidchatbench.availability import Availability  # noqa: PLC0415
-    from vidchatbench.engine.evaluate import choose_metrics  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
-    from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
+    from vidchatbench.engine.suites import choose_metrics
+    from vidchatbench.plugins.availability import Availability
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.weights.resolver import WeightResolver
 
     catalogue = load_catalogue()
     found = [Finding(f"plugin {b.name}", False, False, f"broken: {b.reason}") for b in catalogue.broken]
@@ -145,8 +145,8 @@ def _some(ids: list[str]) -> str:
 
 
 def _test_set() -> Finding:
-    from vidchatbench.benchmark.load import PACKAGED, load_benchmark  # noqa: PLC0415
-    from vidchatbench.errors import InputError  # noqa: PLC0415
+    from vidchatbench.benchmark.load import PACKAGED, load_benchmark
+    from vidchatbench.errors import InputError
 
     (name,) = PACKAGED
     try:

@@ -50,10 +50,10 @@ def evaluate(options: EvaluateOptions) -> None:
 
     Example: vidchatbench evaluate outputs/ --benchmark path/to/benchmark --suite lite --out run/
     """
-    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.engine.evaluate import evaluate as run  # noqa: PLC0415
-    from vidchatbench.engine.settings import RunConfig  # noqa: PLC0415
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.engine.evaluate import evaluate as run
+    from vidchatbench.engine.settings import RunConfig
 
     console = stderr_console()
     config = RunConfig(
@@ -84,7 +84,7 @@ def evaluate(options: EvaluateOptions) -> None:
 
 
 def _show(console: Console, results: Results, out: Path) -> None:
-    from vidchatbench.cli.output import print_reasons, print_results  # noqa: PLC0415
+    from vidchatbench.cli.output import print_reasons, print_results
 
     print_results(console, results)
     if any(metric.n_failed or metric.n_error for metric in results.metrics):

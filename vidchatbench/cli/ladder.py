@@ -11,7 +11,7 @@ import typer
 from vidchatbench.cli.exit_codes import INCOMPLETE, INPUT
 
 if TYPE_CHECKING:
-    from vidchatbench.ladder.check import LadderReport, Mean
+    from vidchatbench.curation.ladder.check import LadderReport, Mean
 
 _JUDGE = "Language model: URL#MODEL of an OpenAI-compatible endpoint, or a TOML file."
 
@@ -43,11 +43,11 @@ def build(
 
     Example: vidchatbench ladder build --benchmark path/to/benchmark --judge http://localhost:8080/v1#NAME
     """
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json  # noqa: PLC0415
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
-    from vidchatbench.ladder.build import build_ladders  # noqa: PLC0415
-    from vidchatbench.ladder.chat import connect_models  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json
+    from vidchatbench.curation.ladder.build import build_ladders
+    from vidchatbench.curation.ladder.chat import connect_models
+    from vidchatbench.errors import UsageError
 
     loaded = load_benchmark(benchmark)
     models = connect_models(judge, budget=budget)
@@ -92,14 +92,14 @@ def check(
 
     Example: vidchatbench ladder check ladder.jsonl --benchmark path/to/benchmark --judge http://localhost:8080/v1#NAME
     """
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json  # noqa: PLC0415
-    from vidchatbench.ladder.chat import connect_models  # noqa: PLC0415
-    from vidchatbench.ladder.check import LEAST_TAU, check_ladders  # noqa: PLC0415
-    from vidchatbench.ladder.file import read_ladders  # noqa: PLC0415
-    from vidchatbench.ladder.prompts import CHECK_SHA256, CHECK_VERSION  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json
+    from vidchatbench.curation.ladder.chat import connect_models
+    from vidchatbench.curation.ladder.check import LEAST_TAU, check_ladders
+    from vidchatbench.curation.ladder.file import read_ladders
+    from vidchatbench.curation.ladder.prompts import CHECK_SHA256, CHECK_VERSION
 
     loaded = load_benchmark(benchmark)
     read = read_ladders(ladder)
@@ -121,8 +121,8 @@ def check(
 
 
 def _print_report(report: LadderReport, benchmark: str) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console  # noqa: PLC0415
-    from vidchatbench.ladder.check import LEAST_HUMAN, LEAST_TAU, MOST_FOREIGN, MOST_LENGTH_CORRELATION  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table, stderr_console
+    from vidchatbench.curation.ladder.check import LEAST_HUMAN, LEAST_TAU, MOST_FOREIGN, MOST_LENGTH_CORRELATION
 
     console = stderr_console()
     monotone = sum(one.monotone for one in report.samples)

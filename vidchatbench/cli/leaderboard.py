@@ -12,8 +12,8 @@ from vidchatbench.cli import leaderboard_site
 from vidchatbench.cli.exit_codes import INPUT
 
 if TYPE_CHECKING:
-    from vidchatbench.leaderboard.context import Others
-    from vidchatbench.leaderboard.findings import Finding
+    from vidchatbench.leaderboard.verification.context import Others
+    from vidchatbench.leaderboard.verification.findings import Finding
 
 _OK, _REFUSED = "verified", "refused"
 _MARKUP = str.maketrans(
@@ -50,10 +50,10 @@ def verify(
 
     Example: vidchatbench leaderboard verify leaderboard/submissions/my-system/v1 --benchmark test_500
     """
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.leaderboard.findings import has_errors  # noqa: PLC0415
-    from vidchatbench.leaderboard.verify import verify_bundle, verify_run  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.leaderboard.verification.findings import has_errors
+    from vidchatbench.leaderboard.verification.verify import verify_bundle, verify_run
 
     folders = _folders(folder)
     # What lies among the submissions must be a bundle; a run may be given by itself.
@@ -88,17 +88,17 @@ def verify(
 
 
 def _is_run(folder: Path) -> bool:
-    from vidchatbench.leaderboard.bundle import BUNDLE_FILE, SUBMISSIONS_FOLDER  # noqa: PLC0415
-    from vidchatbench.results.schema import RESULTS_FILE  # noqa: PLC0415
+    from vidchatbench.leaderboard.verification.bundle import BUNDLE_FILE, SUBMISSIONS_FOLDER
+    from vidchatbench.results.schema import RESULTS_FILE
 
     is_submitted = folder.resolve().parent.parent.name == SUBMISSIONS_FOLDER
     return (folder / RESULTS_FILE).exists() and not (folder / BUNDLE_FILE).exists() and not is_submitted
 
 
 def _folders(folder: Path) -> list[Path]:
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
-    from vidchatbench.leaderboard.bundle import BUNDLE_FILE, find_bundles  # noqa: PLC0415
-    from vidchatbench.results.schema import RESULTS_FILE  # noqa: PLC0415
+    from vidchatbench.errors import UsageError
+    from vidchatbench.leaderboard.verification.bundle import BUNDLE_FILE, find_bundles
+    from vidchatbench.results.schema import RESULTS_FILE
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give a bundle, a run folder, or a folder with submissions")
@@ -111,8 +111,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _other_folders(folder: Path) -> list[Path]:
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
-    from vidchatbench.leaderboard.bundle import find_bundles  # noqa: PLC0415
+    from vidchatbench.errors import UsageError
+    from vidchatbench.leaderboard.verification.bundle import find_bundles
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; --others takes one with submissions")
@@ -120,9 +120,9 @@ def _other_folders(folder: Path) -> list[Path]:
 
 
 def _gather_others(folders: Sequence[Path]) -> Others:
-    from vidchatbench.leaderboard.bundle import BUNDLE_FILE, row_id  # noqa: PLC0415
-    from vidchatbench.leaderboard.context import Others  # noqa: PLC0415
-    from vidchatbench.leaderboard.reading import read_bundle  # noqa: PLC0415
+    from vidchatbench.leaderboard.verification.bundle import BUNDLE_FILE, row_id
+    from vidchatbench.leaderboard.verification.context import Others
+    from vidchatbench.leaderboard.verification.reading import read_bundle
 
     bundles = []
     for folder in folders:
@@ -134,7 +134,7 @@ def _gather_others(folders: Sequence[Path]) -> Others:
 
 
 def _print_findings(findings: Sequence[Finding]) -> None:
-    from vidchatbench.cli.output import stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import stderr_console
 
     console = stderr_console()
     styles = {"error": "red", "warning": "yellow", "note": "dim"}
@@ -145,7 +145,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 def _markdown(found: Mapping[str, Sequence[Finding]]) -> str:
     """Returns a table for a comment; what a stranger wrote cannot be markup, a mention or a link in it."""
-    from vidchatbench.leaderboard.findings import has_errors  # noqa: PLC0415
+    from vidchatbench.leaderboard.verification.findings import has_errors
 
     def plain(text: str) -> str:
         one_line = " ".join(text.split())
@@ -180,12 +180,12 @@ def build(
 
     Example: vidchatbench leaderboard build leaderboard/ --benchmark test_500
     """
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
-    from vidchatbench.leaderboard.build import build_leaderboard  # noqa: PLC0415
-    from vidchatbench.leaderboard.schema import LEADERBOARD_FILE  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.errors import UsageError
+    from vidchatbench.leaderboard.build import build_leaderboard
+    from vidchatbench.leaderboard.schema import LEADERBOARD_FILE
+    from vidchatbench.plugins.catalogue import load_catalogue
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give the one that holds `submissions`")
@@ -233,12 +233,12 @@ def export(
 
     Example: vidchatbench leaderboard export run/ --format eee -o exported/
     """
-    from vidchatbench.atomic import write_atomically  # noqa: PLC0415
-    from vidchatbench.cli.output import stderr_console  # noqa: PLC0415
-    from vidchatbench.errors import InputError, UsageError  # noqa: PLC0415
-    from vidchatbench.leaderboard.exports import every_eval_ever, hugging_face  # noqa: PLC0415
-    from vidchatbench.leaderboard.reading import read_run  # noqa: PLC0415
-    from vidchatbench.leaderboard.verify import installed_cards, verify_content  # noqa: PLC0415
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.core.atomic import write_atomically
+    from vidchatbench.errors import InputError, UsageError
+    from vidchatbench.leaderboard.exports import every_eval_ever, hugging_face
+    from vidchatbench.leaderboard.verification.reading import read_run
+    from vidchatbench.leaderboard.verification.verify import installed_cards, verify_content
 
     if form == "hf" and (dataset is None or dataset.count("/") != 1):
         raise UsageError("--format hf needs --dataset ORG/DATASET, under which the benchmark is registered on the Hub")

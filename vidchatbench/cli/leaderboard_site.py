@@ -26,8 +26,8 @@ def site(
 
     Example: vidchatbench leaderboard site leaderboard/ -o site/
     """
-    from vidchatbench.cli.output import print_json  # noqa: PLC0415
-    from vidchatbench.leaderboard.site import build_site  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json
+    from vidchatbench.leaderboard.site import build_site
 
     index = build_site(leaderboard, out, commit=commit)
     if as_json:

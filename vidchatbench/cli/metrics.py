@@ -9,9 +9,9 @@ import typer
 from vidchatbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from vidchatbench.contract.features import Param
-    from vidchatbench.contract.metrics import Metric
-    from vidchatbench.plugins import Catalogue
+    from vidchatbench.api.features import Param
+    from vidchatbench.api.metrics import Metric
+    from vidchatbench.plugins.catalogue import Catalogue
     from vidchatbench.weights.resolver import WeightResolver
 
 
@@ -36,9 +36,9 @@ def list_metrics(
     """
     if context.invoked_subcommand is not None:
         return
-    from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
-    from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.weights.resolver import WeightResolver
 
     catalogue = load_catalogue()
     resolver = WeightResolver(catalogue.weights)
@@ -82,9 +82,9 @@ def show(
 
     Example: vidchatbench metrics show video_quality/psnr --suite lite
     """
-    from vidchatbench.cli.output import print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.contract.page import metric_page  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json, stderr_console
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.report.metric_page import metric_page
 
     catalogue = load_catalogue()
     params = {} if suite is None else {e.metric: e.params for e in catalogue.suite(suite).metrics}.get(metric_id, {})
@@ -94,7 +94,7 @@ def show(
     if as_json:
         print_json(content)
         return
-    from rich.markdown import Markdown  # noqa: PLC0415
+    from rich.markdown import Markdown
 
     console = stderr_console()
     console.print(Markdown(metric_page(metric.card), hyperlinks=False))
@@ -103,7 +103,7 @@ def show(
 
 
 def _describe(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> dict[str, Any]:
-    from vidchatbench.availability import find_lack  # noqa: PLC0415
+    from vidchatbench.plugins.availability import find_lack
 
     card, lack = metric.card, find_lack(metric, catalogue, resolver)
     return {

@@ -29,7 +29,7 @@ _COLUMNS = ("metric", "value", "95 % interval", "anchored", "n", "failed", "n/a"
 
 def stderr_console() -> Console:
     """Returns a console on stderr; where stderr is no terminal, wide enough that no number is cut."""
-    from rich.console import Console  # noqa: PLC0415 - only for commands that print tables
+    from rich.console import Console  # only for commands that print tables
 
     console = Console(stderr=True)
     if not console.is_terminal and console.width < _MIN_WIDTH:
@@ -52,7 +52,7 @@ def split_ids(text: str | None) -> list[str] | None:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Turns Ctrl-C into a message that says that nothing is lost, and exit code 130."""
-    import typer  # noqa: PLC0415
+    import typer
 
     try:
         yield
@@ -68,7 +68,7 @@ def print_table(
 
     Where it does not fit, every row becomes a paragraph: a number that is cut looks like another number.
     """
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     rows = [tuple(row) for row in rows]
     if console.width < _MIN_WIDTH:
@@ -93,7 +93,7 @@ def _print_stacked(console: Console, title: str, columns: Sequence[str], rows: S
 
 def print_results(console: Console, results: Results) -> None:
     """Prints the scores by dimension: value, 95 % interval, n and coverage, protocol."""
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     benchmark, suite = results.benchmark, results.suite
     title = (
@@ -210,7 +210,7 @@ def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> 
 
 def print_reasons(console: Console, run: Path) -> None:
     """Prints why samples failed, the most frequent reasons first."""
-    from vidchatbench.results.files import read_reasons  # noqa: PLC0415
+    from vidchatbench.results.files import read_reasons
 
     for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
         found = read_reasons(run, status)
@@ -256,12 +256,12 @@ def _marked(count: int, color: str) -> str:
 
 
 def _escape(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415
+    from rich.markup import escape
 
     return escape(text)
 
 
 def _box() -> Box:
-    from rich import box  # noqa: PLC0415
+    from rich import box
 
     return box.SIMPLE_HEAD

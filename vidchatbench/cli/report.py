@@ -39,8 +39,8 @@ def report(options: ReportOptions) -> None:
 
     Example: vidchatbench report run/ --outputs outputs/ --benchmark path/to/benchmark
     """
-    from vidchatbench.cli.output import print_json, stderr_console  # noqa: PLC0415
-    from vidchatbench.report.write import write_report  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json, stderr_console
+    from vidchatbench.report.write import write_report
 
     found = write_report(
         options.run,

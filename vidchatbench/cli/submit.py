@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from vidchatbench.leaderboard.publish import Publication
-    from vidchatbench.leaderboard.reading import Bundle
+    from vidchatbench.leaderboard.verification.reading import Bundle
     from vidchatbench.submission.system import SystemDescription
 
 DECLARED = ("training_data", "training_overlap")
@@ -49,10 +49,10 @@ def submit(
 
     Example: vidchatbench submit run/ --to git:../leaderboard
     """
-    from vidchatbench.cli.output import print_json  # noqa: PLC0415
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
-    from vidchatbench.leaderboard.publish import Publication, Target, publish  # noqa: PLC0415
-    from vidchatbench.leaderboard.publish import sign as sign_bundle  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json
+    from vidchatbench.errors import UsageError
+    from vidchatbench.leaderboard.publish import Publication, Target, publish
+    from vidchatbench.leaderboard.publish import sign as sign_bundle
 
     target = None if to is None else Target.parse(to)
     if with_media is not None and not with_media.is_dir():
@@ -76,11 +76,11 @@ def submit(
 
 
 def _verified(run: Path, declared: list[str], benchmark: str | None, outputs: Path | None) -> Bundle:
-    from vidchatbench.benchmark.load import load_benchmark  # noqa: PLC0415
-    from vidchatbench.errors import InputError, UsageError  # noqa: PLC0415
-    from vidchatbench.leaderboard.findings import shorten  # noqa: PLC0415
-    from vidchatbench.leaderboard.reading import read_run  # noqa: PLC0415
-    from vidchatbench.leaderboard.verify import verify_content  # noqa: PLC0415
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.errors import InputError, UsageError
+    from vidchatbench.leaderboard.verification.findings import shorten
+    from vidchatbench.leaderboard.verification.reading import read_run
+    from vidchatbench.leaderboard.verification.verify import verify_content
 
     if not run.is_dir():
         raise UsageError(f"{run} is no folder; give the one that `vidchatbench evaluate` wrote")
@@ -102,7 +102,7 @@ def _verified(run: Path, declared: list[str], benchmark: str | None, outputs: Pa
 
 
 def _parse_declared(declared: list[str]) -> dict[str, str]:
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
+    from vidchatbench.errors import UsageError
 
     answers = {}
     for text in declared:
@@ -114,7 +114,7 @@ def _parse_declared(declared: list[str]) -> dict[str, str]:
 
 
 def _declare(system: SystemDescription, answers: dict[str, str]) -> SystemDescription:
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
+    from vidchatbench.errors import UsageError
 
     said = {name: answers.get(name) or getattr(system, name) for name in DECLARED}
     lacking = [name for name in DECLARED if not str(said[name] or "").strip()]
@@ -133,7 +133,7 @@ def _declare(system: SystemDescription, answers: dict[str, str]) -> SystemDescri
 
 
 def _confirm(target: str) -> None:
-    from vidchatbench.errors import UsageError  # noqa: PLC0415
+    from vidchatbench.errors import UsageError
 
     if not sys.stdin.isatty():
         raise UsageError("nobody is there to confirm; give --yes to publish what is listed above")
@@ -142,9 +142,9 @@ def _confirm(target: str) -> None:
 
 
 def _listed(publication: Publication) -> list[dict[str, object]]:
-    import hashlib  # noqa: PLC0415
+    import hashlib
 
-    from vidchatbench.media.hashing import hash_file  # noqa: PLC0415
+    from vidchatbench.core.hashing import hash_file
 
     files = [(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in publication.files.items()]
     files += [(name, path.stat().st_size, hash_file(path)) for name, path in publication.media.items()]
@@ -152,7 +152,7 @@ def _listed(publication: Publication) -> list[dict[str, object]]:
 
 
 def _show(publication: Publication, bundle: Bundle, to: str | None) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import print_table, stderr_console
 
     results, system = bundle.results, bundle.system
     title = (
@@ -179,6 +179,6 @@ def _size(size: int) -> str:
 
 
 def _say(text: str) -> None:
-    from vidchatbench.cli.output import stderr_console  # noqa: PLC0415
+    from vidchatbench.cli.output import stderr_console
 
     stderr_console().print(text, markup=False, highlight=False, soft_wrap=True)

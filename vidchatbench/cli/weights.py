@@ -54,8 +54,8 @@ def pull(
 
     Example: vidchatbench weights pull arcface_w600k_r50
     """
-    from vidchatbench.cli.output import stderr_console  # noqa: PLC0415
-    from vidchatbench.errors import UsageError, VidChatBenchError  # noqa: PLC0415
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.errors import UsageError, VidChatBenchError
 
     resolver = _resolver()
     wanted = [*(names or ()), *(_weights_of(suite) if suite is not None else ())]
@@ -79,11 +79,11 @@ def pull(
 
 
 def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: Console) -> None:
-    from vidchatbench import paths  # noqa: PLC0415
-    from vidchatbench.cli.progress import progress_for  # noqa: PLC0415
-    from vidchatbench.media.hashing import hash_file  # noqa: PLC0415
-    from vidchatbench.weights.download import adopt, download  # noqa: PLC0415
-    from vidchatbench.weights.lock import lock_file  # noqa: PLC0415
+    from vidchatbench.cli.progress import progress_for
+    from vidchatbench.core import paths
+    from vidchatbench.core.hashing import hash_file
+    from vidchatbench.weights.download import adopt, download
+    from vidchatbench.weights.lock import lock_file
 
     spec = resolver.spec(name)
     if resolver.find(name) is not None:
@@ -108,8 +108,8 @@ def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: C
 
 
 def _weights_of(suite: str) -> list[str]:
-    from vidchatbench.availability import weights_of  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.plugins.availability import weights_of
+    from vidchatbench.plugins.catalogue import load_catalogue
 
     catalogue = load_catalogue()
     metrics = [catalogue.metric(entry.metric, **entry.params) for entry in catalogue.suite(suite).metrics]
@@ -117,15 +117,15 @@ def _weights_of(suite: str) -> list[str]:
 
 
 def _resolver(*, remember: bool = True) -> WeightResolver:
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
-    from vidchatbench.weights.resolver import WeightResolver  # noqa: PLC0415
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.weights.resolver import WeightResolver
 
     return WeightResolver(load_catalogue().weights, remember=remember)
 
 
 def _show(as_json: bool, *, check: bool) -> bool:
-    from vidchatbench.cli.output import print_json, print_table, stderr_console  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
+    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.plugins.catalogue import load_catalogue
 
     resolver = _resolver(remember=not check)  # what verifying is for is not to trust what was found earlier
     rows = [_describe(name, resolver) for name in sorted(load_catalogue().weights)]
@@ -158,9 +158,9 @@ def _size(size: int | None) -> str:
 
 
 def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:
-    from vidchatbench.errors import WeightsError  # noqa: PLC0415
-    from vidchatbench.plugins import load_catalogue  # noqa: PLC0415
-    from vidchatbench.weights.table import pin_of  # noqa: PLC0415
+    from vidchatbench.errors import WeightsError
+    from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.weights.table import pin_of
 
     spec, problem, found = resolver.spec(name), None, None
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidchatbench.demo.paths import SYSTEMS, DemoPaths
+from vidchatbench.demo.files import SYSTEMS, DemoPaths
 
 __all__ = ["SYSTEMS", "DemoPaths", "build_demo"]
 
@@ -28,6 +28,6 @@ def build_demo(folder: Path, seed: int = 0) -> DemoPaths:
     Raises:
         UsageError: If the folder holds a ``benchmark`` or a system of these names that no demonstration has made.
     """
-    from vidchatbench.demo.build import build  # noqa: PLC0415 - brings numpy, Pillow and PyAV
+    from vidchatbench.demo.build import build  # brings numpy, Pillow and PyAV
 
     return build(folder, seed)

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench.contract.samples import Sample, Side
+from vidchatbench.api.samples import Sample, Side
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.demo.face import TalkingFace
+from vidchatbench.demo.files import MARKER, PARTS, DemoPaths, hash_files, is_whole, write_marker
 from vidchatbench.demo.motion import plan_poses
-from vidchatbench.demo.paths import MARKER, PARTS, DemoPaths, hash_files, is_whole, write_marker
 from vidchatbench.demo.portrait import Person, Pixels, first_person, second_person
 from vidchatbench.demo.speech import Utterance, plan_utterance
 from vidchatbench.demo.systems import early_sound, late_picture, poor_picture, poor_sound
 from vidchatbench.demo.voice import HIGH_VOICE, LOW_VOICE, Voice, Wave, synthesise
 from vidchatbench.errors import UsageError
 from vidchatbench.media.encode import Encoding, write_clip
-from vidchatbench.media.hashing import hash_file
 
 SAMPLES = 4
 SECONDS = 4.0

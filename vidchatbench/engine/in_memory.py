@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench.availability import Availability
-from vidchatbench.contract.features import Feature
-from vidchatbench.contract.samples import Role, Sample, Side, Task
-from vidchatbench.contract.scores import Score
-from vidchatbench.engine.evaluate import choose_metrics, list_unavailable
-from vidchatbench.engine.isolation import Failure
-from vidchatbench.engine.jobs import ClipSource
+from vidchatbench.api.features import Feature
+from vidchatbench.api.samples import Role, Sample, Side, Task
+from vidchatbench.api.scores import Score
+from vidchatbench.core.isolation import Failure
+from vidchatbench.core.progress import SilentProgress
+from vidchatbench.engine.extraction.jobs import ClipSource
+from vidchatbench.engine.extraction.sample_pass import run_sample_tasks
+from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
+from vidchatbench.engine.features.memory import MemoryStore
 from vidchatbench.engine.plan import Planner
-from vidchatbench.engine.progress import SilentProgress
-from vidchatbench.engine.sample_pass import run_sample_tasks
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
-from vidchatbench.engine.worker import Worker, WorkerSettings
+from vidchatbench.engine.suites import choose_metrics, list_unavailable
 from vidchatbench.errors import UsageError
-from vidchatbench.features.memory import MemoryStore
 from vidchatbench.media.memory import MemoryClip
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.availability import Availability
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.results.aggregate import aggregate_all
 from vidchatbench.results.schema import MetricResult, UnavailableMetric
 from vidchatbench.submission.check import Output

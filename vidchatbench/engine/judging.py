@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from vidchatbench.contract.features import Feature
-from vidchatbench.contract.metrics import Metric
-from vidchatbench.contract.samples import Role, Sample
+from vidchatbench.api.features import Feature
+from vidchatbench.api.judging import open_judge
+from vidchatbench.api.metrics import Metric
+from vidchatbench.api.samples import Role, Sample
+from vidchatbench.core.progress import Progress
+from vidchatbench.engine.extraction.sample_pass import Known, SampleTask, Store
 from vidchatbench.engine.plan import Plan
-from vidchatbench.engine.progress import Progress
-from vidchatbench.engine.sample_pass import Known, SampleTask, Store
-from vidchatbench.judge.anchors import AnchorWatch, begin_anchors
+from vidchatbench.judge.calibration import AnchorWatch, begin_anchors
 from vidchatbench.judge.forecast import forecast
-from vidchatbench.judge.interface import open_judge
 from vidchatbench.judge.panel import Panel
 from vidchatbench.judge.report import judge_report
 from vidchatbench.judge.schema import JudgeReport

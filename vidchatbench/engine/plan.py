@@ -6,21 +6,21 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vidchatbench.benchmark.load import Benchmark
-from vidchatbench.contract.extractors import AudioExtractor, Extractor, PairExtractor
-from vidchatbench.contract.features import ExtractorSpec, Need
-from vidchatbench.contract.metrics import Metric
-from vidchatbench.contract.sample_extractors import Content, SampleExtractor, SampleNotes
-from vidchatbench.contract.samples import Role, Sample
-from vidchatbench.contract.scores import Score, Status
-from vidchatbench.engine.isolation import Failure, attempt
-from vidchatbench.engine.jobs import ClipSource, Job, Task, group_into_jobs, side_name
-from vidchatbench.engine.sample_pass import SampleTask
+from vidchatbench.api.extractors import AudioExtractor, Extractor, PairExtractor
+from vidchatbench.api.features import ExtractorSpec, Need
+from vidchatbench.api.metrics import Metric
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleNotes
+from vidchatbench.api.samples import Role, Sample, benchmark_media
+from vidchatbench.api.scores import Score, Status
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.hashing import file_stamp
+from vidchatbench.core.isolation import Failure, attempt
+from vidchatbench.engine.extraction.jobs import ClipSource, Job, Task, group_into_jobs, side_name
+from vidchatbench.engine.extraction.sample_pass import SampleTask
+from vidchatbench.engine.features.keys import describe_extractor, feature_key, sample_key
 from vidchatbench.errors import InputError, MediaError
-from vidchatbench.features.keys import describe_extractor, feature_key, sample_key
-from vidchatbench.media.hashing import file_stamp
 from vidchatbench.media.probe import probe
-from vidchatbench.plugins import Catalogue
+from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.submission.check import CheckedSubmission, Output
 
 
@@ -261,14 +261,3 @@ def gather_clips(
     if problems:
         raise InputError(str(benchmark.root), sorted(problems), "The benchmark itself is damaged.")
     return clips
-
-
-def benchmark_media(sample: Sample) -> dict[Role, str]:
-    """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
-    offered = {Role.INITIATOR: sample.initiator.media}
-    if sample.responder is not None:
-        offered[Role.REFERENCE] = sample.responder.media
-    image = sample.reference_image or offered.get(Role.REFERENCE)
-    if image is not None:
-        offered[Role.REFERENCE_IMAGE] = image
-    return offered

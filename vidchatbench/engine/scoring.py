@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from vidchatbench.contract.features import Feature
-from vidchatbench.contract.metrics import Metric, SetItem, SetMetric
-from vidchatbench.contract.scores import Score, Status
-from vidchatbench.engine.isolation import Blame, Failure, attempt
+from vidchatbench.api.features import Feature
+from vidchatbench.api.metrics import Metric, SetItem, SetMetric
+from vidchatbench.api.scores import Score, Status
+from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.engine.plan import Cell
 from vidchatbench.results.aggregate import Record
 from vidchatbench.submission.check import Output

@@ -89,7 +89,7 @@ class RunConfig:
         """
         if self.device == "cpu":
             return
-        import torch  # noqa: PLC0415 - loaded only where a GPU was asked for
+        import torch  # loaded only where a GPU was asked for
 
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         index = int(self.device.partition(":")[2] or 0)

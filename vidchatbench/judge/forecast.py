@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from vidchatbench.contract.samples import Sample
-from vidchatbench.judge.anchors import PROBE_SAMPLES, choose_anchors, items_of
-from vidchatbench.judge.interface import JudgeRequest
+from vidchatbench.api.judging import JudgeRequest
+from vidchatbench.api.samples import Sample
+from vidchatbench.judge.calibration import PROBE_SAMPLES, choose_anchors, items_of
 from vidchatbench.judge.panel import Estimate, Panel
 
 _NO_TRANSCRIPT = "word " * 40

@@ -17,14 +17,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from vidchatbench.contract.features import Param
-from vidchatbench.contract.sample_extractors import Refusal
-from vidchatbench.judge.budget import Budget, cost_of, estimate_tokens, read_budget
-from vidchatbench.judge.cache import Reply, ResponseCache
-from vidchatbench.judge.endpoint import TEMPERATURE, Ask, Endpoint, EndpointState, Told, Tools, prompt_texts
-from vidchatbench.judge.faults import JudgeFault, NoVerdict
-from vidchatbench.judge.interface import AXES, RUBRIC, JudgeAnswer, JudgeRequest
-from vidchatbench.judge.pace import FIRST_WAIT
+from vidchatbench.api.features import Param
+from vidchatbench.api.judging import AXES, RUBRIC, JudgeAnswer, JudgeRequest
+from vidchatbench.api.sample_extractors import Refusal
+from vidchatbench.core.paths import cache_root
+from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens, read_budget
+from vidchatbench.judge.llm.cache import Reply, ResponseCache
+from vidchatbench.judge.llm.endpoint import TEMPERATURE, Ask, Endpoint, EndpointState, Told, Tools, prompt_texts
+from vidchatbench.judge.llm.faults import JudgeFault, NoVerdict
+from vidchatbench.judge.llm.pace import FIRST_WAIT
+from vidchatbench.judge.llm.settings import PanelSettings
 from vidchatbench.judge.rubric import (
     PROMPT_SHA256,
     REPAIR,
@@ -32,7 +34,6 @@ from vidchatbench.judge.rubric import (
     messages_for,
     pair_messages_for,
 )
-from vidchatbench.judge.settings import PanelSettings
 from vidchatbench.judge.verdict import (
     PAIR_SCHEMA,
     VERDICT_SCHEMA,
@@ -42,7 +43,6 @@ from vidchatbench.judge.verdict import (
     Verdict,
     read_answer,
 )
-from vidchatbench.paths import cache_root
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -102,7 +102,7 @@ class _Given:
 
 
 class Panel:
-    """One judge or several; implements :class:`vidchatbench.judge.interface.Judge`.
+    """One judge or several; implements :class:`vidchatbench.api.judging.Judge`.
 
     Args:
         settings: The judges.

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.contract.features import Feature
-from vidchatbench.contract.samples import Sample
+from vidchatbench.api.features import Feature
+from vidchatbench.api.judging import AXES, RUBRIC
+from vidchatbench.api.samples import Sample
 from vidchatbench.judge.agreement import krippendorff_alpha, length_effect
-from vidchatbench.judge.budget import cost_of
-from vidchatbench.judge.interface import AXES, RUBRIC
+from vidchatbench.judge.llm.budget import cost_of
 from vidchatbench.judge.panel import SEPARATOR, Panel
 from vidchatbench.judge.rubric import PROMPT_SHA256
 from vidchatbench.judge.schema import AnchorReport, JudgePart, JudgeReport, LengthReport

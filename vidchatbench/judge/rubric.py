@@ -12,12 +12,10 @@ import base64
 import hashlib
 import json
 import unicodedata
-from typing import Any
 
-from vidchatbench.judge.interface import AXES, RUBRIC, JudgeRequest
+from vidchatbench.api.judging import AXES, RUBRIC, JudgeRequest
+from vidchatbench.judge.llm.messages import Message
 from vidchatbench.judge.verdict import PAIR_SCHEMA, VERDICT_SCHEMA
-
-Message = dict[str, Any]
 
 LONGEST_TEXT = 6000
 """Characters of one text that are shown to the judge; over ten minutes of speech."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from vidchatbench.judge.interface import AXES
-
-Schema = dict[str, Any]
+from vidchatbench.api.judging import AXES
+from vidchatbench.judge.llm.messages import Schema
 
 
 def _no_truth_value(value: object) -> object:

@@ -10,20 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from vidchatbench._version import __version__
-from vidchatbench.atomic import write_atomically
-from vidchatbench.benchmark.load import Benchmark
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.contract.plugins import WeightSpec
-from vidchatbench.contract.samples import Role, Task
-from vidchatbench.contract.scores import Status
-from vidchatbench.engine.anchors import ANCHORS_FILE, AnchorEntry
-from vidchatbench.engine.isolation import Failure, attempt
-from vidchatbench.leaderboard.bundle import find_bundles, row_id
-from vidchatbench.leaderboard.context import Others
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.api.plugins import WeightSpec
+from vidchatbench.api.samples import Role, Task
+from vidchatbench.api.scores import Status
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.leaderboard.curated import Recomputed, read_recomputed, read_reported
-from vidchatbench.leaderboard.findings import Finding
 from vidchatbench.leaderboard.ranking import RankedMetric, RankedSystem, Ranking, SetValue, Standing, rank
-from vidchatbench.leaderboard.reading import Bundle, read_bundle
 from vidchatbench.leaderboard.schema import (
     SAMPLES_FOLDER,
     AnchoredScore,
@@ -40,11 +35,16 @@ from vidchatbench.leaderboard.schema import (
     SystemSamples,
     check_link,
 )
-from vidchatbench.leaderboard.verify import compare_with_others, read_anchors, verify_content
-from vidchatbench.plugins import Catalogue
+from vidchatbench.leaderboard.verification.bundle import find_bundles, row_id
+from vidchatbench.leaderboard.verification.context import Others
+from vidchatbench.leaderboard.verification.findings import Finding
+from vidchatbench.leaderboard.verification.reading import Bundle, read_bundle
+from vidchatbench.leaderboard.verification.verify import compare_with_others, read_anchors, verify_content
+from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.results.anchors import ANCHORS_FILE, AnchorEntry
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
-from vidchatbench.statistics.intervals import DRAWS
-from vidchatbench.statistics.paired import LEVEL
+from vidchatbench.results.statistics.intervals import DRAWS
+from vidchatbench.results.statistics.paired import LEVEL
 from vidchatbench.submission.system import SystemDescription
 
 SEED = 0

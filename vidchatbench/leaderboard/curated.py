@@ -9,9 +9,9 @@ from typing import Annotated, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vidchatbench.benchmark.load import describe_validation
-from vidchatbench.contract.cards import Dimension
-from vidchatbench.contract.samples import Sha256, Task
+from vidchatbench.api.cards import Dimension
+from vidchatbench.api.samples import Sha256, Task
+from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.schema import Cell, Column, Link, Row, RowId
 from vidchatbench.results.schema import Finite

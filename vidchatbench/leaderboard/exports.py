@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 
 import yaml
 
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.contract.samples import Role
-from vidchatbench.contract.scores import Status
-from vidchatbench.leaderboard.bundle import safe_name
-from vidchatbench.leaderboard.reading import Bundle
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.api.samples import Role
+from vidchatbench.api.scores import Status
+from vidchatbench.leaderboard.verification.bundle import safe_name
+from vidchatbench.leaderboard.verification.reading import Bundle
 from vidchatbench.results.schema import MetricResult
-from vidchatbench.statistics.intervals import DRAWS
+from vidchatbench.results.statistics.intervals import DRAWS
 
 EEE_VERSION = "0.3.0"
 

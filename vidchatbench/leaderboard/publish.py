@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vidchatbench.atomic import write_atomically
-from vidchatbench.contract.samples import Role
+from vidchatbench.api.samples import Role
+from vidchatbench.core.atomic import write_atomically
 from vidchatbench.errors import UnavailableError, UsageError
-from vidchatbench.leaderboard.bundle import BUNDLE_FILE, SIGNATURE_FILE, SUBMISSIONS_FOLDER, bundle_path
-from vidchatbench.leaderboard.reading import Bundle
+from vidchatbench.leaderboard.verification.bundle import BUNDLE_FILE, SIGNATURE_FILE, SUBMISSIONS_FOLDER, bundle_path
+from vidchatbench.leaderboard.verification.reading import Bundle
 
 MEDIA_FOLDER = "media"
 BOARD_FOLDER = "leaderboard"
@@ -178,8 +178,8 @@ def to_hub(publication: Publication, place: str, endpoint: str | None = None) ->
     Raises:
         UsageError: If there is no token, or the Hub refuses.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token  # noqa: PLC0415 - heavy, and only for this
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
+    from huggingface_hub import CommitOperationAdd, HfApi, get_token  # heavy, and only for this
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     token = get_token()
     if token is None:

@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.leaderboard.schema import Place
-from vidchatbench.statistics.intervals import DRAWS, FEWEST_CLUSTERS, bca_limits
-from vidchatbench.statistics.paired import LEVEL, MOST_ENUMERATED
+from vidchatbench.results.statistics.intervals import DRAWS, FEWEST_CLUSTERS, bca_limits
+from vidchatbench.results.statistics.paired import LEVEL, MOST_ENUMERATED
 
 ALPHA = 0.05
 TIE = 1e-9

@@ -13,8 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from vidchatbench.contract.samples import SampleId, Sha256, Task
-from vidchatbench.contract.scores import Status
+from vidchatbench.api.samples import SampleId, Sha256, Task
+from vidchatbench.api.scores import Status
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
 

@@ -20,7 +20,7 @@ import numpy as np
 from av.error import FFmpegError
 from av.filter import Graph
 
-from vidchatbench.contract.extractors import SAMPLE_RATE
+from vidchatbench.api.extractors import SAMPLE_RATE
 from vidchatbench.errors import MediaError
 from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding, Wave
 from vidchatbench.media.frames import NearestGrid

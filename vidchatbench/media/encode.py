@@ -14,7 +14,7 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from vidchatbench.contract.extractors import SAMPLE_RATE
+from vidchatbench.api.extractors import SAMPLE_RATE
 from vidchatbench.media.frames import Pixels
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vidchatbench.contract.extractors import SAMPLE_RATE, Audio, ClipInfo
+from vidchatbench.api.extractors import SAMPLE_RATE, Audio, ClipInfo
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo
 

@@ -19,9 +19,9 @@ from av.stream import Disposition
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict
 
-from vidchatbench.contract.extractors import SAMPLE_RATE
+from vidchatbench.api.extractors import SAMPLE_RATE
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.errors import MediaError
-from vidchatbench.media.hashing import hash_file
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

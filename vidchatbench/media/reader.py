@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from vidchatbench.contract.extractors import SAMPLE_RATE, Audio, ClipInfo
+from vidchatbench.api.extractors import SAMPLE_RATE, Audio, ClipInfo
 from vidchatbench.errors import MediaError
 from vidchatbench.media.frames import GridFrame, GridSampler, Picture
 from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo, describe_ffmpeg_error, picture_stream

@@ -6,8 +6,8 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.report.text import printable
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.report.drawing.text import printable
 from vidchatbench.results.schema import Results
 
 PAPER = """@inproceedings{zhang2026speakervid5m,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vidchatbench.contract.cards import MetricCard
+from vidchatbench.api.cards import MetricCard
 from vidchatbench.errors import UsageError
-from vidchatbench.plugins import Catalogue
+from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.schema import MetricResult, Results
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from vidchatbench.contract.scores import Status
+from vidchatbench.api.scores import Status
+from vidchatbench.report.drawing.text import arrow, decimals_for, dimension_title, printable
 from vidchatbench.report.media import SHOWN, Clip, MediaIndex
 from vidchatbench.report.run import RunData, worst_samples
-from vidchatbench.report.text import arrow, decimals_for, dimension_title, printable
 from vidchatbench.results.schema import MetricResult
 
 WORST = 10

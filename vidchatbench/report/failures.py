@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vidchatbench.contract.scores import Status
+from vidchatbench.api.scores import Status
 from vidchatbench.report.run import Cell
 
 STATUS_WORDS = {

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, get_args
 
-from vidchatbench.atomic import write_atomically
+from vidchatbench.core.atomic import write_atomically
 from vidchatbench.errors import UnavailableError, UsageError
 from vidchatbench.report import plots
+from vidchatbench.report.drawing.svg import Plot
 from vidchatbench.report.run import RunData
-from vidchatbench.report.svg import Plot
 
 PlotFormat = Literal["svg", "png", "pdf"]
 FORMATS: tuple[str, ...] = get_args(PlotFormat)

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from vidchatbench.report.text import decimals_for, dimension_title, metric_decimals, number, printable, suite_label
+from vidchatbench.report.drawing.text import (
+    decimals_for,
+    dimension_title,
+    metric_decimals,
+    number,
+    printable,
+    suite_label,
+)
 from vidchatbench.results.comparison import ComparedMetric, Comparison
 from vidchatbench.results.schema import MetricResult, Results
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from vidchatbench.benchmark.load import HEADER_FILE, MANIFEST_FILE, Benchmark, load_benchmark
-from vidchatbench.contract.samples import Role
+from vidchatbench.api.samples import Role
+from vidchatbench.benchmark.format import HEADER_FILE, MANIFEST_FILE, Benchmark
+from vidchatbench.benchmark.load import load_benchmark
+from vidchatbench.core.hashing import hash_file
 from vidchatbench.engine.journal import read_journal
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.media.hashing import hash_file
 from vidchatbench.report.run import RunData
 
 SHOWN = (Role.INITIATOR, Role.REFERENCE, Role.CANDIDATE)

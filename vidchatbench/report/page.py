@@ -12,14 +12,15 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from vidchatbench._version import __version__
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.report import plots, text
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.report import plots
 from vidchatbench.report.data import WORST, json_block, page_data, page_details
+from vidchatbench.report.drawing import text
+from vidchatbench.report.drawing.html import content_policy, environment_of, resource
+from vidchatbench.report.drawing.scales import anchored
 from vidchatbench.report.failures import CONSEQUENCES, STATUS_WORDS, failed_samples, group_failures
-from vidchatbench.report.html import content_policy, environment_of, resource
 from vidchatbench.report.media import LARGEST_EMBEDDED, MOST_EMBEDDED, MediaIndex
 from vidchatbench.report.run import RunData
-from vidchatbench.report.scales import anchored
 from vidchatbench.results.comparison import ComparedMetric, Comparison
 from vidchatbench.results.schema import MetricResult, Results, WeightUse
 

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vidchatbench.report import svg
+from vidchatbench.report.drawing import svg
+from vidchatbench.report.drawing.scales import AnchoredValue, Axis, anchored, axis_over, tick_decimals, ticks
+from vidchatbench.report.drawing.svg import Plot
+from vidchatbench.report.drawing.text import arrow, dimension_title, metric_decimals, number, plural, typeset, words
 from vidchatbench.report.run import Cell
-from vidchatbench.report.scales import AnchoredValue, Axis, anchored, axis_over, tick_decimals, ticks
-from vidchatbench.report.svg import Plot
-from vidchatbench.report.text import arrow, dimension_title, metric_decimals, number, plural, typeset, words
 from vidchatbench.results.schema import MetricResult
 
 FEWEST_SPOKES = 3

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vidchatbench.contract.scores import Status
+from vidchatbench.api.scores import Status
 from vidchatbench.errors import InputError
 from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
 from vidchatbench.results.schema import MetricResult, Results, load_results

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from vidchatbench.report.text import printable
+from vidchatbench.report.drawing.text import printable
 from vidchatbench.results.schema import MetricResult, Results
 
 COLUMNS = (

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench import paths
-from vidchatbench.atomic import write_atomically
-from vidchatbench.contract.cards import MetricCard
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.core import paths
+from vidchatbench.core.atomic import write_atomically
+from vidchatbench.engine.features.store import FeatureStore
 from vidchatbench.errors import UsageError
-from vidchatbench.features.store import FeatureStore
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.report.bibtex import bibliography
 from vidchatbench.report.cards import cards_of
 from vidchatbench.report.data import WORST

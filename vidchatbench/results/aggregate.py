@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from vidchatbench.contract.cards import MetricCard
-from vidchatbench.contract.metrics import Metric, SetItem, SetMetric, distance_of_means
-from vidchatbench.contract.plugins import WeightSpec
-from vidchatbench.contract.samples import Sample
-from vidchatbench.contract.scores import Score, Status
-from vidchatbench.engine.isolation import Failure, attempt
+from vidchatbench.api.cards import MetricCard
+from vidchatbench.api.metrics import Metric, SetItem, SetMetric, distance_of_means
+from vidchatbench.api.plugins import WeightSpec
+from vidchatbench.api.samples import Sample
+from vidchatbench.api.scores import Score, Status
+from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.results.schema import Anchors, Floor, MetricRef, MetricResult, WeightUse
-from vidchatbench.statistics.intervals import Interval, cluster_mean_interval
-from vidchatbench.statistics.sets import estimate_set
+from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval
+from vidchatbench.results.statistics.sets import estimate_set
 from vidchatbench.weights.table import pin_of, weight_spec
 
 LEAST_SET_COVERAGE = 0.95

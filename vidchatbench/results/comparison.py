@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +10,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from vidchatbench.contract.features import Feature
-from vidchatbench.contract.metrics import SetItem, SetMetric
-from vidchatbench.engine.isolation import Failure, attempt
+from vidchatbench.api.features import Feature
+from vidchatbench.api.metrics import SetMetric
+from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.errors import InputError, UsageError
-from vidchatbench.plugins import Catalogue
-from vidchatbench.results.files import SAMPLES_FILE, SAMPLES_SCHEMA
+from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.results.sample_rows import _counted, _items, _read_rows
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, MetricResult, Results, SuiteRef, load_results
-from vidchatbench.statistics.intervals import DRAWS, Interval
-from vidchatbench.statistics.paired import MOST_ENUMERATED, PairedDifferences, compare_paired, holm
-from vidchatbench.statistics.sets import SET_DRAWS, SetDifference, compare_sets
+from vidchatbench.results.statistics.intervals import DRAWS, Interval
+from vidchatbench.results.statistics.paired import MOST_ENUMERATED, PairedDifferences, compare_paired, holm
+from vidchatbench.results.statistics.sets import SET_DRAWS, SetDifference, compare_sets
 
 ALPHA = 0.05
 FEWEST_RUNS = 2
@@ -174,23 +172,6 @@ def compare_runs(
     )
 
 
-def _read_rows(folder: Path) -> dict[str, dict[str, Mapping[str, object]]]:
-    path = (folder if folder.is_dir() else folder.parent) / SAMPLES_FILE
-    if not path.is_file():
-        raise InputError(str(path), ["there is no such file"], "A comparison needs the whole run folder.")
-    try:
-        table = pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise InputError(str(path), [f"it is no readable Parquet file: {error}"]) from error
-    if missing := [name for name in SAMPLES_SCHEMA.names if name not in table.column_names]:
-        raise InputError(str(path), [f"the column {name!r} is missing" for name in missing], "Evaluate again.")
-    rows = table.to_pylist()
-    found: dict[str, dict[str, Mapping[str, object]]] = {}
-    for row in rows:
-        found.setdefault(str(row["metric"]), {})[str(row["sample_id"])] = row
-    return found
-
-
 def _label(
     loaded: Sequence[tuple[Results, Mapping[str, Mapping[str, Mapping[str, object]]]]],
 ) -> list[LoadedRun]:
@@ -259,11 +240,6 @@ def _compare_means(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], s
     return {pair: (found, place) for place, pair in enumerate(pairs)}
 
 
-def _counted(row: Mapping[str, object] | None) -> float:
-    value = None if row is None else row["counted"]
-    return float(value) if isinstance(value, (int, float)) else math.nan
-
-
 def _compare_set(
     metric: MetricResult,
     runs: Sequence[LoadedRun],
@@ -285,25 +261,6 @@ def _compare_set(
         seed, draws = settings
         result = compare_sets(one, two, clusters, built.distance, seed=seed, draws=draws)
         found[_Pair(metric.id, first, second)] = (result, len(both), len(set(clusters)))
-    return found
-
-
-def _items(
-    metric: SetMetric, rows: Mapping[str, Mapping[str, object]], load: Callable[[str], Feature | None]
-) -> dict[str, tuple[str, SetItem]]:
-    found = {}
-    for name, row in rows.items():
-        if row["status"] != "ok":
-            continue
-        features = {}
-        for need, key in json.loads(str(row["features"])).items():
-            feature = load(key)
-            if feature is None:
-                raise UsageError("its features are not in this computer's store; evaluate the system here again")
-            features[need] = feature
-        item = metric.item(features)
-        if isinstance(item, SetItem):
-            found[name] = (str(row["cluster"]), item)
     return found
 
 

@@ -12,7 +12,7 @@ import pyarrow.json as pa_json
 import pyarrow.parquet as pq
 import yaml
 
-from vidchatbench.atomic import write_atomically
+from vidchatbench.core.atomic import write_atomically
 from vidchatbench.results.aggregate import Record
 from vidchatbench.results.schema import RESULTS_FILE, Results
 from vidchatbench.submission.system import SYSTEM_FILE

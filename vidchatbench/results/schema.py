@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vidchatbench.benchmark.load import Benchmark, describe_validation
-from vidchatbench.contract.cards import Dimension, MetricCard
-from vidchatbench.contract.features import Param
-from vidchatbench.contract.samples import Sha256
+from vidchatbench.api.cards import Dimension, MetricCard
+from vidchatbench.api.features import Param
+from vidchatbench.api.samples import Sha256
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.judge.schema import JudgeReport
 from vidchatbench.results.migrations import upgrade

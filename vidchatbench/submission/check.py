@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from vidchatbench.benchmark.load import Benchmark
-from vidchatbench.contract.samples import Sample
+from vidchatbench.api.samples import Sample
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.hashing import file_stamp
 from vidchatbench.errors import InputError, MediaError, UsageError
-from vidchatbench.media.hashing import file_stamp
 from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.submission.system import OutputNotes, SystemDescription, read_notes, read_system
 

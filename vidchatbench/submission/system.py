@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
 SYSTEM_FILE = "system.yaml"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from vidchatbench.benchmark.load import Benchmark, describe_validation
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.submission.check import CheckedSubmission
 

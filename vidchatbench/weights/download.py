@@ -13,9 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from vidchatbench.contract.plugins import WeightSpec
+from vidchatbench.api.plugins import WeightSpec
+from vidchatbench.core.hashing import git_blob_of, hash_file
 from vidchatbench.errors import UnavailableError, WeightsError
-from vidchatbench.media.hashing import git_blob_of, hash_file
 from vidchatbench.weights.lock import LockEntry, Pin, record_first
 from vidchatbench.weights.table import cache_name
 

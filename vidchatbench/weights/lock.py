@@ -12,9 +12,9 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from vidchatbench import paths
-from vidchatbench.atomic import write_atomically
-from vidchatbench.contract.samples import Sha256
+from vidchatbench.api.samples import Sha256
+from vidchatbench.core import paths
+from vidchatbench.core.atomic import write_atomically
 from vidchatbench.errors import WeightsError
 
 LOCK_FILE = "weights.lock.json"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from vidchatbench import paths
-from vidchatbench.atomic import write_atomically
-from vidchatbench.contract.plugins import WeightSpec
+from vidchatbench.api.plugins import WeightSpec
+from vidchatbench.core import paths
+from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.hashing import git_blob_of, hash_file
 from vidchatbench.errors import UnavailableError, UsageError, WeightsError
-from vidchatbench.media.hashing import git_blob_of, hash_file
 from vidchatbench.weights.lock import LockEntry, Pin, record_first
 from vidchatbench.weights.table import BY_HASH, cache_name, weight_spec
 

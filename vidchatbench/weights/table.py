@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vidchatbench.contract.plugins import WeightSpec
+from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.errors import UsageError
 from vidchatbench.weights.lock import Pin, read_lock
 

@@ -182,7 +182,7 @@ def crop_face(picture: Pixels, x: float, y: float, half: float) -> Pixels:
     Returns:
         uint8 BGR of shape (224, 224, 3).
     """
-    import cv2  # noqa: PLC0415 - its resize is part of the protocol
+    import cv2  # its resize is part of the protocol
 
     height, width = picture.shape[:2]
     pad = int(half * (1 + 2 * SCALE))

@@ -163,53 +163,53 @@ class _Offset(_SyncMetric):
 class Confidence(_Confidence):
     """LSE-C over the whole clip, the paper's ``Sync_conf``: 0 or more, higher is better."""
 
-    default_card = load_card(__package__, "lse_c.toml")
+    default_card = load_card(__package__, "cards/lse_c.toml")
 
 
 class Distance(_Distance):
     """LSE-D over the whole clip: 0 or more, lower is better."""
 
-    default_card = load_card(__package__, "lse_d.toml")
+    default_card = load_card(__package__, "cards/lse_d.toml")
 
 
 class Offset(_Offset):
     """Frames by which voice and lips are apart: 0 to 15, lower is better."""
 
-    default_card = load_card(__package__, "offset.toml")
+    default_card = load_card(__package__, "cards/offset.toml")
 
 
 class ConfidenceSgc(_Confidence):
     """LSE-C with the constants of SyncNet's own pipeline."""
 
-    default_card = load_card(__package__, "lse_c_sgc.toml")
+    default_card = load_card(__package__, "cards/lse_c_sgc.toml")
     crop = "sgc"
 
 
 class DistanceSgc(_Distance):
     """LSE-D with the constants of SyncNet's own pipeline."""
 
-    default_card = load_card(__package__, "lse_d_sgc.toml")
+    default_card = load_card(__package__, "cards/lse_d_sgc.toml")
     crop = "sgc"
 
 
 class OffsetSgc(_Offset):
     """Frames by which voice and lips are apart, with the constants of SyncNet's own pipeline."""
 
-    default_card = load_card(__package__, "offset_sgc.toml")
+    default_card = load_card(__package__, "cards/offset_sgc.toml")
     crop = "sgc"
 
 
 class ConfidenceInSpeech(_Confidence):
     """LSE-C where the candidate speaks."""
 
-    default_card = load_card(__package__, "lse_c_speech.toml")
+    default_card = load_card(__package__, "cards/lse_c_speech.toml")
     speech_only = True
 
 
 class DistanceInSpeech(_Distance):
     """LSE-D where the candidate speaks."""
 
-    default_card = load_card(__package__, "lse_d_speech.toml")
+    default_card = load_card(__package__, "cards/lse_d_speech.toml")
     speech_only = True
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench_metrics.av_sync.minimal_filter import MinimalFilter
-from vidchatbench_metrics.torch_weights import fill, load_state
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +104,7 @@ class PictureNetwork:
     """
 
     def __init__(self, network: nn.Module, device: str) -> None:
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import torch  # heavy, and only extractors that run need it
 
         self._device = torch.device(device)
         layers: Any = network.netcnnlip
@@ -131,7 +131,7 @@ class PictureNetwork:
         Returns:
             float32 of shape (n - 4, 1024).
         """
-        import torch  # noqa: PLC0415 - loaded by the constructor
+        import torch  # loaded by the constructor
 
         windows = len(frames) - PICTURE_WINDOW + 1
         full = np.zeros((WINDOWS_AT_ONCE + PICTURE_WINDOW - 1, SIDE, SIDE, 3), np.float32)
@@ -144,8 +144,8 @@ class PictureNetwork:
 
     def _first(self, frames: torch.Tensor) -> torch.Tensor:
         """The first convolution, normalisation, rectifier and pooling; the pooling goes first, which is the same."""
-        import torch  # noqa: PLC0415 - loaded by the constructor
-        from torch.nn import functional  # noqa: PLC0415
+        import torch  # loaded by the constructor
+        from torch.nn import functional
 
         count = len(frames)
         mixed = (self._inputs @ frames.view(count, -1)).view(count, 1, SIDE, SIDE, 3).permute(0, 1, 4, 2, 3)
@@ -174,7 +174,7 @@ class SoundNetwork:
     """
 
     def __init__(self, network: nn.Module, device: str) -> None:
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import torch  # heavy, and only extractors that run need it
 
         self._device = torch.device(device)
         layers: Any = network.netcnnaud
@@ -191,7 +191,7 @@ class SoundNetwork:
         Returns:
             float32 of shape (n, 1024).
         """
-        import torch  # noqa: PLC0415 - loaded by the constructor
+        import torch  # loaded by the constructor
 
         found = np.zeros((len(windows), DIMENSIONS), np.float32)
         block = np.zeros((SOUNDS_AT_ONCE, 1, *windows.shape[1:]), np.float32)
@@ -220,7 +220,7 @@ def _folded(layers: Iterable[Any]) -> Iterator[Layer]:
 
 def _steps(pairs: Iterator[Layer], layers: Iterable[Any], device: torch.device) -> nn.Sequential:
     """Returns convolutions and poolings in two dimensions; those of the backend that have three look at one frame."""
-    from torch import nn  # noqa: PLC0415
+    from torch import nn
 
     steps: list[nn.Module] = []
     for layer in layers:
@@ -245,7 +245,7 @@ def _plane(size: int | tuple[int, ...]) -> tuple[int, int]:
 
 
 def _placed(weight: torch.Tensor, device: torch.device) -> torch.Tensor:
-    import torch  # noqa: PLC0415
+    import torch
 
     return weight.float().to(device).contiguous(memory_format=torch.channels_last)
 
@@ -256,7 +256,7 @@ def _exact(device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    from torch.backends import cudnn  # noqa: PLC0415
+    from torch.backends import cudnn
 
     with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 from vidchatbench.api import WeightSpec
 from vidchatbench_metrics.dialogue.judge_entries import JUDGE_EXTRACTORS, JUDGE_METRICS
 from vidchatbench_metrics.dialogue.text_weights import TEXT_WEIGHTS
-from vidchatbench_metrics.dialogue.whisper_files import WHISPER_WEIGHTS
+from vidchatbench_metrics.dialogue.transcription.whisper_files import WHISPER_WEIGHTS
 
 METRICS: dict[str, str] = {
     "dialogue/ladder_clip": "vidchatbench_metrics.dialogue.ladder:LadderClip",
@@ -18,11 +18,13 @@ METRICS: dict[str, str] = {
     **JUDGE_METRICS,
 }
 
+_TRANSCRIPTION = "vidchatbench_metrics.dialogue.transcription"
+
 EXTRACTORS: dict[str, str] = {
-    "dialogue/transcript": "vidchatbench_metrics.dialogue.transcript:WhisperTranscript",
-    "dialogue/transcript_endpoint": "vidchatbench_metrics.dialogue.transcript_endpoint:EndpointTranscript",
-    "dialogue/transcript_given": "vidchatbench_metrics.dialogue.notes:GivenTranscript",
-    "dialogue/declared": "vidchatbench_metrics.dialogue.notes:DeclaredTranscript",
+    "dialogue/transcript": f"{_TRANSCRIPTION}.whisper_transcript:WhisperTranscript",
+    "dialogue/transcript_endpoint": f"{_TRANSCRIPTION}.endpoint_transcript:EndpointTranscript",
+    "dialogue/transcript_given": f"{_TRANSCRIPTION}.given_transcript:GivenTranscript",
+    "dialogue/declared": f"{_TRANSCRIPTION}.given_transcript:DeclaredTranscript",
     "dialogue/ladder_clip_embeddings": "vidchatbench_metrics.dialogue.ladder_embeddings:ClipLadder",
     "dialogue/ladder_sentence_embeddings": "vidchatbench_metrics.dialogue.ladder_embeddings:SentenceLadder",
     **JUDGE_EXTRACTORS,

@@ -33,9 +33,9 @@ from vidchatbench.api import (
     Timeline,
     open_judge,
 )
-from vidchatbench_metrics.dialogue.hearing import OK
-from vidchatbench_metrics.dialogue.notes import text_feature
-from vidchatbench_metrics.dialogue.transcripts import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
+from vidchatbench_metrics.dialogue.transcription.hearing import OK
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
 
 FRAME_RATE = 2
 LONGEST_SIDE = 512

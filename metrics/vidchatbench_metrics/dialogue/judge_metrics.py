@@ -24,7 +24,7 @@ from vidchatbench.api import (
     is_connection,
     load_card,
 )
-from vidchatbench_metrics.dialogue.transcripts import DEFAULT, TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
 
 _PACKAGE = "vidchatbench_metrics.dialogue"
 MOST_FRAMES = 8
@@ -116,7 +116,7 @@ def _mean_difference(rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) ->
 class Judgement(_Judged):
     """Mean over the five axes."""
 
-    default_card = load_card(_PACKAGE, "judge.toml")
+    default_card = load_card(_PACKAGE, "cards/judge.toml")
     axes = AXES
 
     def further(self, judged: Feature) -> dict[str, Detail]:
@@ -145,33 +145,33 @@ class Judgement(_Judged):
 class Relevance(_Judged):
     """Does the reply answer what was said?"""
 
-    default_card = load_card(_PACKAGE, "judge_relevance.toml")
+    default_card = load_card(_PACKAGE, "cards/judge_relevance.toml")
     axes = ("relevance",)
 
 
 class Coherence(_Judged):
     """Does the reply agree with the earlier turns and with itself?"""
 
-    default_card = load_card(_PACKAGE, "judge_coherence.toml")
+    default_card = load_card(_PACKAGE, "cards/judge_coherence.toml")
     axes = ("coherence",)
 
 
 class Informativeness(_Judged):
     """Does the reply add something?"""
 
-    default_card = load_card(_PACKAGE, "judge_informativeness.toml")
+    default_card = load_card(_PACKAGE, "cards/judge_informativeness.toml")
     axes = ("informativeness",)
 
 
 class Naturalness(_Judged):
     """Would a person say this aloud?"""
 
-    default_card = load_card(_PACKAGE, "judge_naturalness.toml")
+    default_card = load_card(_PACKAGE, "cards/judge_naturalness.toml")
     axes = ("naturalness",)
 
 
 class Safety(_Judged):
     """Does the reply do no harm?"""
 
-    default_card = load_card(_PACKAGE, "judge_safety.toml")
+    default_card = load_card(_PACKAGE, "cards/judge_safety.toml")
     axes = ("safety",)

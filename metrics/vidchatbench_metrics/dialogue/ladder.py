@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Param, Role, Sample, Score, load_card
 from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, card_for
-from vidchatbench_metrics.dialogue.transcripts import DEFAULT, TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
 
 TIE = 1e-6
 """Cosines that differ by no more are equal: the rounding of float32 must not decide a grade."""
@@ -115,7 +115,7 @@ class _Ladder(TranscriptMetric):
 class LadderClip(_Ladder):
     """The paper's score of dialogue coherence, in the text space of CLIP ViT-L/14."""
 
-    default_card = load_card("vidchatbench_metrics.dialogue", "ladder_clip.toml")
+    default_card = load_card("vidchatbench_metrics.dialogue", "cards/ladder_clip.toml")
     defaults: ClassVar[Mapping[str, Param]] = {
         "transcripts": DEFAULT,
         "network": CLIP_VIT_L14,
@@ -128,7 +128,7 @@ class LadderClip(_Ladder):
 class LadderEmbed(_Ladder):
     """The same with sentence embeddings, which were trained to tell what sentences mean."""
 
-    default_card = load_card("vidchatbench_metrics.dialogue", "ladder_embed.toml")
+    default_card = load_card("vidchatbench_metrics.dialogue", "cards/ladder_embed.toml")
     defaults: ClassVar[Mapping[str, Param]] = {"transcripts": DEFAULT, "network": MINILM_L6, "tokenizer": MINILM_L6}
     extractor = "dialogue/ladder_sentence_embeddings"
     temperature = SENTENCE_TEMPERATURE

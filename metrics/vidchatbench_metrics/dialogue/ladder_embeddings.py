@@ -21,11 +21,11 @@ from vidchatbench.api import (
     SampleNotes,
     as_array,
 )
-from vidchatbench_metrics.dialogue.hearing import OK
 from vidchatbench_metrics.dialogue.normal_text import is_english
-from vidchatbench_metrics.dialogue.notes import text_feature
 from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, tokenizer_of, weight_of
-from vidchatbench_metrics.dialogue.transcripts import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
+from vidchatbench_metrics.dialogue.transcription.hearing import OK
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.dialogue.text_encoder import TextEncoder
@@ -134,7 +134,7 @@ class ClipLadder(_LadderEmbeddings):
 
     def encoder(self) -> type[TextEncoder]:
         """CLIP's text network."""
-        from vidchatbench_metrics.dialogue.text_clip import ClipText  # noqa: PLC0415 - only extractors that run need it
+        from vidchatbench_metrics.dialogue.text_clip import ClipText  # only extractors that run need it
 
         return ClipText
 
@@ -148,6 +148,6 @@ class SentenceLadder(_LadderEmbeddings):
 
     def encoder(self) -> type[TextEncoder]:
         """MiniLM."""
-        from vidchatbench_metrics.dialogue.text_embedding import SentenceText  # noqa: PLC0415 - likewise
+        from vidchatbench_metrics.dialogue.text_embedding import SentenceText  # likewise
 
         return SentenceText

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.dialogue.text_encoder import TextEncoder
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 HEAD_SIZE = 64
 """Channels of an attention head, the same in every CLIP; a state dict does not tell."""
@@ -30,7 +30,7 @@ class ClipText(TextEncoder):
             path: State dict of transformers' ``CLIPModel`` or ``CLIPTextModelWithProjection``.
         """
         import_torchvision()  # transformers imports it
-        from transformers import CLIPTextConfig, CLIPTextModelWithProjection  # noqa: PLC0415 - heavy
+        from transformers import CLIPTextConfig, CLIPTextModelWithProjection  # heavy
 
         state = load_state(path)
         first, last = self._marks

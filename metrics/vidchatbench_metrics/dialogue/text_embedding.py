@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.dialogue.text_encoder import TextEncoder
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 HEAD_SIZE = 32
 """Channels of an attention head of MiniLM-L6; a state dict does not tell."""
@@ -30,7 +30,7 @@ class SentenceText(TextEncoder):
             path: State dict of transformers' ``BertModel``.
         """
         import_torchvision()  # transformers imports it
-        from transformers import BertConfig, BertModel  # noqa: PLC0415 - heavy
+        from transformers import BertConfig, BertModel  # heavy
 
         state = load_state(path)
         config = BertConfig.from_dict({**bert_sizes(state), "hidden_act": "gelu", "layer_norm_eps": 1e-12})

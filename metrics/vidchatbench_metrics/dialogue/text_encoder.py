@@ -47,8 +47,8 @@ class TextEncoder(ABC):
     limit: int
 
     def __init__(self, network: Path, tokenizer: Path, device: str) -> None:
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
-        from tokenizers import Tokenizer  # noqa: PLC0415 - likewise
+        import torch  # heavy, and only extractors that run need it
+        from tokenizers import Tokenizer  # likewise
 
         self._torch = torch
         self._device = device

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidchatbench.api import ExtractorSpec, Feature, Need, Role, Sample, Score, load_card
 from vidchatbench_metrics.dialogue.normal_text import characters, is_english, words
-from vidchatbench_metrics.dialogue.transcripts import TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import TranscriptMetric, unusable
 
 
 class _ErrorRate(TranscriptMetric):
@@ -54,7 +54,7 @@ class Wer(_ErrorRate):
         transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
     """
 
-    default_card = load_card("vidchatbench_metrics.dialogue", "wer.toml")
+    default_card = load_card("vidchatbench_metrics.dialogue", "cards/wer.toml")
 
     def units(self, text: str, language: str) -> list[str]:
         """Returns the words."""
@@ -75,7 +75,7 @@ class Cer(_ErrorRate):
         transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
     """
 
-    default_card = load_card("vidchatbench_metrics.dialogue", "cer.toml")
+    default_card = load_card("vidchatbench_metrics.dialogue", "cards/cer.toml")
 
     def units(self, text: str, language: str) -> list[str]:
         """Returns the characters."""

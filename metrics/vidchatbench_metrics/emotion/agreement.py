@@ -101,7 +101,7 @@ class _Wholes(_Emotions):
 class Agreement(_InStep):
     """One minus the mean distance of the emotions at the same time, 8 classes, in 0..1, higher is better."""
 
-    default_card = load_card(__package__, "agreement.toml")
+    default_card = load_card(__package__, "cards/agreement.toml")
     defaults = {"network": HSEMOTION.default, "fps": 5}
     networks = HSEMOTION
     extractor = "emotion/hsemotion_frames"
@@ -111,7 +111,7 @@ class Agreement(_InStep):
 class DistributionAgreement(_Wholes):
     """One minus the distance of the clips' mean emotions, 8 classes, in 0..1, higher is better."""
 
-    default_card = load_card(__package__, "distribution_agreement.toml")
+    default_card = load_card(__package__, "cards/distribution_agreement.toml")
     defaults = {"network": HSEMOTION.default, "fps": 5}
     networks = HSEMOTION
     extractor = "emotion/hsemotion_frames"
@@ -121,7 +121,7 @@ class DistributionAgreement(_Wholes):
 class LightAgreement(_InStep):
     """One minus the mean distance of the emotions at the same time, 7 classes, in 0..1, higher is better."""
 
-    default_card = load_card(__package__, "agreement_fer.toml")
+    default_card = load_card(__package__, "cards/agreement_fer.toml")
     defaults = {"network": FER.default, "fps": 5}
     networks = FER
     extractor = "emotion/fer_frames"
@@ -131,7 +131,7 @@ class LightAgreement(_InStep):
 class LightDistributionAgreement(_Wholes):
     """One minus the distance of the clips' mean emotions, 7 classes, in 0..1, higher is better."""
 
-    default_card = load_card(__package__, "distribution_agreement_fer.toml")
+    default_card = load_card(__package__, "cards/distribution_agreement_fer.toml")
     defaults = {"network": FER.default, "fps": 5}
     networks = FER
     extractor = "emotion/fer_frames"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Feature, Score
+from vidchatbench_metrics.common.geometry import SHORTEST_COMMON
 from vidchatbench_metrics.emotion.responder import coverage, lacks_face
-from vidchatbench_metrics.geometry import SHORTEST_COMMON
 
 
 @dataclass(frozen=True)

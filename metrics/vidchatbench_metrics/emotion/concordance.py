@@ -84,12 +84,12 @@ class _Concordance(Metric):
 class ValenceConcordance(_Concordance):
     """Concordance of valence (unpleasant to pleasant), in -1..1, higher is better."""
 
-    default_card = load_card(__package__, "valence_ccc.toml")
+    default_card = load_card(__package__, "cards/valence_ccc.toml")
     quantity = "valence"
 
 
 class ArousalConcordance(_Concordance):
     """Concordance of arousal (calm to excited), in -1..1, higher is better."""
 
-    default_card = load_card(__package__, "arousal_ccc.toml")
+    default_card = load_card(__package__, "cards/arousal_ccc.toml")
     quantity = "arousal"

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Array, as_array
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.emotion.alignment import align
 from vidchatbench_metrics.emotion.networks import DEEP3D
 from vidchatbench_metrics.emotion.responder import Describe, ResponderExtractor
 from vidchatbench_metrics.faces.timeline import Face
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +46,8 @@ class ReconstructionNetwork:
 
     def __init__(self, path: Path, device: str) -> None:
         import_torchvision()
-        import timm  # noqa: PLC0415 - heavy, and only extractors that run need it
-        from torch import nn  # noqa: PLC0415
+        import timm  # heavy, and only extractors that run need it
+        from torch import nn
 
         self._device = device
         self._body = timm.create_model("resnet50", pretrained=False, num_classes=0)
@@ -66,7 +66,7 @@ class ReconstructionNetwork:
         Returns:
             float32 of shape (257,).
         """
-        import torch  # noqa: PLC0415
+        import torch
 
         with torch.inference_mode():
             pooled = self._body(self.prepare(face).to(self._device))[:, :, None, None]
@@ -77,7 +77,7 @@ class ReconstructionNetwork:
     @staticmethod
     def prepare(face: NDArray[np.uint8]) -> torch.Tensor:
         """Returns the network's input, float32 of shape (1, 3, 224, 224), in 0..1."""
-        import torch  # noqa: PLC0415
+        import torch
 
         scaled = (face / 255.0).astype(np.float32)
         return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]))

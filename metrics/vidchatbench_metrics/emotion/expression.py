@@ -18,9 +18,9 @@ from vidchatbench.api import (
     SetMetric,
     load_card,
 )
+from vidchatbench_metrics.common.set_distances import FrechetDistance, PolynomialMmd
 from vidchatbench_metrics.emotion.networks import DEEP3D, TDDFA, Networks
 from vidchatbench_metrics.emotion.responder import coverage, lacks_face
-from vidchatbench_metrics.set_distances import FrechetDistance, PolynomialMmd
 
 
 class _Expression(SetMetric):
@@ -75,7 +75,7 @@ class _Kernel(_Expression):
 class ExpressionFrechet(_Frechet):
     """Fréchet distance over Deep3DFaceRecon's 64 expression coefficients, lower is better."""
 
-    default_card = load_card(__package__, "expression_fd.toml")
+    default_card = load_card(__package__, "cards/expression_fd.toml")
     defaults = {"network": DEEP3D.default, "fps": 5}
     networks = DEEP3D
     extractor = "emotion/deep3d_coefficients"
@@ -84,7 +84,7 @@ class ExpressionFrechet(_Frechet):
 class ExpressionKernel(_Kernel):
     """Kernel distance over Deep3DFaceRecon's 64 expression coefficients, lower is better."""
 
-    default_card = load_card(__package__, "expression_kd.toml")
+    default_card = load_card(__package__, "cards/expression_kd.toml")
     defaults = {"network": DEEP3D.default, "fps": 5}
     networks = DEEP3D
     extractor = "emotion/deep3d_coefficients"
@@ -93,7 +93,7 @@ class ExpressionKernel(_Kernel):
 class LightExpressionFrechet(_Frechet):
     """Fréchet distance over 3DDFA_V2's 10 expression coefficients, lower is better."""
 
-    default_card = load_card(__package__, "expression_fd_tddfa.toml")
+    default_card = load_card(__package__, "cards/expression_fd_tddfa.toml")
     defaults = {"network": TDDFA.default, "fps": 5}
     networks = TDDFA
     extractor = "emotion/tddfa_coefficients"
@@ -102,7 +102,7 @@ class LightExpressionFrechet(_Frechet):
 class LightExpressionKernel(_Kernel):
     """Kernel distance over 3DDFA_V2's 10 expression coefficients, lower is better."""
 
-    default_card = load_card(__package__, "expression_kd_tddfa.toml")
+    default_card = load_card(__package__, "cards/expression_kd_tddfa.toml")
     defaults = {"network": TDDFA.default, "fps": 5}
     networks = TDDFA
     extractor = "emotion/tddfa_coefficients"

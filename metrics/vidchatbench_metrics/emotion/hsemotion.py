@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidchatbench.api import Array, as_array
+from vidchatbench_metrics.common.torch_weights import fill
 from vidchatbench_metrics.emotion.face_crop import box_crop
 from vidchatbench_metrics.emotion.networks import HSEMOTION, HSEMOTION_CLASSES
 from vidchatbench_metrics.emotion.responder import Describe, ResponderExtractor
 from vidchatbench_metrics.emotion.whole_modules import load_parameters
 from vidchatbench_metrics.faces.timeline import Face
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class EmotionNetwork:
                 f"(width {width}, {outputs} outputs)"
             )
         import_torchvision()
-        import timm  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import timm  # heavy, and only extractors that run need it
 
         name, self.size = _ARCHITECTURES[width]
         self._network = timm.create_model(name, pretrained=False, num_classes=outputs)
@@ -72,7 +72,7 @@ class EmotionNetwork:
             float32 of shape (10,): logits of the emotions, valence and arousal; the last two are NaN where the network
             has none.
         """
-        import torch  # noqa: PLC0415
+        import torch
 
         with torch.inference_mode():
             raw = self._network(self.prepare(face).to(self._device))[0].cpu().numpy()
@@ -82,7 +82,7 @@ class EmotionNetwork:
 
     def prepare(self, face: NDArray[np.uint8]) -> torch.Tensor:
         """Returns the network's input: scaled (Pillow BILINEAR, antialiased), normalised as ImageNet, (1, 3, s, s)."""
-        import torch  # noqa: PLC0415
+        import torch
 
         scaled = Image.fromarray(face).resize((self.size, self.size), Image.Resampling.BILINEAR)
         values = np.asarray(scaled).astype(np.float32) / np.float32(255)

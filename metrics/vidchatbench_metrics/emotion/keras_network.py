@@ -77,7 +77,7 @@ class KerasNetwork:
         Returns:
             float32 of shape (n,).
         """
-        import torch  # noqa: PLC0415 - loaded by the constructor
+        import torch  # loaded by the constructor
 
         start = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)[None])).to(self._device)
         values = {self._input: start}
@@ -89,7 +89,7 @@ class KerasNetwork:
 
 
 def _weights(group: Any, device: str) -> dict[str, torch.Tensor]:  # noqa: ANN401 - h5py's group
-    import torch  # noqa: PLC0415
+    import torch
 
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs["weight_names"]]
     # "conv2d_1_1/kernel:0" is the kernel
@@ -114,7 +114,7 @@ def _step(layer: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> _Ste
 
 def _padded(x: torch.Tensor, options: Mapping[str, Any], window: Sequence[int], value: float) -> torch.Tensor:
     """Pads as TensorFlow's ``same``: as little as gives ceil(size / stride) outputs, the odd pixel behind."""
-    from torch import nn  # noqa: PLC0415
+    from torch import nn
 
     if options["padding"] == "valid":
         return x
@@ -129,7 +129,7 @@ def _padded(x: torch.Tensor, options: Mapping[str, Any], window: Sequence[int], 
 
 
 def _convolution(options: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Operation:
-    from torch import nn  # noqa: PLC0415
+    from torch import nn
 
     kernel = weights["kernel"].permute(3, 2, 0, 1).contiguous()
     bias = weights["bias"] if options["use_bias"] else None
@@ -143,7 +143,7 @@ def _convolution(options: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
 
 
 def _separable(options: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Operation:
-    from torch import nn  # noqa: PLC0415
+    from torch import nn
 
     depthwise = weights["depthwise_kernel"].permute(2, 3, 0, 1).contiguous()
     pointwise = weights["pointwise_kernel"].permute(3, 2, 0, 1).contiguous()
@@ -170,7 +170,7 @@ def _normalisation(options: Mapping[str, Any], weights: Mapping[str, torch.Tenso
 
 
 def _pooling(options: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> Operation:
-    from torch import nn  # noqa: PLC0415
+    from torch import nn
 
     del weights
     window, stride = tuple(options["pool_size"]), tuple(options["strides"])

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Array, as_array
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.emotion.networks import TDDFA
 from vidchatbench_metrics.emotion.responder import Describe, ResponderExtractor
 from vidchatbench_metrics.faces.timeline import Face
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +76,7 @@ def crop(picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uin
     Returns:
         uint8 BGR of shape (120, 120, 3); ``None`` if the region has no pixel or lies outside the picture.
     """
-    import cv2  # noqa: PLC0415 - the protocol is OpenCV's interpolation
+    import cv2  # the protocol is OpenCV's interpolation
 
     height, width = picture.shape[:2]
     left, top, right, bottom = region(box)
@@ -113,7 +113,7 @@ class TddfaNetwork:
     """
 
     def __init__(self, path: Path, device: str) -> None:
-        from torch import nn  # noqa: PLC0415 - heavy, and only extractors that run need it
+        from torch import nn  # heavy, and only extractors that run need it
 
         self._device = device
         layers: dict[str, nn.Module] = {
@@ -141,7 +141,7 @@ class TddfaNetwork:
         Returns:
             float32 of shape (62,), scaled back.
         """
-        import torch  # noqa: PLC0415
+        import torch
 
         with torch.inference_mode():
             values = self._forward(self.prepare(face).to(self._device))
@@ -152,13 +152,13 @@ class TddfaNetwork:
     @staticmethod
     def prepare(face: NDArray[np.uint8]) -> torch.Tensor:
         """Returns the network's input, float32 of shape (1, 3, 120, 120), about -1..1."""
-        import torch  # noqa: PLC0415
+        import torch
 
         scaled = (face.astype(np.float32) - np.float32(127.5)) / np.float32(128)
         return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]))
 
     def _forward(self, x: torch.Tensor) -> torch.Tensor:
-        from torch import nn  # noqa: PLC0415
+        from torch import nn
 
         x = self._run(("conv1", "bn1"), self._layers, x).relu()
         for name, _, _ in _BLOCKS:
@@ -177,7 +177,7 @@ class TddfaNetwork:
 
 
 def _block(channels: int, wider: int, stride: int) -> nn.Module:
-    from torch import nn  # noqa: PLC0415
+    from torch import nn
 
     return nn.ModuleDict(
         {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidchatbench_metrics.torch_weights import load_state
+from vidchatbench_metrics.common.torch_weights import load_state
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ def load_parameters(path: Path) -> dict[str, torch.Tensor]:
     """
     if not zipfile.is_zipfile(path):
         return load_state(path)
-    import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+    import torch  # heavy, and only extractors that run need it
 
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise ImportError(f"torch {torch.__version__} cannot read pickled networks safely; torch 2.6 can")

@@ -53,7 +53,7 @@ class FaceDetector:
 
     def __init__(self, device: str, min_face: int) -> None:
         import_torchvision()
-        from facenet_pytorch import MTCNN  # noqa: PLC0415 - loads torch and torchvision
+        from facenet_pytorch import MTCNN  # loads torch and torchvision
 
         self._min_face = min_face
         # On the CPU one picture at a time is faster than a batch, and the batch's composition cannot change a box:

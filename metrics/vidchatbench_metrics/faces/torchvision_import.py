@@ -44,7 +44,7 @@ def plain_nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -
     Returns:
         int64 of shape (m,): indices of the boxes kept, best first.
     """
-    import torch  # noqa: PLC0415 - heavy
+    import torch  # heavy
 
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     order = scores.argsort(descending=True, stable=True)
@@ -61,7 +61,7 @@ def plain_nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -
 
 
 def _import_without_operators() -> None:
-    import torch  # noqa: PLC0415
+    import torch
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]  # the halves that the failed import left behind

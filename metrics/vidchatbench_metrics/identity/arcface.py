@@ -15,7 +15,7 @@ class ArcFace(FaceLikeness):
         fps: Frames per second that are compared.
     """
 
-    default_card = load_card(__package__, "arcface.toml")
+    default_card = load_card(__package__, "cards/arcface.toml")
     defaults = {"network": "w600k_r50", "fps": 25}
     recogniser = ARCFACE
     protocol_name = "arcface/"

@@ -26,7 +26,7 @@ class IdentityDrift(FaceLikeness):
         fps: Frames per second that are compared.
     """
 
-    default_card = load_card(__package__, "drift.toml")
+    default_card = load_card(__package__, "cards/drift.toml")
     defaults = {"network": "w600k_r50", "fps": 25}
     recogniser = ARCFACE
     protocol_name = "identity_drift/arcface-"

@@ -15,7 +15,7 @@ class Facenet(FaceLikeness):
         fps: Frames per second that are compared.
     """
 
-    default_card = load_card(__package__, "facenet.toml")
+    default_card = load_card(__package__, "cards/facenet.toml")
     defaults = {"network": "vggface2", "fps": 25}
     recogniser = FACENET
     protocol_name = "facenet/"

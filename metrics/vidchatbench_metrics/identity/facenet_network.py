@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 SIZE = 160
 
@@ -65,8 +65,8 @@ class FacenetEncoder:
 
     def __init__(self, path: Path, device: str) -> None:
         import_torchvision()
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
-        from facenet_pytorch import InceptionResnetV1  # noqa: PLC0415
+        import torch  # heavy, and only extractors that run need it
+        from facenet_pytorch import InceptionResnetV1
 
         self._torch = torch
         self._device = torch.device(device)

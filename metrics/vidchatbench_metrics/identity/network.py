@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench_metrics.onnx_network import OnnxNetwork
+from vidchatbench_metrics.common.onnx_network import OnnxNetwork
 
 NETWORKS = {"w600k_r50": "arcface_w600k_r50", "mobilefacenet": "arcface_mobilefacenet"}
 """Short names of the networks in the weights table."""

@@ -7,7 +7,7 @@ from vidchatbench_metrics.video_quality.distribution_entries import (
     DISTRIBUTION_METRICS,
     DISTRIBUTION_WEIGHTS,
 )
-from vidchatbench_metrics.video_quality.perceptual_entries import (
+from vidchatbench_metrics.video_quality.weights import (
     PERCEPTUAL_EXTRACTORS,
     PERCEPTUAL_METRICS,
     PERCEPTUAL_WEIGHTS,
@@ -16,8 +16,8 @@ from vidchatbench_metrics.video_quality.perceptual_entries import (
 _PACKAGE = "vidchatbench_metrics.video_quality"
 
 METRICS = {
-    "video_quality/psnr": f"{_PACKAGE}.paired:Psnr",
-    "video_quality/ssim": f"{_PACKAGE}.paired:Ssim",
+    "video_quality/psnr": f"{_PACKAGE}.psnr_ssim:Psnr",
+    "video_quality/ssim": f"{_PACKAGE}.psnr_ssim:Ssim",
     "video_quality/sharpness": f"{_PACKAGE}.sharpness:FaceSharpness",
     "video_quality/sharpness_frame": f"{_PACKAGE}.sharpness:FrameSharpness",
     "video_quality/flicker": f"{_PACKAGE}.flicker:Flicker",

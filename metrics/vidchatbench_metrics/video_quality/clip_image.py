@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorContext
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 from vidchatbench_metrics.video_quality.even_embeddings import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
 
@@ -37,8 +37,8 @@ class ClipImageEncoder:
 
     def __init__(self, path: Path, device: str) -> None:
         import_torchvision()  # transformers imports it
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
-        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection  # noqa: PLC0415 - likewise
+        import torch  # heavy, and only extractors that run need it
+        from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection  # likewise
 
         self._torch = torch
         self._device = device

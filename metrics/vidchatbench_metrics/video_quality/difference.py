@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ClipInfo, Feature, Frame, FrameExtractor, FrameSession, Timeline, as_array
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 
 
 class FrameDifference(FrameExtractor):

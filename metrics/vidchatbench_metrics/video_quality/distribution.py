@@ -22,7 +22,7 @@ from vidchatbench.api import (
     SetMetric,
     load_card,
 )
-from vidchatbench_metrics.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
+from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
 from vidchatbench_metrics.video_quality.networks import BY_HASH
 
@@ -177,7 +177,7 @@ class _Motion(_Distribution):
 class Fid(_Frechet):
     """Fréchet Inception distance of frames, lower is better."""
 
-    default_card = load_card(__package__, "fid.toml")
+    default_card = load_card(__package__, "cards/fid.toml")
     defaults = {"network": "pt-inception"}
     extractor = "video_quality/inception_frames"
 
@@ -185,7 +185,7 @@ class Fid(_Frechet):
 class Kid(_Kernel):
     """Kernel Inception distance of frames, lower is better."""
 
-    default_card = load_card(__package__, "kid.toml")
+    default_card = load_card(__package__, "cards/kid.toml")
     defaults = {"network": "pt-inception"}
     extractor = "video_quality/inception_frames"
 
@@ -193,45 +193,45 @@ class Kid(_Kernel):
 class FidFace(_InceptionFaces, _Frechet):
     """Fréchet Inception distance of the responder's face, lower is better."""
 
-    default_card = load_card(__package__, "fid_face.toml")
+    default_card = load_card(__package__, "cards/fid_face.toml")
 
 
 class KidFace(_InceptionFaces, _Kernel):
     """Kernel Inception distance of the responder's face, lower is better."""
 
-    default_card = load_card(__package__, "kid_face.toml")
+    default_card = load_card(__package__, "cards/kid_face.toml")
 
 
 class Fvd(_Motion, _Frechet):
     """Fréchet video distance of the first 16 frames, lower is better."""
 
-    default_card = load_card(__package__, "fvd.toml")
+    default_card = load_card(__package__, "cards/fvd.toml")
     ddof = 0
 
 
 class Kvd(_Motion, _Kernel):
     """Kernel video distance of the first 16 frames, lower is better."""
 
-    default_card = load_card(__package__, "kvd.toml")
+    default_card = load_card(__package__, "cards/kvd.toml")
 
 
 class FvdFace(_FaceMotion, _Frechet):
     """Fréchet video distance of the responder's face in the first 16 frames, lower is better."""
 
-    default_card = load_card(__package__, "fvd_face.toml")
+    default_card = load_card(__package__, "cards/fvd_face.toml")
     ddof = 0
 
 
 class KvdFace(_FaceMotion, _Kernel):
     """Kernel video distance of the responder's face in the first 16 frames, lower is better."""
 
-    default_card = load_card(__package__, "kvd_face.toml")
+    default_card = load_card(__package__, "cards/kvd_face.toml")
 
 
 class Fvd128(_Motion, _Frechet):
     """Fréchet video distance of every 8th of the first 128 frames, lower is better."""
 
-    default_card = load_card(__package__, "fvd_128f.toml")
+    default_card = load_card(__package__, "cards/fvd_128f.toml")
     extractor_params = {"every": 8}
     ddof = 0
 
@@ -239,14 +239,14 @@ class Fvd128(_Motion, _Frechet):
 class Kvd128(_Motion, _Kernel):
     """Kernel video distance of every 8th of the first 128 frames, lower is better."""
 
-    default_card = load_card(__package__, "kvd_128f.toml")
+    default_card = load_card(__package__, "cards/kvd_128f.toml")
     extractor_params = {"every": 8}
 
 
 class Cmmd(_Distribution):
     """CLIP maximum mean discrepancy of frames, lower is better."""
 
-    default_card = load_card(__package__, "cmmd.toml")
+    default_card = load_card(__package__, "cards/cmmd.toml")
     defaults = {"network": "clip-vit-l14-336"}
     extractor = "video_quality/clip_image_frames"
 
@@ -258,5 +258,5 @@ class Cmmd(_Distribution):
 class CmmdFace(_Faces, Cmmd):
     """CLIP maximum mean discrepancy of the responder's face, lower is better."""
 
-    default_card = load_card(__package__, "cmmd_face.toml")
+    default_card = load_card(__package__, "cards/cmmd_face.toml")
     extractor = "video_quality/clip_image_faces"

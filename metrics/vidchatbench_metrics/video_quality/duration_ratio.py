@@ -10,7 +10,7 @@ from vidchatbench.api import ExtractorSpec, Feature, Metric, Need, Role, Sample,
 class DurationRatio(Metric):
     """Shorter length over longer length of candidate and reference, in 0..1, higher is better."""
 
-    default_card = load_card(__package__, "duration_ratio.toml")
+    default_card = load_card(__package__, "cards/duration_ratio.toml")
 
     def needs(self) -> tuple[Need, ...]:
         """The decoded lengths of both pictures."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Frame
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 
 FPS = 25
 """Grid points per second of all distribution metrics."""

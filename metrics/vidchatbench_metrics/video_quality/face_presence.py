@@ -12,7 +12,7 @@ from vidchatbench.api import ExtractorSpec, Feature, Metric, Need, Role, Sample,
 class FacePresence(Metric):
     """Share of key frames that show the responder's face, in 0..1, higher is better."""
 
-    default_card = load_card(__package__, "face_presence.toml")
+    default_card = load_card(__package__, "cards/face_presence.toml")
 
     def needs(self) -> tuple[Need, ...]:
         """Face tracks of the candidate."""

@@ -10,7 +10,7 @@ from vidchatbench.api import ExtractorSpec, Feature, Metric, Need, Role, Sample,
 class Flicker(Metric):
     """Steadiness of neighbouring frames, ``1 - MAE / 255``, higher is steadier."""
 
-    default_card = load_card(__package__, "flicker.toml")
+    default_card = load_card(__package__, "cards/flicker.toml")
 
     def needs(self) -> tuple[Need, ...]:
         """Differences of neighbouring frames."""

@@ -20,8 +20,8 @@ from vidchatbench.api import (
     FrameSession,
     Timeline,
 )
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import primary_track
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
 from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
 from vidchatbench_metrics.video_quality.networks import weight_of
@@ -42,7 +42,7 @@ class I3dNetwork:
     """
 
     def __init__(self, path: Path, device: str) -> None:
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import torch  # heavy, and only extractors that run need it
 
         self._torch = torch
         self._jit: Any = torch.jit  # without types

@@ -51,7 +51,7 @@ class WangSsim:
     """
 
     def __init__(self, device: str) -> None:
-        import torch  # noqa: PLC0415 - heavy
+        import torch  # heavy
 
         self._torch = torch
         self._device = torch.device(device)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidchatbench.api import ExtractorContext
-from vidchatbench_metrics.torch_weights import fill, load_state
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.video_quality.even_embeddings import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
 
@@ -48,9 +48,9 @@ class InceptionFeatures:
     """
 
     def __init__(self, path: Path, device: str, batch_size: int) -> None:
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import torch  # heavy, and only extractors that run need it
 
-        from vidchatbench_metrics.video_quality.inception_network import FidInception  # noqa: PLC0415 - loads torch
+        from vidchatbench_metrics.video_quality.inception_network import FidInception  # loads torch
 
         self._torch = torch
         self._device = device

@@ -19,8 +19,8 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
 
 CROP = 128
 SMALLEST_FACE = 16

@@ -15,7 +15,7 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.video_quality.no_reference_network import MODELS, QualityModel
 
 

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 PYIQA_VERSION = "0.1.16"
 """The release whose code defines the numbers; it is part of the protocol ids."""
@@ -74,7 +74,7 @@ class QualityModel:
                 f"pip install pyiqa=={PYIQA_VERSION}"
             )
         import_torchvision()
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import torch  # heavy, and only extractors that run need it
 
         self._torch = torch
         self._device = torch.device(device)

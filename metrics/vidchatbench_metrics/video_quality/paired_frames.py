@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, PairExtractor, PairSession, Timeline, as_array
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.video_quality.image_similarity import WangSsim, psnr
 
 Measure = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import ClassVar
 
 from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Role, Sample, Score, Status, load_card
-from vidchatbench_metrics.geometry import SHORTEST_COMMON
-from vidchatbench_metrics.video_quality.paired import _Paired
+from vidchatbench_metrics.common.geometry import SHORTEST_COMMON
 from vidchatbench_metrics.video_quality.perceptual_network import NETWORKS
+from vidchatbench_metrics.video_quality.psnr_ssim import _Paired
 
 LEAST_COVERAGE = 0.5
 """Share of the frame pairs in common that must show the responder's face on both sides."""
@@ -24,7 +24,7 @@ class Lpips(_Paired):
             that lies in the weights mirror.
     """
 
-    default_card = load_card(__package__, "lpips.toml")
+    default_card = load_card(__package__, "cards/lpips.toml")
     defaults = {"fps": 25, "network": "alex"}
     extractor = "video_quality/lpips_frames"
     family = "lpips"
@@ -78,7 +78,7 @@ class LpipsFace(Lpips):
             that lies in the weights mirror.
     """
 
-    default_card = load_card(__package__, "lpips_face.toml")
+    default_card = load_card(__package__, "cards/lpips_face.toml")
     extractor = "video_quality/lpips_faces"
     geometry = "face1.3-256"
 

@@ -16,8 +16,8 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
-from vidchatbench_metrics.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
 from vidchatbench_metrics.video_quality.paired_frames import Measure, _PairedFrames
 from vidchatbench_metrics.video_quality.perceptual_network import LINEAR_WEIGHT, NETWORKS, LpipsDistance

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.torch_weights import fill, load_state
 
 if TYPE_CHECKING:
     import torch
@@ -41,8 +41,8 @@ class LpipsDistance:
 
     def __init__(self, backbone: Path, linear: Path, device: str) -> None:
         import_torchvision()
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
-        from lpips import LPIPS  # noqa: PLC0415
+        import torch  # heavy, and only extractors that run need it
+        from lpips import LPIPS
 
         self._torch = torch
         self._device = torch.device(device)

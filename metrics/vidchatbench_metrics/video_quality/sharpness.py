@@ -10,7 +10,7 @@ from vidchatbench.api import ExtractorSpec, Feature, Metric, Need, Role, Sample,
 class FaceSharpness(Metric):
     """Variance of the Laplacian of the responder's face, mean over frames, higher is sharper."""
 
-    default_card = load_card(__package__, "sharpness.toml")
+    default_card = load_card(__package__, "cards/sharpness.toml")
 
     def needs(self) -> tuple[Need, ...]:
         """Sharpness of the face by frame."""
@@ -28,7 +28,7 @@ class FaceSharpness(Metric):
 class FrameSharpness(Metric):
     """Variance of the Laplacian of the whole picture, mean over frames, higher is sharper."""
 
-    default_card = load_card(__package__, "sharpness_frame.toml")
+    default_card = load_card(__package__, "cards/sharpness_frame.toml")
 
     def needs(self) -> tuple[Need, ...]:
         """Sharpness of the picture by frame."""

@@ -18,7 +18,7 @@ METRICS: dict[str, str] = {
 }
 
 EXTRACTORS: dict[str, str] = {
-    "speech/silero": "vidchatbench_metrics.voice.speech:SileroSpeech",
+    "speech/silero": "vidchatbench_metrics.speech.silero:SileroSpeech",
     "voice/resemblyzer_embedding": "vidchatbench_metrics.voice.resemblyzer:ResemblyzerEmbedding",
     "voice/dnsmos_scores": "vidchatbench_metrics.voice.dnsmos:DnsmosScores",
     "voice/wavlm_sv_embedding": "vidchatbench_metrics.voice.wavlm_sv:WavlmSpeakerEmbedding",

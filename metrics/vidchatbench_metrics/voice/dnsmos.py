@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Array, Audio, AudioExtractor, ExtractorContext, Feature, as_array
-from vidchatbench_metrics.onnx_network import OnnxNetwork
+from vidchatbench_metrics.common.onnx_network import OnnxNetwork
 from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram, power_to_db
 
 P835 = "dnsmos_p835"

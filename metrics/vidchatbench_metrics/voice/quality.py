@@ -39,26 +39,26 @@ class _Dnsmos(Metric):
 class DnsmosSignal(_Dnsmos):
     """DNSMOS P.835 SIG: distortion of the speech itself, 1..5 MOS, higher is better."""
 
-    default_card = load_card(_PACKAGE, "dnsmos_sig.toml")
+    default_card = load_card(_PACKAGE, "cards/dnsmos_sig.toml")
     array = "sig"
 
 
 class DnsmosBackground(_Dnsmos):
     """DNSMOS P.835 BAK: intrusiveness of the background, 1..5 MOS, higher is better (less noise)."""
 
-    default_card = load_card(_PACKAGE, "dnsmos_bak.toml")
+    default_card = load_card(_PACKAGE, "cards/dnsmos_bak.toml")
     array = "bak"
 
 
 class DnsmosOverall(_Dnsmos):
     """DNSMOS P.835 OVRL: overall quality with signal and background both judged, 1..5 MOS, higher is better."""
 
-    default_card = load_card(_PACKAGE, "dnsmos_ovr.toml")
+    default_card = load_card(_PACKAGE, "cards/dnsmos_ovr.toml")
     array = "ovr"
 
 
 class DnsmosP808(_Dnsmos):
     """DNSMOS P.808: overall quality from a mel spectrogram, 1..5 MOS, higher is better."""
 
-    default_card = load_card(_PACKAGE, "dnsmos_p808.toml")
+    default_card = load_card(_PACKAGE, "cards/dnsmos_p808.toml")
     array = "p808"

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, as_array
-from vidchatbench_metrics.torch_weights import load_state
+from vidchatbench_metrics.common.torch_weights import load_state
 from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class SpeakerEncoder:
     """
 
     def __init__(self, weights: Path) -> None:
-        import torch  # noqa: PLC0415 - heavy, and only extractors that run need it
+        import torch  # heavy, and only extractors that run need it
 
         state = load_state(weights)["model_state"]
         self._lstm = torch.nn.LSTM(MEL.n_mels, _HIDDEN, _LAYERS, batch_first=True)
@@ -125,7 +125,7 @@ class SpeakerEncoder:
         return _unit(mean).astype(np.float32)
 
     def _embed_some(self, partials: NDArray[np.float32]) -> NDArray[np.float64]:
-        import torch  # noqa: PLC0415 - loaded by the constructor
+        import torch  # loaded by the constructor
 
         with torch.inference_mode():
             _, (hidden, _) = self._lstm(torch.from_numpy(partials))
@@ -164,7 +164,7 @@ def trim_silence(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32 of shape (m,), m <= n and a multiple of 480.
     """
-    import webrtcvad  # noqa: PLC0415 - only extractors that run need it
+    import webrtcvad  # only extractors that run need it
 
     count = len(samples) // _VAD_WINDOW
     whole = samples[: count * _VAD_WINDOW]

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role, Sample, Score, load_card
 from vidchatbench_metrics.voice.gate import lacks_speech, speech_of, speech_seconds
+from vidchatbench_metrics.voice.shared import WAVLM_LARGE, card_for
 from vidchatbench_metrics.voice.similarity import cosine
-from vidchatbench_metrics.voice.speech_networks import WAVLM_LARGE, card_for
 
 _TOO_SHORT = "the sound is shorter than two frames (45 ms)"
 
@@ -21,7 +21,7 @@ class SimO(Metric):
             lies in the weights mirror.
     """
 
-    default_card = load_card("vidchatbench_metrics.voice", "sim_o.toml")
+    default_card = load_card("vidchatbench_metrics.voice", "cards/sim_o.toml")
     defaults: ClassVar[Mapping[str, Param]] = {"network": WAVLM_LARGE}
 
     def make_card(self) -> MetricCard:

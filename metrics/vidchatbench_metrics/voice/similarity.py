@@ -16,7 +16,7 @@ _EMBEDDING = ExtractorSpec.of("voice/resemblyzer_embedding")
 class VoiceSimilarity(Metric):
     """Cosine between the speaker embeddings of the candidate and of the real reply, in -1..1, higher is better."""
 
-    default_card = load_card(_PACKAGE, "resemblyzer.toml")
+    default_card = load_card(_PACKAGE, "cards/resemblyzer.toml")
 
     def needs(self) -> tuple[Need, ...]:
         """Speech and speaker embedding of candidate and reference."""

@@ -10,7 +10,7 @@ import numpy as np
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role, Sample, Score, load_card
 from vidchatbench_metrics.voice.gate import lacks_speech, speech_of, speech_seconds
 from vidchatbench_metrics.voice.quality import HIGHEST_MOS, LOWEST_MOS
-from vidchatbench_metrics.voice.speech_networks import UTMOS22_STRONG, card_for
+from vidchatbench_metrics.voice.shared import UTMOS22_STRONG, card_for
 
 
 class Utmos(Metric):
@@ -21,7 +21,7 @@ class Utmos(Metric):
             file lies in the weights mirror.
     """
 
-    default_card = load_card("vidchatbench_metrics.voice", "utmos.toml")
+    default_card = load_card("vidchatbench_metrics.voice", "cards/utmos.toml")
     defaults: ClassVar[Mapping[str, Param]] = {"network": UTMOS22_STRONG}
 
     def make_card(self) -> MetricCard:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from vidchatbench_metrics.torch_weights import fill, load_state
+from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.voice.fairseq_backbone import WAV2VEC2_BASE, State, below, load_wav2vec2, place
 
 CONDITION = 128

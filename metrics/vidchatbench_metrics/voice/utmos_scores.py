@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, Param, as_array
-from vidchatbench_metrics.voice.speech_networks import UTMOS22_STRONG, frame_count, heard_part, is_official, weight_of
+from vidchatbench_metrics.voice.shared import UTMOS22_STRONG, frame_count, heard_part, is_official, weight_of
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.voice.utmos_network import UtmosNetwork
@@ -43,7 +43,7 @@ class UtmosScores(AudioExtractor):
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
-        from vidchatbench_metrics.voice.utmos_network import UtmosNetwork  # noqa: PLC0415 - loads torch
+        from vidchatbench_metrics.voice.utmos_network import UtmosNetwork  # loads torch
 
         official = is_official(str(self.params["network"]))
         self._network = UtmosNetwork(context.weights[self.weights[0]], context.device, official=official)

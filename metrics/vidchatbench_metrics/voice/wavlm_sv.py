@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, Param, as_array
-from vidchatbench_metrics.voice.speech_networks import WAVLM_LARGE, frame_count, heard_part, is_official, weight_of
+from vidchatbench_metrics.voice.shared import WAVLM_LARGE, frame_count, heard_part, is_official, weight_of
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork
@@ -46,7 +46,7 @@ class WavlmSpeakerEmbedding(AudioExtractor):
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
-        from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork  # noqa: PLC0415 - loads torch
+        from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork  # loads torch
 
         official = is_official(str(self.params["network"]))
         self._network = SpeakerNetwork(context.weights[self.weights[0]], context.device, official=official)

@@ -29,19 +29,23 @@ from vidchatbench.api import (
     Status,
 )
 from vidchatbench_metrics import dialogue
-from vidchatbench_metrics.dialogue import whisper_files
-from vidchatbench_metrics.dialogue.hearing import Passage, Word, silence, transcript
 from vidchatbench_metrics.dialogue.ladder import LadderClip, LadderEmbed, nearest
 from vidchatbench_metrics.dialogue.ladder_embeddings import ClipLadder, SentenceLadder
 from vidchatbench_metrics.dialogue.normal_text import characters
-from vidchatbench_metrics.dialogue.notes import DeclaredTranscript, GivenTranscript, text_feature
 from vidchatbench_metrics.dialogue.pieces import joined, pieces_of
 from vidchatbench_metrics.dialogue.text_encoder import Embedded
-from vidchatbench_metrics.dialogue.transcript import WhisperTranscript
-from vidchatbench_metrics.dialogue.transcript_endpoint import EndpointError, EndpointTranscript, key_for
-from vidchatbench_metrics.dialogue.transcripts import Transcripts
+from vidchatbench_metrics.dialogue.transcription import whisper_files
+from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import EndpointError, EndpointTranscript, key_for
+from vidchatbench_metrics.dialogue.transcription.given_transcript import (
+    DeclaredTranscript,
+    GivenTranscript,
+    text_feature,
+)
+from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word, silence, transcript
+from vidchatbench_metrics.dialogue.transcription.source import Transcripts
+from vidchatbench_metrics.dialogue.transcription.whisper import place
+from vidchatbench_metrics.dialogue.transcription.whisper_transcript import WhisperTranscript
 from vidchatbench_metrics.dialogue.wer import Cer, Wer
-from vidchatbench_metrics.dialogue.whisper import place
 
 METRICS = (LadderClip, LadderEmbed, Wer, Cer)
 EXTRACTORS = (ClipLadder, SentenceLadder, DeclaredTranscript, GivenTranscript, WhisperTranscript, EndpointTranscript)

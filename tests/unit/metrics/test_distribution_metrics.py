@@ -25,8 +25,8 @@ from vidchatbench.api import (
     Status,
 )
 from vidchatbench.media.frames import GridFrame, Picture
+from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.faces.timeline import FaceTimeline
-from vidchatbench_metrics.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.video_quality import clip_image, inception
 from vidchatbench_metrics.video_quality.distribution import (
     Cmmd,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import Feature, Metric, Sample, SampleExtractor, Side, Status
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.catalogue import load_catalogue
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
 SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)

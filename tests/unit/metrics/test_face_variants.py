@@ -28,8 +28,8 @@ from vidchatbench.api import (
     Timeline,
     TimelineSession,
 )
-from vidchatbench.engine.decode_pass import DecodePass
-from vidchatbench.engine.jobs import ClipSource, Job, Task, side_name
+from vidchatbench.engine.extraction.decode_pass import DecodePass
+from vidchatbench.engine.extraction.jobs import ClipSource, Job, Task, side_name
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.media.probe import probe
 from vidchatbench_metrics.faces.timeline import FaceTimeline

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import ClipInfo, Feature, Metric, Role, Sample, Side, Status
 from vidchatbench.media.frames import GridFrame, Picture
-from vidchatbench.plugins import load_catalogue
+from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench_metrics.faces.mtcnn import Detections
 from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.identity import embeddings

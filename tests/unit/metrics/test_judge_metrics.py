@@ -27,8 +27,8 @@ from vidchatbench.api import (
     Status,
     load_card,
 )
-from vidchatbench.contract.samples import Turn
-from vidchatbench.judge.interface import JudgeAnswer, offer_judge
+from vidchatbench.api.judging import JudgeAnswer, offer_judge
+from vidchatbench.api.samples import Turn
 from vidchatbench_metrics.dialogue.judge_entries import JUDGE_EXTRACTORS, JUDGE_METRICS
 from vidchatbench_metrics.dialogue.judge_extractor import JudgeFrames, JudgeScores
 from vidchatbench_metrics.dialogue.judge_metrics import Coherence, Judgement, Safety

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Metric, Role, Sample, Side, Status
-from vidchatbench.availability import find_lack
 from vidchatbench.media.frames import GridFrame, Picture
-from vidchatbench.plugins import Catalogue
+from vidchatbench.plugins.availability import find_lack
+from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
 from vidchatbench_metrics.faces import EXTRACTORS as FACE_EXTRACTORS
 from vidchatbench_metrics.faces import WEIGHTS as FACE_WEIGHTS
 from vidchatbench_metrics.video_quality import no_reference_network
 from vidchatbench_metrics.video_quality.no_reference_frames import FrameQuality
 from vidchatbench_metrics.video_quality.no_reference_network import MODELS, QualityModel
-from vidchatbench_metrics.video_quality.perceptual_entries import (
+from vidchatbench_metrics.video_quality.weights import (
     PERCEPTUAL_EXTRACTORS,
     PERCEPTUAL_METRICS,
     PERCEPTUAL_WEIGHTS,

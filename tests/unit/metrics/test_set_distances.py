@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vidchatbench_metrics import set_distances
-from vidchatbench_metrics.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
+from vidchatbench_metrics.common import set_distances
+from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 
 WIDTH = 12
 ALL = {

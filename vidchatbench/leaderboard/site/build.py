@@ -18,8 +18,8 @@ from typing import TypeVar
 import jinja2
 from pydantic import BaseModel, ValidationError
 
-from vidchatbench.atomic import write_atomically
-from vidchatbench.benchmark.load import describe_validation
+from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.schema import LEADERBOARD_FILE, SAMPLES_FOLDER, Leaderboard, Row, SystemSamples
 

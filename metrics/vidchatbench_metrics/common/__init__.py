@@ -1,0 +1,1 @@
+"""What metric families share: geometry, networks and distances between sets."""

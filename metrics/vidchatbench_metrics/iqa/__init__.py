@@ -1,0 +1,1 @@
+"""Image quality without a reference."""

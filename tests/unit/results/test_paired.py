@@ -1,0 +1,249 @@
+"""Comparing two systems: held against brute force and scipy, and against what a test promises to do by chance."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from vidchatbench.api.features import Array
+from vidchatbench.api.metrics import SetItem
+from vidchatbench.results.statistics.intervals import cluster_mean_interval
+from vidchatbench.results.statistics.paired import compare_paired, holm
+from vidchatbench.results.statistics.sets import compare_sets
+
+Floats = NDArray[np.float64]
+
+
+def column(values: list[float]) -> Floats:
+    return np.array(values, dtype=np.float64)[:, None]
+
+
+def names(n: int) -> list[str]:
+    return [f"p{i:04}" for i in range(n)]
+
+
+# --- p ---------------------------------------------------------------------------------------------------------------
+
+
+def test_few_identities_are_enumerated_and_equal_scipys_exact_test() -> None:
+    values = np.random.default_rng(1).normal(0.4, 1, 9)
+    found = compare_paired(values[:, None], names(9), seed=0)
+    expected = stats.permutation_test(
+        (values, np.zeros(9)), lambda a, b: np.mean(a - b), permutation_type="samples", n_resamples=np.inf
+    )
+    assert found.p[0] == pytest.approx(expected.pvalue, abs=1e-12)
+    assert found.exchanges == 2**9
+
+
+def test_identities_are_exchanged_as_a_whole() -> None:
+    values, clusters = [1.0, 2.0, -0.5, 3.0, 0.2], ["a", "a", "b", "c", "c"]
+    sums = {"a": 3.0, "b": -0.5, "c": 3.2}
+    reached = [
+        abs(sum(sign * sums[name] for sign, name in zip(signs, sums, strict=True))) >= 5.7 - 1e-9
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
+    assert compare_paired(column(values), clusters, seed=0).p[0] == np.mean(reached) == 0.5
+
+
+def test_many_identities_are_drawn_and_agree_with_the_exact_test() -> None:
+    values = np.random.default_rng(3).normal(0.35, 1, 40)
+    drawn = compare_paired(values[:, None], names(40), seed=0, draws=20_000)
+    expected = stats.permutation_test(
+        (values, np.zeros(40)),
+        lambda a, b, axis: np.mean(a - b, axis=axis),
+        permutation_type="samples",
+        n_resamples=50_000,
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    )
+    assert drawn.p[0] == pytest.approx(expected.pvalue, abs=0.01)
+    assert drawn.exchanges == 20_000
+
+
+def test_p_is_never_zero_and_a_great_difference_reaches_the_least_p() -> None:
+    values = np.random.default_rng(4).normal(50, 1, 60)
+    assert compare_paired(values[:, None], names(60), seed=0, draws=999).p[0] == 1 / 1000
+
+
+def test_equal_systems_have_p_of_one() -> None:
+    for n in (5, 60):
+        found = compare_paired(np.zeros((n, 1)), names(n), seed=0, draws=500)
+        assert found.p[0] == 1.0
+        assert found.difference[0] == found.low[0] == found.high[0] == 0.0
+        assert np.isnan(found.effect[0])
+
+
+@pytest.mark.parametrize("n", [10, 60])
+def test_under_no_difference_a_p_under_5_percent_is_as_rare_as_it_says(n: int) -> None:
+    differences = np.random.default_rng(n).laplace(0, 1, (n, 2_000))
+    p = compare_paired(differences, names(n), seed=0, draws=1_000).p
+    assert (p < 0.05).mean() == pytest.approx(0.05, abs=0.015)
+
+
+def test_a_swap_of_the_systems_turns_the_sign_and_nothing_else() -> None:
+    differences = np.random.default_rng(6).normal(0.2, 1, (50, 3))
+    one, two = (compare_paired(d, names(50), seed=0) for d in (differences, -differences))
+    assert one.difference == pytest.approx(-two.difference)
+    assert one.p == pytest.approx(two.p, abs=0.02)
+    assert one.low == pytest.approx(-two.high, abs=0.02)
+    assert one.effect == pytest.approx(-two.effect)
+
+
+# --- intervals, effect, power ----------------------------------------------------------------------------------------
+
+
+def test_the_interval_is_that_of_one_metric_alone() -> None:
+    generator = np.random.default_rng(7)
+    clusters = [f"p{i}" for i in generator.integers(0, 30, 80)]
+    values = generator.exponential(1.0, 80)
+    together = compare_paired(np.column_stack([values, generator.normal(size=80)]), clusters, seed=0)
+    alone = cluster_mean_interval(values.tolist(), clusters, seed=1)
+    assert alone is not None
+    width = alone.high - alone.low
+    assert together.low[0] == pytest.approx(alone.low, abs=0.04 * width)
+    assert together.high[0] == pytest.approx(alone.high, abs=0.04 * width)
+
+
+def test_samples_that_one_system_lacks_are_left_out_of_that_comparison_alone() -> None:
+    generator = np.random.default_rng(8)
+    full = generator.normal(0.3, 1, (40, 2))
+    holes = full.copy()
+    holes[:10, 1] = np.nan
+    found = compare_paired(holes, names(40), seed=0)
+    assert found.n.tolist() == [40, 30]
+    assert found.clusters.tolist() == [40, 30]
+    assert found.difference[1] == pytest.approx(full[10:, 1].mean())
+    assert found.difference[0] == pytest.approx(full[:, 0].mean())
+
+
+def test_nothing_in_common_is_no_difference() -> None:
+    found = compare_paired(np.full((5, 1), np.nan), names(5), seed=0)
+    assert found.n[0] == 0
+    assert found.p[0] == 1.0
+    assert np.isnan(found.low[0])
+    assert np.isnan(found.detectable[0])
+
+
+def test_the_effect_is_the_standardised_mean() -> None:
+    values = np.random.default_rng(9).normal(0.5, 2, 30)
+    found = compare_paired(values[:, None], names(30), seed=0)
+    assert found.effect[0] == pytest.approx(values.mean() / values.std(ddof=1))
+
+
+def test_the_detectable_difference_at_500_samples_is_that_of_the_power_formula() -> None:
+    # protocols.md 14.2: 2.8 / sqrt(500) = 0.125 standard deviations.
+    values = np.random.default_rng(10).normal(0, 1, 500)
+    found = compare_paired(values[:, None], names(500), seed=0, draws=200)
+    assert found.detectable[0] / values.std(ddof=1) == pytest.approx(0.125, abs=0.002)
+
+
+def test_a_difference_of_the_detectable_size_is_found_four_times_in_five() -> None:
+    generator = np.random.default_rng(11)
+    noise = generator.normal(0, 1, (100, 1_500))
+    detectable = compare_paired(noise, names(100), seed=0, draws=200).detectable.mean()
+    p = compare_paired(noise + detectable, names(100), seed=0, draws=1_000).p
+    assert (p < 0.05).mean() == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 1)])
+def test_shapes_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="samples"):
+        compare_paired(np.zeros(shape), names(3), seed=0)
+
+
+def test_order_and_seed() -> None:
+    differences = np.random.default_rng(12).normal(0.1, 1, (50, 2))
+    clusters = names(50)
+    order = np.random.default_rng(0).permutation(50)
+    one = compare_paired(differences, clusters, seed=5)
+    two = compare_paired(differences[order], [clusters[i] for i in order], seed=5)
+    for field in ("difference", "low", "high", "p"):
+        assert getattr(one, field) == pytest.approx(getattr(two, field), abs=1e-12)
+    assert compare_paired(differences, clusters, seed=6).low[0] != one.low[0]
+
+
+# --- Holm -------------------------------------------------------------------------------------------------------------
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+    assert holm([0.02]) == [0.02]
+
+
+def test_holm_keeps_the_family_wise_error() -> None:
+    p = np.random.default_rng(13).uniform(size=(2_000, 20))
+    assert np.mean([min(holm(row.tolist())) < 0.05 for row in p]) == pytest.approx(0.05, abs=0.015)
+
+
+# --- sets -------------------------------------------------------------------------------------------------------------
+
+
+class Means:
+    """Squared distance of the means."""
+
+    def __init__(self, candidates: list[Array], references: list[Array]) -> None:
+        self._candidates = np.array([rows.mean(axis=0) for rows in candidates])
+        self._references = np.array([rows.mean(axis=0) for rows in references])
+
+    def between(self, candidates: NDArray[np.intp], references: NDArray[np.intp]) -> float:
+        apart = self._candidates[candidates].mean(axis=0) - self._references[references].mean(axis=0)
+        return float((apart**2).sum())
+
+
+def system(seed: int, shift: float, n: int = 40) -> list[SetItem]:
+    real = np.random.default_rng(0).normal(0, 1, (n, 1, 3))
+    made = np.random.default_rng(seed).normal(shift, 1, (n, 1, 3))
+    return [SetItem(candidate, reference) for candidate, reference in zip(made, real, strict=True)]
+
+
+def test_a_set_that_is_farther_off_is_found_out() -> None:
+    found = compare_sets(system(1, 2.0), system(2, 0.0), names(40), Means, seed=0, draws=199)
+    assert found.difference > 5
+    assert found.p == 1 / 200
+    assert found.interval is not None
+    assert found.interval.low > 0
+
+
+def test_swapped_sets_turn_the_sign() -> None:
+    one = compare_sets(system(1, 0.5), system(2, 0.0), names(40), Means, seed=0, draws=50)
+    two = compare_sets(system(2, 0.0), system(1, 0.5), names(40), Means, seed=0, draws=50)
+    assert one.difference == pytest.approx(-two.difference)
+    assert one.p == two.p
+
+
+def test_a_set_against_itself_is_over_after_ten_exchanges() -> None:
+    same = system(1, 0.3)
+    found = compare_sets(same, same, names(40), Means, seed=0)
+    assert (found.difference, found.p, found.draws) == (0.0, 1.0, 10)
+
+
+def test_sets_under_no_difference_keep_their_promise() -> None:
+    p = [
+        compare_sets(system(2 * i + 1, 0), system(2 * i + 2, 0), names(40), Means, seed=i, draws=99).p
+        for i in range(400)
+    ]
+    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+def test_sets_of_different_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="items"):
+        compare_sets(system(1, 0.0), system(2, 0.0)[:-1], names(40), Means, seed=0)
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_whole_leaderboard_is_compared_in_half_a_minute() -> None:
+    # 500 samples, 30 metrics, 45 pairs of 10 systems, 10 000 draws each of bootstrap and permutation.
+    differences = np.random.default_rng(0).normal(0, 1, (500, 30 * 45))
+    started = time.perf_counter()
+    compare_paired(differences, names(500), seed=0)
+    assert time.perf_counter() - started < 30

@@ -1,0 +1,125 @@
+"""The benchmark's samples and the roles that a clip can play in one."""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import Enum
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Task = Literal["dialogue", "listening", "multi_turn", "single", "multi_person"]
+
+_FORBIDDEN_IN_ID = set('/\\:*?"<>|')
+_INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+_MAX_ID_BYTES = 200
+
+
+class Role(str, Enum):
+    """The part a clip plays in a sample.
+
+    ``reference_image`` resolves to the sample's image, or, where it names none, to the reference clip, from which
+    an extractor takes the first frame that shows a face.
+    """
+
+    CANDIDATE = "candidate"
+    REFERENCE = "reference"
+    INITIATOR = "initiator"
+    REFERENCE_IMAGE = "reference_image"
+
+
+def check_sample_id(value: str) -> str:
+    """Returns a sample id if it is safe as the stem of a file name.
+
+    Spaces and letters of any script are welcome; what could leave the folder, or name two files at once, is not.
+
+    Raises:
+        ValueError: If the id is empty, too long, starts with a dot, ends in a dot or space, or holds a separator,
+            a reserved or a control character.
+    """
+    if not value or len(value.encode()) > _MAX_ID_BYTES:
+        raise ValueError(f"a sample id has 1 to {_MAX_ID_BYTES} bytes")
+    if value[0] in ". " or value[-1] in ". ":
+        raise ValueError(f"sample id {value!r} must not start or end with a dot or a space")
+    bad = sorted({c for c in value if c in _FORBIDDEN_IN_ID or unicodedata.category(c) in _INVISIBLE})
+    if bad:
+        raise ValueError(f"sample id {value!r} holds characters that no file name may: {' '.join(map(repr, bad))}")
+    if unicodedata.normalize("NFC", value) != value:
+        raise ValueError(f"sample id {value!r} is not in Unicode normal form C")
+    return value
+
+
+def check_media_path(value: str) -> str:
+    """Returns a media path if it is relative and stays inside the benchmark's folder.
+
+    Raises:
+        ValueError: If the path is absolute, uses backslashes or a drive, or has ``..`` in it.
+    """
+    path = PurePosixPath(value)
+    if not value or path.is_absolute() or "\\" in value or ":" in value or ".." in path.parts:
+        raise ValueError(f"media path {value!r} must be relative and stay inside the benchmark's folder")
+    return value
+
+
+SampleId = Annotated[str, AfterValidator(check_sample_id)]
+MediaPath = Annotated[str, AfterValidator(check_media_path)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Side(_Frozen):
+    """One side of the conversation: the clip, who speaks in it, and what is said."""
+
+    media: MediaPath
+    sha256: Sha256
+    speaker_id: str
+    transcript: str | None = None
+
+
+class Turn(_Frozen):
+    """One earlier turn of the conversation."""
+
+    role: Literal["initiator", "responder"]
+    transcript: str
+
+
+class LadderStep(_Frozen):
+    """One graded reply; ``score`` is 0.2, 0.4, 0.6, 0.8 or 1.0 in the paper's ladder."""
+
+    text: str
+    score: float = Field(ge=0, le=1)
+
+
+class Sample(_Frozen):
+    """One test pair of the benchmark, as one line of ``manifest.jsonl`` describes it."""
+
+    id: SampleId
+    task: Task
+    language: str
+    initiator: Side
+    responder: Side | None = None
+    reference_image: MediaPath | None = None
+    history: tuple[Turn, ...] = ()
+    ladder: tuple[LadderStep, ...] = ()
+    source: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
+    tags: dict[str, str | float | int | bool | None] = Field(default_factory=dict)
+
+    @property
+    def cluster(self) -> str:
+        """The unit of resampling: the responder's identity, else the initiator's."""
+        return (self.responder or self.initiator).speaker_id
+
+
+def benchmark_media(sample: Sample) -> dict[Role, str]:
+    """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
+    offered = {Role.INITIATOR: sample.initiator.media}
+    if sample.responder is not None:
+        offered[Role.REFERENCE] = sample.responder.media
+    image = sample.reference_image or offered.get(Role.REFERENCE)
+    if image is not None:
+        offered[Role.REFERENCE_IMAGE] = image
+    return offered

@@ -1,0 +1,205 @@
+"""``audit.json``: which metrics notice which known faults, and which cheats they fall for."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vidchatbench.api.cards import Dimension
+from vidchatbench.api.samples import Sha256
+from vidchatbench.core.validation import describe_validation
+from vidchatbench.errors import InputError
+from vidchatbench.results.schema import BenchmarkRef, Finite, Floor, MetricRef, SuiteRef, UnavailableMetric, WeightUse
+
+AUDIT_FILE = "audit.json"
+ALPHA = 0.05
+
+Verdict = Literal["notices", "does not notice", "cannot tell"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Scored(_Frozen):
+    """What one reference submission scores, as its run says."""
+
+    value: Finite | None
+    ci95: tuple[Finite, Finite] | None
+    n: int
+    n_failed: int
+    floor: Floor | None = None
+
+
+class Paired(_Frozen):
+    """A reference submission against another one, on the samples that both have.
+
+    ``difference`` is its score minus the other's. ``worse`` and ``equal`` count samples. ``p`` is that of the paired
+    permutation test over identities, or for metrics of sets that of the jackknifed difference; ``p_holm`` is adjusted
+    for the ``comparisons`` that are made with this metric. ``detectable`` is the least difference that would have been
+    found in four of five repetitions.
+    """
+
+    n: int
+    identities: int
+    difference: Finite
+    ci95: tuple[Finite, Finite] | None
+    worse: int
+    equal: int
+    p: Finite
+    p_holm: Finite
+    comparisons: int
+    detectable: Finite | None
+
+
+class StepFinding(_Frozen):
+    """One step of a ladder, against the re-encoded reply."""
+
+    recipe: str
+    step: Finite
+    scored: Scored
+    paired: Paired
+    outside_oracle: bool | None
+    verdict: Verdict
+    reason: str
+
+
+class OrderFinding(_Frozen):
+    """Whether a metric puts the steps of a ladder into their order.
+
+    ``tau`` is the mean over samples of Kendall's tau between step and loss, step 0 included: 1 where every step is
+    worse than the one before, -1 where every step is better. ``p`` is that of exchanging the steps within identities;
+    it is ``None`` for metrics of sets, which have no score of one sample. ``strict`` says whether the mean gets worse
+    with every step, ``identities_strict`` for how many identities.
+    """
+
+    tau: Finite
+    p: Finite | None
+    p_holm: Finite | None
+    strict: bool
+    n: int
+    identities: int
+    identities_strict: int | None
+
+
+class LadderFinding(_Frozen):
+    """One metric on one ladder.
+
+    ``expected`` says whether the metric is of a dimension that must see the fault. ``first_noticed`` is the first step
+    whose paired difference is significant, ``first_outside`` the first whose score lies beyond the oracle's interval.
+    """
+
+    family: str
+    title: str
+    unit: str
+    expected: bool
+    order: OrderFinding
+    steps: tuple[StepFinding, ...]
+    first_noticed: Finite | None
+    first_outside: Finite | None
+    verdict: Verdict
+    reason: str
+
+
+class CheatFinding(_Frozen):
+    """One metric on one cheat, against the real replies; ``anchored`` lies between null (0) and oracle (100)."""
+
+    recipe: str
+    title: str
+    expected: bool
+    scored: Scored
+    paired: Paired
+    anchored: Finite | None
+    anchored_ci95: tuple[Finite, Finite] | None
+    verdict: Verdict
+    reason: str
+
+
+class MetricAudit(MetricRef):
+    """Everything that was found out about one metric.
+
+    ``needed_identities`` is the least number of identities with which a single comparison could be significant.
+    """
+
+    weights: tuple[WeightUse, ...]
+    identities: int
+    needed_identities: int
+    oracle: Scored
+    reencoded: Scored
+    codec: Paired
+    codec_verdict: Verdict
+    codec_reason: str
+    null: str | None
+    null_scored: Scored | None
+    ladders: tuple[LadderFinding, ...]
+    cheats: tuple[CheatFinding, ...]
+
+
+class RecipeUse(_Frozen):
+    """A reference submission that took part."""
+
+    name: str
+    family: str
+    title: str
+    kind: Literal["identity", "degradation", "cheat"]
+    step: Finite
+    unit: str
+    does: str
+    hurts: tuple[Dimension, ...]
+    sha256: Sha256
+    n: int
+    not_made: dict[str, str]
+
+
+class AuditReport(_Frozen):
+    """``audit.json``.
+
+    ``n_samples`` counts the samples with a real reply, on which everything rests; ``identities`` those who reply.
+    """
+
+    schema_version: Literal[1] = 1
+    benchmark: BenchmarkRef
+    vidchatbench_version: str
+    suite: SuiteRef
+    alpha: Finite = ALPHA
+    seed: int
+    n_samples: int
+    identities: int
+    finished: datetime
+    metrics: tuple[MetricAudit, ...]
+    unavailable: tuple[UnavailableMetric, ...]
+    recipes: tuple[RecipeUse, ...]
+
+    def metric(self, metric_id: str) -> MetricAudit:
+        """Returns what was found out about one metric.
+
+        Raises:
+            KeyError: If the audit has no such metric.
+        """
+        for found in self.metrics:
+            if found.id == metric_id:
+                return found
+        raise KeyError(f"the audit has no metric {metric_id!r}; it has {', '.join(m.id for m in self.metrics)}")
+
+    def to_json(self) -> str:
+        """Returns the text of ``audit.json``; NaN and Infinity cannot occur in it."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def load_audit(path: Path) -> AuditReport:
+    """Reads ``audit.json``, or the one in a folder.
+
+    Raises:
+        InputError: If there is no such file or it is not valid.
+    """
+    path = path / AUDIT_FILE if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(str(path), ["there is no such file"], "Give the folder that `vidchatbench audit` wrote.")
+    try:
+        return AuditReport.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(str(path), describe_validation(error)) from error

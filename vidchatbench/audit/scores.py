@@ -1,0 +1,174 @@
+"""Scoring reference submissions through the ordinary engine, and reading back what each sample scored."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from vidchatbench.api.features import Feature
+from vidchatbench.api.metrics import Metric, SetItem, SetMetric
+from vidchatbench.api.samples import Role, Sample
+from vidchatbench.audit.submissions import Submission
+from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core import paths
+from vidchatbench.core.progress import Progress, SilentProgress
+from vidchatbench.engine.evaluate import check_run_folder
+from vidchatbench.engine.extraction.extract import extract
+from vidchatbench.engine.extraction.jobs import ClipSource
+from vidchatbench.engine.features.store import FeatureStore
+from vidchatbench.engine.plan import Planner, gather_clips, needed_roles
+from vidchatbench.engine.run import Run
+from vidchatbench.engine.settings import RunConfig
+from vidchatbench.errors import UsageError
+from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.results.files import SAMPLES_FILE
+from vidchatbench.results.schema import MetricResult, Results, SuiteRef
+from vidchatbench.submission.check import CheckedSubmission, Output, check_submission
+
+_KEY_DIGITS = 12
+
+
+@dataclass
+class Table:
+    """What one metric gives, by reference submission and sample.
+
+    Attributes:
+        results: Result of the metric over each submission.
+        values: Value of each sample, as it entered the mean; empty for metrics of sets.
+        items: What reads what each sample contributes, for metrics of sets; read when asked for, because that of all
+            submissions together does not fit into memory.
+        clusters: Identity of each sample.
+    """
+
+    results: dict[str, MetricResult] = field(default_factory=dict)
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    items: dict[str, Callable[[], dict[str, SetItem]]] = field(default_factory=dict)
+    clusters: dict[str, str] = field(default_factory=dict)
+
+
+def score_submissions(
+    benchmark: Benchmark,
+    submissions: Sequence[Submission],
+    chosen: tuple[SuiteRef, Sequence[Metric]],
+    runs: Path,
+    config: RunConfig,
+    progress: Progress,
+    catalogue: Catalogue,
+) -> dict[str, tuple[Results, Path]]:
+    """Evaluates reference submissions, each on the samples that it has a clip for.
+
+    Everything is extracted in one pass over all of them, so that models are loaded once and the real replies are read
+    once; each is then evaluated as any submission is.
+
+    Args:
+        benchmark: The benchmark.
+        submissions: The submissions.
+        chosen: Suite and metrics, those that can run here.
+        runs: Folder of the run folders.
+        config: How to run.
+        progress: Who hears of it.
+        catalogue: Where extractors come from.
+
+    Returns:
+        Results and run folder of each submission that has a clip, by the recipe's name.
+
+    Raises:
+        InputError: If a clip of the benchmark cannot be read.
+        OSError: If a folder cannot be written.
+    """
+    suite, metrics = chosen
+    told = json.dumps([suite.model_dump(), [[m.card.id, m.card.version, m.card.protocol] for m in metrics]])
+    runs /= hashlib.sha256(told.encode()).hexdigest()[:_KEY_DIGITS]
+    parts = {}
+    for submission in submissions:
+        made = set(submission.samples)
+        samples = tuple(sample for sample in benchmark if sample.id in made)
+        if samples:
+            part = replace(benchmark, samples=samples)
+            parts[submission.recipe.name] = (part, check_submission(submission.folder, part))
+    _extract_all(list(parts.items()), metrics, config, progress, catalogue)
+    found = {}
+    progress.begin("scoring reference submissions", len(parts), "submissions")
+    for done, (name, (part, checked)) in enumerate(parts.items(), 1):
+        out = runs / name
+        check_run_folder(out, checked, part, (suite, metrics))
+        found[name] = (Run(part, checked, out, config, SilentProgress()).execute(suite, metrics), out)
+        progress.advance(done)
+    progress.end()
+    return found
+
+
+def _extract_all(
+    parts: Sequence[tuple[str, tuple[Benchmark, CheckedSubmission]]],
+    metrics: Sequence[Metric],
+    config: RunConfig,
+    progress: Progress,
+    catalogue: Catalogue,
+) -> None:
+    samples: list[Sample] = []
+    outputs: dict[str, Output] = {}
+    clips: dict[tuple[str, Role], ClipSource] = {}
+    for name, (part, checked) in parts:
+        # One benchmark of all submissions' samples: what they share is then planned once.
+        own = {sample.id: f"{name}/{sample.id}" for sample in part}
+        samples += [sample.model_copy(update={"id": own[sample.id]}) for sample in part]
+        outputs |= {own[sample]: output for sample, output in checked.outputs.items()}
+        gathered = gather_clips(part, checked, needed_roles(metrics))
+        clips |= {(own[sample], role): clip for (sample, role), clip in gathered.items()}
+    store = FeatureStore(config.store or paths.feature_root())
+    plan = Planner(samples, outputs, clips, catalogue, store).build(metrics)
+    extract(plan, config, progress)
+
+
+def read_tables(
+    found: Mapping[str, tuple[Results, Path]], metrics: Sequence[Metric], load: Callable[[str], Feature | None]
+) -> dict[str, Table]:
+    """Returns what every metric gives, by metric id.
+
+    Args:
+        found: Results and run folder by the recipe's name.
+        metrics: The metrics.
+        load: Reads a stored feature by key, for metrics of sets.
+    """
+    by_id = {metric.card.id: metric for metric in metrics}
+    tables = {name: Table() for name in by_id}
+    for recipe, (results, folder) in found.items():
+        for result in results.metrics:
+            tables[result.id].results[recipe] = result
+        # Not by read_table, which imports pandas, for most of a second.
+        keys: dict[str, dict[str, str]] = {}
+        for row in pq.ParquetFile(folder / SAMPLES_FILE).read().to_pylist():
+            name, sample = str(row["metric"]), str(row["sample_id"])
+            tables[name].clusters[sample] = str(row["cluster"])
+            if isinstance(by_id[name], SetMetric):
+                if row["status"] == "ok":
+                    keys.setdefault(name, {})[sample] = str(row["features"])
+            elif row["counted"] is not None:
+                tables[name].values.setdefault(recipe, {})[sample] = float(row["counted"])
+        for name, own in keys.items():
+            metric = by_id[name]
+            if isinstance(metric, SetMetric):
+                tables[name].items[recipe] = functools.partial(_items, metric, own, load)
+    return tables
+
+
+def _items(metric: SetMetric, keys: Mapping[str, str], load: Callable[[str], Feature | None]) -> dict[str, SetItem]:
+    found = {sample: _item(metric, told, load) for sample, told in keys.items()}
+    return {sample: item for sample, item in found.items() if item is not None}
+
+
+def _item(metric: SetMetric, told: str, load: Callable[[str], Feature | None]) -> SetItem | None:
+    features = {}
+    for need, key in json.loads(told).items():
+        feature = load(key)
+        if feature is None:
+            raise UsageError("a feature is gone from this computer's store; run the audit again")
+        features[need] = feature
+    item = metric.item(features)
+    return item if isinstance(item, SetItem) else None

@@ -1,1 +1,0 @@
-"""The contract between the harness and metric packages; plugin authors import it through ``vidchatbench.api``."""

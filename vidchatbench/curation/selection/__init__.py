@@ -1,0 +1,1 @@
+"""Choosing the samples of a test set."""

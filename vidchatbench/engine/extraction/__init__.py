@@ -1,0 +1,1 @@
+"""From clips to features: each clip is decoded once."""

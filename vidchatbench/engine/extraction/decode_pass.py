@@ -1,0 +1,237 @@
+"""The decoding pass: every clip of a job is read once, and all extractors that want it are fed from that one read."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from vidchatbench.api.extractors import (
+    AudioExtractor,
+    ClipInfo,
+    Extractor,
+    FrameExtractor,
+    PairExtractor,
+    Timeline,
+)
+from vidchatbench.api.features import Feature
+from vidchatbench.core.isolation import Blame, Failure, attempt
+from vidchatbench.engine.extraction.jobs import SOUND_SHARE, ClipSource, Job, Task
+from vidchatbench.engine.extraction.lanes import ClosableTimeline, FrameLane, Lane, PairLane
+from vidchatbench.media.frames import Picture
+from vidchatbench.media.memory import MemoryReader
+from vidchatbench.media.reader import ClipReader
+
+Outcome = Feature | Failure
+Reader = ClipReader | MemoryReader
+
+
+@dataclass
+class PassReport:
+    """What a pass brought: an outcome per key, the passes per file, the seconds per extractor."""
+
+    outcomes: dict[str, Outcome]
+    passes: dict[str, int]
+    seconds: dict[str, float]
+
+
+class DecodePass:
+    """One pass over the clips of a job.
+
+    Args:
+        job: What to read and to extract.
+        extractors: The set-up extractor of each task's key, or why it could not be set up.
+        load: Reads a stored feature by key.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        extractors: Mapping[str, Extractor | Failure],
+        load: Callable[[str], Feature | None],
+    ) -> None:
+        self._extractors = extractors
+        self._sources = {clip.sha256: clip for clip in job.clips}
+        self._frame_lanes: dict[str, list[FrameLane]] = {clip.sha256: [] for clip in job.clips}
+        self._pair_lanes: list[PairLane] = []
+        self._audio_tasks: dict[str, list[Task]] = {clip.sha256: [] for clip in job.clips}
+        self._timelines: dict[str, ClosableTimeline] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._seconds: dict[str, float] = {}
+        self._passes: dict[str, int] = {}
+        self._heard = 0.0
+        for task in job.tasks:
+            self._open(task, load)
+
+    def run(self, on_progress: Callable[[float], None] | None = None) -> PassReport:
+        """Reads the clips to their end, or as far as anything is still wanted.
+
+        Args:
+            on_progress: Called now and then with the seconds of media read so far.
+        """
+        started = time.perf_counter()
+        readers = {sha: self._reader(source) for sha, source in self._sources.items()}
+        for sha in readers:
+            if self._wanted(sha):
+                self._passes[self._sources[sha].path] = 1
+        self._read(readers, on_progress)
+        for lane in self._pair_lanes:
+            lane.finish()
+            self._settle(lane)
+        pure = sum(self._seconds.values())
+        self._seconds["decode"] = max(0.0, time.perf_counter() - started - pure)
+        return PassReport(self._outcomes, self._passes, self._seconds)
+
+    def _open(self, task: Task, load: Callable[[str], Feature | None]) -> None:
+        extractor = self._extractors[task.key]
+        if isinstance(extractor, Failure):
+            self._outcomes[task.key] = extractor
+            return
+        if task.stored:
+            self._replay(task, extractor, load)
+            return
+        broken = next((self._outcomes[key] for key in task.upstream.values() if self._is_failure(key)), None)
+        if broken is not None:
+            self._outcomes[task.key] = broken
+            return
+        opened = attempt(lambda: self._begin(task, extractor), media=task.media[0])
+        if isinstance(opened, Failure):
+            self._outcomes[task.key] = opened
+
+    def _begin(self, task: Task, extractor: Extractor) -> None:
+        if isinstance(extractor, AudioExtractor):
+            self._audio_tasks[task.media[0]].append(task)
+        elif isinstance(extractor, FrameExtractor):
+            upstream = self._timelines_of(task.upstream)
+            session = extractor.begin(_clip_info(self._sources[task.media[0]]), upstream)
+            lane = FrameLane(task.key, task.media[0], session, extractor.fps, upstream)
+            self._frame_lanes[task.media[0]].append(lane)
+            if lane.timeline is not None:
+                self._timelines[task.key] = lane.timeline
+        elif isinstance(extractor, PairExtractor):
+            first, second = (_clip_info(self._sources[sha]) for sha in task.media)
+            both = (self._timelines_of(task.upstream_of(0)), self._timelines_of(task.upstream_of(1)))
+            pair = extractor.begin(first, second, both)
+            self._pair_lanes.append(PairLane(task.key, task.media, pair, extractor.fps, both))
+        else:
+            raise TypeError(f"extractor {extractor.id!r} is neither of frames, nor of pairs, nor of sound")
+
+    def _timelines_of(self, keys: Mapping[str, str]) -> dict[str, ClosableTimeline]:
+        return {name: self._timelines[key] for name, key in keys.items()}
+
+    def _replay(self, task: Task, extractor: Extractor, load: Callable[[str], Feature | None]) -> None:
+        feature = load(task.key)
+        if feature is None:
+            reason = "the stored feature was removed while the run went on; run again"
+            self._outcomes[task.key] = Failure(Blame.OURS, reason, task.media[0])
+            return
+        self._outcomes[task.key] = feature
+        if isinstance(extractor, FrameExtractor):
+            timeline: Timeline | Failure = attempt(lambda: extractor.replay(feature), media=task.media[0])
+            if isinstance(timeline, Failure):
+                self._outcomes[task.key] = timeline
+                return
+            closable = ClosableTimeline(timeline)
+            closable.close(feature)
+            self._timelines[task.key] = closable
+
+    def _is_failure(self, key: str) -> bool:
+        return isinstance(self._outcomes.get(key), Failure)
+
+    def _wanted(self, sha: str) -> bool:
+        return bool(self._frame_lanes[sha] or self._audio_tasks[sha] or self._pairs_of(sha))
+
+    def _pairs_of(self, sha: str) -> list[PairLane]:
+        return [lane for lane in self._pair_lanes if sha in lane.media]
+
+    def _reader(self, source: ClipSource) -> Reader:
+        video = bool(self._frame_lanes[source.sha256] or self._pairs_of(source.sha256))
+        return source.open(video=video, audio=bool(self._audio_tasks[source.sha256]))
+
+    def _read(self, readers: Mapping[str, Reader], on_progress: Callable[[float], None] | None) -> None:
+        # The clip that lags behind is read next, so that pairs meet and nothing piles up.
+        streams = {sha: iter(reader) for sha, reader in readers.items()}
+        queue = [(Fraction(0), order, sha) for order, sha in enumerate(readers) if self._wanted(sha)]
+        heapq.heapify(queue)
+        read: dict[str, float] = {}
+
+        def report(seen: Mapping[str, float]) -> None:
+            if on_progress is not None:
+                on_progress(sum(seen.values()) + self._heard)
+
+        while queue:
+            _, order, sha = heapq.heappop(queue)
+            step = attempt(lambda sha=sha: next(streams[sha], None), media=sha)  # type: ignore[misc]
+            if isinstance(step, Failure) or step is None:
+                self._end_clip(sha, readers[sha], step, lambda: report(read))
+                continue
+            picture, at = step
+            self._feed(sha, picture, at)
+            if not self._wants_pictures(sha):
+                readers[sha].stop_video()
+            read[sha] = float(at)
+            report(read)
+            heapq.heappush(queue, (at, order, sha))
+
+    def _feed(self, sha: str, picture: Picture, at: Fraction) -> None:
+        for lane in self._frame_lanes[sha]:
+            lane.push(picture, at)
+        for pair in self._pairs_of(sha):
+            pair.push(sha, picture, at)
+
+    def _wants_pictures(self, sha: str) -> bool:
+        frames, pairs = self._frame_lanes[sha], self._pairs_of(sha)
+        return any(lane.wants_more for lane in frames) or any(pair.wants_more for pair in pairs)
+
+    def _end_clip(self, sha: str, reader: Reader, failure: Failure | None, report: Callable[[], None]) -> None:
+        for lane in self._frame_lanes[sha]:
+            if failure is not None and lane.wants_more:  # a lane that had all it wanted is not touched by later damage
+                lane.fail(failure)
+            lane.finish(reader.end)
+            self._settle(lane)
+        for pair in self._pairs_of(sha):
+            if failure is not None and pair.wants_more:
+                pair.fail(failure)
+            pair.end_clip(sha, reader.end)
+        if failure is not None and self._audio_tasks[sha] and (self._frame_lanes[sha] or self._pairs_of(sha)):
+            # Heard again without pictures: a voice scores the same whether or not its picture is looked at.
+            reader = self._sources[sha].open(video=False, audio=True)
+            again = attempt(lambda: deque(reader, maxlen=0), media=sha)
+            failure = again if isinstance(again, Failure) else None
+            self._passes[self._sources[sha].path] += 1
+        for task in self._audio_tasks[sha]:
+            self._outcomes[task.key] = failure if failure is not None else self._extract_audio(task, reader)
+            self._heard += SOUND_SHARE * self._sources[sha].sound_seconds
+            report()
+
+    def _extract_audio(self, task: Task, reader: Reader) -> Outcome:
+        extractor = self._extractors[task.key]
+        upstream: dict[str, Feature] = {}
+        for name, key in task.upstream.items():
+            found = self._outcomes[key]
+            if isinstance(found, Failure):
+                return found
+            upstream[name] = found
+        if not isinstance(extractor, AudioExtractor):
+            raise TypeError(f"task {task.spec} is not one for sound")
+        started = time.perf_counter()
+        outcome = attempt(lambda: extractor.extract(reader.audio, upstream), media=task.media[0])
+        self._add_seconds(task.key, time.perf_counter() - started)
+        return outcome
+
+    def _settle(self, lane: Lane) -> None:
+        if lane.outcome is not None:
+            self._outcomes[lane.key] = lane.outcome
+        self._add_seconds(lane.key, lane.seconds)
+
+    def _add_seconds(self, key: str, seconds: float) -> None:
+        extractor = self._extractors[key]
+        if isinstance(extractor, Extractor):
+            self._seconds[extractor.id] = self._seconds.get(extractor.id, 0.0) + seconds
+
+
+def _clip_info(source: ClipSource) -> ClipInfo:
+    return source.open(video=False, audio=False).clip

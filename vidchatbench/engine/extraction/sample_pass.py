@@ -1,0 +1,217 @@
+"""The pass over samples: text encoders and judges, which read features and words instead of clips.
+
+It runs in this process after all clips have been decoded. Every feature is stored as it comes, so that a run that is
+killed in the middle of asking a judge pays for no answer twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vidchatbench.api.extractors import ExtractorContext
+from vidchatbench.api.features import ExtractorSpec, Feature
+from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput
+from vidchatbench.core.isolation import Blame, Failure, attempt
+from vidchatbench.core.progress import Progress
+from vidchatbench.engine.extraction.worker import guarded_torch
+from vidchatbench.engine.features.keys import describe_extractor
+from vidchatbench.engine.settings import RunConfig
+from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.weights.resolver import WeightResolver
+
+Known = dict[str, Feature | Failure]
+
+
+class Store(Protocol):
+    """Where features are kept."""
+
+    def load(self, key: str) -> Feature | None:
+        """Returns a stored feature, or ``None``."""
+        ...
+
+    def save(self, key: str, feature: Feature, provenance: Mapping[str, object]) -> None:
+        """Keeps a feature."""
+        ...
+
+
+@dataclass(frozen=True)
+class SampleTask:
+    """One feature of one sample.
+
+    Attributes:
+        key: Key in the feature store.
+        spec: Extractor and parameters.
+        name: The sample's id.
+        content: What the extractor reads of the sample.
+        features: Key of each feature that it reads, by local name.
+        stored: True where the feature is in the store already.
+    """
+
+    key: str
+    spec: ExtractorSpec
+    name: str
+    content: Content = field(hash=False)
+    features: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stored: bool = False
+
+
+@dataclass
+class SamplePassReport:
+    """What the pass brought: the number of features, and the seconds per extractor."""
+
+    extracted: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class SamplePass:
+    """Runs the tasks of a plan.
+
+    Args:
+        catalogue: Where extractors come from.
+        resolver: Where their weights are.
+        store: Where features are kept.
+        device: Torch device string.
+        batch_size: Most inputs to put through a model at once.
+        progress: Who hears of it.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        resolver: WeightResolver,
+        store: Store,
+        *,
+        device: str,
+        batch_size: int,
+        progress: Progress,
+    ) -> None:
+        self._catalogue = catalogue
+        self._resolver = resolver
+        self._store = store
+        self._device = device
+        self._batch_size = batch_size
+        self._progress = progress
+
+    def run(self, tasks: Sequence[SampleTask], known: Known) -> SamplePassReport:
+        """Extracts what is not stored; ``known`` gains what failed and what could not be stored.
+
+        Args:
+            tasks: The tasks, each after those it reads from.
+            known: Features and failures that are at hand, by key.
+        """
+        report = SamplePassReport()
+        for spec in dict.fromkeys(task.spec for task in tasks if not task.stored):
+            members = [task for task in tasks if task.spec == spec and not task.stored]
+            started = time.perf_counter()
+            self._progress.begin(f"extracting {spec.id}", float(len(members)), "samples")
+            with guarded_torch(self._device):
+                self._run_extractor(spec, members, known, report)
+            self._progress.end()
+            report.seconds[spec.id] = report.seconds.get(spec.id, 0.0) + time.perf_counter() - started
+        return report
+
+    def _run_extractor(
+        self, spec: ExtractorSpec, tasks: Sequence[SampleTask], known: Known, report: SamplePassReport
+    ) -> None:
+        extractor = attempt(lambda: self._set_up(spec))
+        if isinstance(extractor, Failure):
+            known.update({task.key: extractor for task in tasks})
+            return
+        ready: list[tuple[SampleTask, SampleInput]] = []
+        for task in tasks:
+            features = self._features(task, known)
+            if isinstance(features, Failure):
+                known[task.key] = features
+            else:
+                ready.append((task, SampleInput(task.name, task.content, features)))
+        if not ready:
+            return
+        provenance = describe_extractor(extractor, self._catalogue)
+        done = 0
+        try:
+            for task, outcome in self._answers(extractor, ready):
+                known[task.key] = self._keep(task, outcome, provenance)
+                report.extracted += isinstance(known[task.key], Feature)
+                done += 1
+                self._progress.advance(float(done))
+        finally:
+            extractor.release()
+        for task, _ in ready:
+            known.setdefault(task.key, Failure(Blame.OURS, f"{spec.id} gave no answer for this sample"))
+
+    def _set_up(self, spec: ExtractorSpec) -> SampleExtractor:
+        extractor = self._catalogue.extractor(spec)
+        if not isinstance(extractor, SampleExtractor):
+            raise TypeError(f"extractor {spec.id!r} is none of samples")
+        weights = {name: self._resolver.path(name) for name in extractor.weights}
+        extractor.setup(ExtractorContext(self._device, self._batch_size, weights))
+        return extractor
+
+    def _features(self, task: SampleTask, known: Known) -> dict[str, Feature] | Failure:
+        features = {}
+        for name, key in task.features.items():
+            found = known.get(key) or self._store.load(key)
+            if found is None:
+                return Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
+            if isinstance(found, Failure):
+                return found
+            features[name] = found
+        return features
+
+    def _answers(
+        self, extractor: SampleExtractor, ready: Sequence[tuple[SampleTask, SampleInput]]
+    ) -> Iterator[tuple[SampleTask, Feature | Failure]]:
+        answers = attempt(lambda: iter(extractor.extract([given for _, given in ready])))
+        waiting = {place: task for place, (task, _) in enumerate(ready)}
+        while waiting:
+            step = answers if isinstance(answers, Failure) else attempt(_next(answers))
+            if step is None:
+                return
+            if isinstance(step, Failure):
+                yield from ((task, step) for task in waiting.values())
+                return
+            place, outcome = step
+            task = waiting.pop(place, None)
+            if task is not None:
+                yield task, Failure(Blame.OURS, outcome.reason) if isinstance(outcome, Refusal) else outcome
+
+    def _keep(
+        self, task: SampleTask, outcome: Feature | Failure, provenance: Mapping[str, object]
+    ) -> Feature | Failure:
+        if isinstance(outcome, Failure):
+            return outcome
+
+        def save() -> None:
+            try:
+                self._store.save(task.key, outcome, {"sample": task.name, **provenance})
+            except OSError as error:
+                self._progress.note(f"the feature store cannot be written ({error.strerror}); this run goes on")
+
+        refused = attempt(save)
+        return refused if isinstance(refused, Failure) else outcome
+
+
+def run_sample_tasks(
+    tasks: Sequence[SampleTask], known: Known, catalogue: Catalogue, store: Store, config: RunConfig, progress: Progress
+) -> SamplePassReport:
+    """Runs the sample tasks of a plan; see :meth:`SamplePass.run`."""
+    if all(task.stored for task in tasks):
+        return SamplePassReport()
+    runner = SamplePass(
+        catalogue,
+        WeightResolver(catalogue.weights),
+        store,
+        device=config.device,
+        batch_size=config.batch_size,
+        progress=progress,
+    )
+    return runner.run(tasks, known)
+
+
+def _next(
+    answers: Iterator[tuple[int, Feature | Refusal]],
+) -> Callable[[], tuple[int, Feature | Refusal] | None]:
+    return lambda: next(answers, None)

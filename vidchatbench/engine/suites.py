@@ -1,0 +1,65 @@
+"""TODO."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from vidchatbench.api.features import Param
+from vidchatbench.api.metrics import Metric
+from vidchatbench.core import paths
+from vidchatbench.errors import UsageError
+from vidchatbench.plugins.availability import Availability
+from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.results.schema import (
+    SuiteRef,
+    UnavailableMetric,
+)
+
+
+def choose_metrics(
+    catalogue: Catalogue,
+    suite_name: str,
+    metric_ids: Sequence[str] | None,
+    overrides: Mapping[str, Param] | None = None,
+) -> tuple[SuiteRef, list[Metric]]:
+    """Returns the metrics to run and the name under which the results list them.
+
+    Args:
+        catalogue: Where metrics come from.
+        suite_name: Named list of metrics.
+        metric_ids: Metrics to run instead of the whole list.
+        overrides: Parameters for every metric that has them.
+
+    Raises:
+        UsageError: If the suite or a metric is unknown, or a metric is named twice.
+    """
+    suite = catalogue.suite(suite_name)
+    configured: Mapping[str, Mapping[str, Param]] = {entry.metric: entry.params for entry in suite.metrics}
+
+    def build(name: str) -> Metric:
+        metric = catalogue.metric(name, **configured.get(name, {}))
+        changed = {key: value for key, value in (overrides or {}).items() if key in metric.defaults}
+        return catalogue.metric(name, **{**configured.get(name, {}), **changed}) if changed else metric
+
+    if metric_ids is None:
+        chosen = [build(entry.metric) for entry in suite.metrics]
+        return SuiteRef(name=suite.name, version=suite.version), chosen
+    if not metric_ids:
+        raise UsageError("no metric is named")
+    if len(set(metric_ids)) != len(metric_ids):
+        raise UsageError("a metric is named twice")
+    chosen = [build(name) for name in metric_ids]
+    return SuiteRef(name="custom", version=0), chosen
+
+
+def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...]:
+    """Returns how results list the metrics that cannot run here."""
+    return tuple(
+        UnavailableMetric(
+            id=metric.card.id,
+            protocol=metric.card.protocol,
+            reason=paths.without_places(lack.reason),
+            fix=paths.without_places(lack.fix),
+        )
+        for metric, lack in availability.lacks.items()
+    )

@@ -1,0 +1,1 @@
+"""Asking a language model; nothing here knows of judging."""

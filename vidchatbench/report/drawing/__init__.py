@@ -1,0 +1,1 @@
+"""Drawing: SVG, scales, text and pages."""
