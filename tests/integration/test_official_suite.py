@@ -44,12 +44,12 @@ from vidchatbench_metrics.emotion.hsemotion import EmotionNetwork
 from vidchatbench_metrics.emotion.keras_network import KerasNetwork
 from vidchatbench_metrics.emotion.tddfa import TddfaNetwork
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
+from vidchatbench_metrics.identity.encoders import FaceNetwork
 from vidchatbench_metrics.identity.facenet_network import FacenetEncoder
-from vidchatbench_metrics.identity.network import FaceNetwork
 from vidchatbench_metrics.video_quality.clip_image import ClipImageEncoder
 from vidchatbench_metrics.video_quality.i3d import I3dNetwork
 from vidchatbench_metrics.video_quality.inception_network import FidInception
-from vidchatbench_metrics.video_quality.perceptual_network import LpipsDistance
+from vidchatbench_metrics.video_quality.perceptual import LpipsDistance
 from vidchatbench_metrics.voice.utmos_network import UtmosNetwork
 from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork
 

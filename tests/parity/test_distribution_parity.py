@@ -18,8 +18,8 @@ import pytest
 from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.common.torch_weights import load_state
 from vidchatbench_metrics.video_quality.clip_image import ClipImageEncoder, vision_sizes
-from vidchatbench_metrics.video_quality.distribution_entries import DISTRIBUTION_WEIGHTS
 from vidchatbench_metrics.video_quality.inception import InceptionFeatures, resize_clean
+from vidchatbench_metrics.video_quality.weights import DISTRIBUTION_WEIGHTS
 
 torch = pytest.importorskip("torch")
 

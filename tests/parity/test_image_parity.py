@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidchatbench_metrics.identity.alignment import TEMPLATE, align_face, similarity_transform
-from vidchatbench_metrics.video_quality.image_similarity import PSNR_CAP, WangSsim, psnr
-from vidchatbench_metrics.video_quality.laplacian import laplacian_variance
+from vidchatbench_metrics.identity.encoders import TEMPLATE, align_face, similarity_transform
+from vidchatbench_metrics.video_quality.psnr_ssim import PSNR_CAP, WangSsim, psnr
+from vidchatbench_metrics.video_quality.sharpness import laplacian_variance
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
 

@@ -18,12 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.no_reference_network import (
-    PYIQA_VERSION,
-    QualityModel,
-    _importable_clip,
-    _is_torchscript,
-)
+from vidchatbench_metrics.iqa.no_reference import PYIQA_VERSION, QualityModel, _importable_clip, _is_torchscript
 
 # The same float32 network on one thread: nothing but rounding may be left.
 TOLERANCE = 1e-5

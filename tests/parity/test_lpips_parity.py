@@ -22,9 +22,14 @@ from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.weights.resolver import WeightResolver
 from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.perceptual import Lpips, LpipsFace
-from vidchatbench_metrics.video_quality.perceptual_frames import LpipsFaces, LpipsFrames
-from vidchatbench_metrics.video_quality.perceptual_network import LINEAR_WEIGHT, LpipsDistance
+from vidchatbench_metrics.video_quality.perceptual import (
+    LINEAR_WEIGHT,
+    Lpips,
+    LpipsDistance,
+    LpipsFace,
+    LpipsFaces,
+    LpipsFrames,
+)
 from vidchatbench_metrics.video_quality.weights import PERCEPTUAL_WEIGHTS
 
 torch = pytest.importorskip("torch")

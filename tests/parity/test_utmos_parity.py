@@ -23,7 +23,7 @@ from vidchatbench.api import Audio, ExtractorContext, Feature
 from vidchatbench_metrics.voice import WEIGHTS
 from vidchatbench_metrics.voice import shared as speech_networks
 from vidchatbench_metrics.voice.shared import frame_count
-from vidchatbench_metrics.voice.utmos_scores import UtmosScores
+from vidchatbench_metrics.voice.utmos import UtmosScores
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

@@ -20,7 +20,7 @@ import pytest
 from vidchatbench.api import Audio, ExtractorContext, Feature
 from vidchatbench_metrics.voice import shared as speech_networks
 from vidchatbench_metrics.voice.shared import frame_count
-from vidchatbench_metrics.voice.wavlm_sv import WavlmSpeakerEmbedding
+from vidchatbench_metrics.voice.sim_o import WavlmSpeakerEmbedding
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")

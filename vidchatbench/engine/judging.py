@@ -12,8 +12,7 @@ from vidchatbench.api.samples import Role, Sample
 from vidchatbench.core.progress import Progress
 from vidchatbench.engine.extraction.sample_pass import Known, SampleTask, Store
 from vidchatbench.engine.plan import Plan
-from vidchatbench.judge.calibration import AnchorWatch, begin_anchors
-from vidchatbench.judge.forecast import forecast
+from vidchatbench.judge.calibration import AnchorWatch, begin_anchors, forecast
 from vidchatbench.judge.panel import Panel
 from vidchatbench.judge.report import judge_report
 from vidchatbench.judge.schema import JudgeReport

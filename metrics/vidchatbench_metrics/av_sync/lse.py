@@ -22,7 +22,7 @@ from vidchatbench.api import (
 )
 from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summarise
 from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW, weight_of
-from vidchatbench_metrics.voice.gate import lacks_speech, speech_of, speech_seconds
+from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
 
 LEAST_COVERAGE = 0.5
 """Share of frames that must show the responder's face."""

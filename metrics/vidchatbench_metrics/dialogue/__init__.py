@@ -6,9 +6,25 @@ Tables of names; nothing is imported before it is used.
 from __future__ import annotations
 
 from vidchatbench.api import WeightSpec
-from vidchatbench_metrics.dialogue.judge_entries import JUDGE_EXTRACTORS, JUDGE_METRICS
 from vidchatbench_metrics.dialogue.text_weights import TEXT_WEIGHTS
 from vidchatbench_metrics.dialogue.transcription.whisper_files import WHISPER_WEIGHTS
+
+_METRICS = "vidchatbench_metrics.dialogue.judge_metrics"
+_EXTRACTORS = "vidchatbench_metrics.dialogue.judge_extractor"
+
+JUDGE_METRICS: dict[str, str] = {
+    "dialogue/judge": f"{_METRICS}:Judgement",
+    "dialogue/judge_relevance": f"{_METRICS}:Relevance",
+    "dialogue/judge_coherence": f"{_METRICS}:Coherence",
+    "dialogue/judge_informativeness": f"{_METRICS}:Informativeness",
+    "dialogue/judge_naturalness": f"{_METRICS}:Naturalness",
+    "dialogue/judge_safety": f"{_METRICS}:Safety",
+}
+
+JUDGE_EXTRACTORS: dict[str, str] = {
+    "dialogue/judge_scores": f"{_EXTRACTORS}:JudgeScores",
+    "dialogue/judge_frames": f"{_EXTRACTORS}:JudgeFrames",
+}
 
 METRICS: dict[str, str] = {
     "dialogue/ladder_clip": "vidchatbench_metrics.dialogue.ladder:LadderClip",

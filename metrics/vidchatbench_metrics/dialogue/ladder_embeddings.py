@@ -21,11 +21,11 @@ from vidchatbench.api import (
     SampleNotes,
     as_array,
 )
-from vidchatbench_metrics.dialogue.normal_text import is_english
 from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, tokenizer_of, weight_of
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
 from vidchatbench_metrics.dialogue.transcription.hearing import OK
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.wer import is_english
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.dialogue.text_encoder import TextEncoder

@@ -5,9 +5,9 @@ from __future__ import annotations
 from vidchatbench.api import WeightSpec
 
 METRICS = {
-    "identity/arcface": "vidchatbench_metrics.identity.arcface:ArcFace",
-    "identity/facenet": "vidchatbench_metrics.identity.facenet:Facenet",
-    "identity/drift": "vidchatbench_metrics.identity.drift:IdentityDrift",
+    "identity/arcface": "vidchatbench_metrics.identity.likeness:ArcFace",
+    "identity/facenet": "vidchatbench_metrics.identity.likeness:Facenet",
+    "identity/drift": "vidchatbench_metrics.identity.likeness:IdentityDrift",
 }
 
 EXTRACTORS = {

@@ -24,9 +24,8 @@ from vidchatbench.api import (
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 from vidchatbench_metrics.faces.tracks import KEY_FPS, LONGEST, MIN_FACE, MTCNN_WEIGHTS
-from vidchatbench_metrics.identity.encoders import ArcFaceEncoder, FaceEncoder
+from vidchatbench_metrics.identity.encoders import NETWORKS, ArcFaceEncoder, FaceEncoder, weight_of
 from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS, FacenetEncoder
-from vidchatbench_metrics.identity.network import NETWORKS, weight_of
 
 
 class _Embedding(FrameExtractor):

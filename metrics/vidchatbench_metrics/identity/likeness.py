@@ -13,9 +13,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score
+from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
+from vidchatbench_metrics.identity.encoders import NETWORKS
 from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS
-from vidchatbench_metrics.identity.network import NETWORKS
 
 LEAST_COVERAGE = 0.5
 """Share of frames that must show the face."""
@@ -164,3 +164,82 @@ def cosines(features: Mapping[str, Feature]) -> Cosines | Score:
         )
     values = np.clip(embeddings @ reference, -1.0, 1.0)
     return Cosines(values, frames, coverage)
+
+
+class ArcFace(FaceLikeness):
+    """Mean cosine of the face's ArcFace embedding to that of the reference image, in -1..1, higher is better.
+
+    Parameters:
+        network: ``w600k_r50`` (the official one), ``mobilefacenet`` (small, permissive), or ``sha256:<64 hex>`` for
+            any network of that interface whose file lies in the weights mirror.
+        fps: Frames per second that are compared.
+    """
+
+    default_card = load_card(__package__, "cards/arcface.toml")
+    defaults = {"network": "w600k_r50", "fps": 25}
+    recogniser = ARCFACE
+    protocol_name = "arcface/"
+
+
+class Facenet(FaceLikeness):
+    """Mean cosine of the face's FaceNet embedding to that of the reference image, in -1..1, higher is better.
+
+    Parameters:
+        network: ``vggface2`` (the official one), or ``sha256:<64 hex>`` for any state dict of facenet-pytorch's
+            ``InceptionResnetV1`` that lies in the weights mirror.
+        fps: Frames per second that are compared.
+    """
+
+    default_card = load_card(__package__, "cards/facenet.toml")
+    defaults = {"network": "vggface2", "fps": 25}
+    recogniser = FACENET
+    protocol_name = "facenet/"
+
+
+SHORTEST = 2.0
+"""Seconds of frames with the face below which early and late are the same moment."""
+
+PARTS = 3
+
+
+class IdentityDrift(FaceLikeness):
+    """Mean ArcFace cosine of the last third minus that of the first third; negative where the face drifts away.
+
+    The thirds are those of the frames that show the face: a person who looks away for a while has not drifted.
+    It reads the features of ``identity/arcface`` with the same parameters, so it costs no extraction beside it.
+
+    Parameters:
+        network: As for ``identity/arcface``.
+        fps: Frames per second that are compared.
+    """
+
+    default_card = load_card(__package__, "cards/drift.toml")
+    defaults = {"network": "w600k_r50", "fps": 25}
+    recogniser = ARCFACE
+    protocol_name = "identity_drift/arcface-"
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Subtracts the early mean from the late one."""
+        del sample
+        found = cosines(features)
+        if isinstance(found, Score):
+            return found
+        count = len(found.values)
+        seconds = count / self.number("fps")
+        if seconds < SHORTEST:
+            return Score.invalid(
+                f"the face is seen for {seconds:.2f} s; {SHORTEST:g} s is needed to tell early from late",
+                frames=found.frames,
+                coverage=found.coverage,
+                face_seconds=seconds,
+            )
+        part = np.arange(count) * PARTS // count
+        early, late = (float(found.values[part == which].mean()) for which in (0, PARTS - 1))
+        return Score.ok(
+            late - early,
+            early=early,
+            late=late,
+            frames=found.frames,
+            coverage=found.coverage,
+            face_seconds=seconds,
+        )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from vidchatbench_metrics.video_quality.distribution_entries import (
+from vidchatbench_metrics.video_quality.weights import (
     DISTRIBUTION_EXTRACTORS,
     DISTRIBUTION_METRICS,
     DISTRIBUTION_WEIGHTS,
-)
-from vidchatbench_metrics.video_quality.weights import (
     PERCEPTUAL_EXTRACTORS,
     PERCEPTUAL_METRICS,
     PERCEPTUAL_WEIGHTS,
@@ -28,12 +26,12 @@ METRICS = {
 }
 
 EXTRACTORS = {
-    "video_quality/psnr_frames": f"{_PACKAGE}.paired_frames:PsnrFrames",
-    "video_quality/ssim_frames": f"{_PACKAGE}.paired_frames:SsimFrames",
-    "video_quality/length": f"{_PACKAGE}.length:Length",
-    "video_quality/face_laplacian": f"{_PACKAGE}.laplacian:FaceLaplacian",
-    "video_quality/frame_laplacian": f"{_PACKAGE}.laplacian:FrameLaplacian",
-    "video_quality/frame_difference": f"{_PACKAGE}.difference:FrameDifference",
+    "video_quality/psnr_frames": f"{_PACKAGE}.psnr_ssim:PsnrFrames",
+    "video_quality/ssim_frames": f"{_PACKAGE}.psnr_ssim:SsimFrames",
+    "video_quality/length": f"{_PACKAGE}.duration_ratio:Length",
+    "video_quality/face_laplacian": f"{_PACKAGE}.sharpness:FaceLaplacian",
+    "video_quality/frame_laplacian": f"{_PACKAGE}.sharpness:FrameLaplacian",
+    "video_quality/frame_difference": f"{_PACKAGE}.flicker:FrameDifference",
     **DISTRIBUTION_EXTRACTORS,
     **PERCEPTUAL_EXTRACTORS,
 }

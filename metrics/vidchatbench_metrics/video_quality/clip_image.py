@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vidchatbench.api import ExtractorContext
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.even_embeddings import EvenEmbeddings
+from vidchatbench_metrics.video_quality.even_frames import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)

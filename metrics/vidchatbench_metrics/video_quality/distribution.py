@@ -24,7 +24,7 @@ from vidchatbench.api import (
 )
 from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
-from vidchatbench_metrics.video_quality.networks import BY_HASH
+from vidchatbench_metrics.video_quality.weights import BY_HASH
 
 SHORTEST = 1.0
 """Seconds that a clip must last."""

@@ -24,7 +24,7 @@ from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
 from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
-from vidchatbench_metrics.video_quality.networks import weight_of
+from vidchatbench_metrics.video_quality.weights import weight_of
 
 SIDE = 224
 """Pixels a side of what the network looks at."""

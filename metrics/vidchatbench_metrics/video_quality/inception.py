@@ -12,7 +12,7 @@ from PIL import Image
 
 from vidchatbench.api import ExtractorContext
 from vidchatbench_metrics.common.torch_weights import fill, load_state
-from vidchatbench_metrics.video_quality.even_embeddings import EvenEmbeddings
+from vidchatbench_metrics.video_quality.even_frames import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from vidchatbench.api import PackageFile, WeightSpec
 
 METRICS: dict[str, str] = {
-    "voice/resemblyzer": "vidchatbench_metrics.voice.similarity:VoiceSimilarity",
-    "voice/dnsmos_sig": "vidchatbench_metrics.voice.quality:DnsmosSignal",
-    "voice/dnsmos_bak": "vidchatbench_metrics.voice.quality:DnsmosBackground",
-    "voice/dnsmos_ovr": "vidchatbench_metrics.voice.quality:DnsmosOverall",
-    "voice/dnsmos_p808": "vidchatbench_metrics.voice.quality:DnsmosP808",
+    "voice/resemblyzer": "vidchatbench_metrics.voice.resemblyzer:VoiceSimilarity",
+    "voice/dnsmos_sig": "vidchatbench_metrics.voice.dnsmos:DnsmosSignal",
+    "voice/dnsmos_bak": "vidchatbench_metrics.voice.dnsmos:DnsmosBackground",
+    "voice/dnsmos_ovr": "vidchatbench_metrics.voice.dnsmos:DnsmosOverall",
+    "voice/dnsmos_p808": "vidchatbench_metrics.voice.dnsmos:DnsmosP808",
     "voice/sim_o": "vidchatbench_metrics.voice.sim_o:SimO",
     "voice/utmos": "vidchatbench_metrics.voice.utmos:Utmos",
 }
@@ -21,8 +21,8 @@ EXTRACTORS: dict[str, str] = {
     "speech/silero": "vidchatbench_metrics.speech.silero:SileroSpeech",
     "voice/resemblyzer_embedding": "vidchatbench_metrics.voice.resemblyzer:ResemblyzerEmbedding",
     "voice/dnsmos_scores": "vidchatbench_metrics.voice.dnsmos:DnsmosScores",
-    "voice/wavlm_sv_embedding": "vidchatbench_metrics.voice.wavlm_sv:WavlmSpeakerEmbedding",
-    "voice/utmos_scores": "vidchatbench_metrics.voice.utmos_scores:UtmosScores",
+    "voice/wavlm_sv_embedding": "vidchatbench_metrics.voice.sim_o:WavlmSpeakerEmbedding",
+    "voice/utmos_scores": "vidchatbench_metrics.voice.utmos:UtmosScores",
 }
 
 _DNS_CHALLENGE = "https://raw.githubusercontent.com/microsoft/DNS-Challenge/master/DNSMOS/DNSMOS"

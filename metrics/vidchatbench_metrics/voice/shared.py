@@ -7,7 +7,11 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import SAMPLE_RATE, MetricCard
+from vidchatbench.api import (
+    SAMPLE_RATE,
+    Array,
+    MetricCard,
+)
 
 WAVLM_LARGE = "wavlm_large"
 UTMOS22_STRONG = "utmos22_strong"
@@ -70,3 +74,21 @@ def frame_count(n_samples: int) -> int:
     for kernel, stride in zip(CONV_KERNELS, CONV_STRIDES, strict=True):
         count = (count - kernel) // stride + 1
     return max(0, count)
+
+
+LOWEST_MOS, HIGHEST_MOS = 1.0, 5.0
+
+
+def cosine(first: Array, second: Array) -> float:
+    """Returns the cosine of the angle between two vectors, in -1..1; 0 if one of them is zero.
+
+    Args:
+        first: Of shape (n,).
+        second: Of shape (n,).
+    """
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if lengths == 0.0:
+        return 0.0
+    # Rounding can carry the quotient past 1 by the last bit.
+    return float(np.clip(float(a @ b) / lengths, -1.0, 1.0))

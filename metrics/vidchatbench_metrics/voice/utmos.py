@@ -3,14 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role, Sample, Score, load_card
-from vidchatbench_metrics.voice.gate import lacks_speech, speech_of, speech_seconds
-from vidchatbench_metrics.voice.quality import HIGHEST_MOS, LOWEST_MOS
-from vidchatbench_metrics.voice.shared import UTMOS22_STRONG, card_for
+from vidchatbench.api import (
+    SAMPLE_RATE,
+    Audio,
+    AudioExtractor,
+    ExtractorContext,
+    ExtractorSpec,
+    Feature,
+    Metric,
+    MetricCard,
+    Need,
+    Param,
+    Role,
+    Sample,
+    Score,
+    as_array,
+    load_card,
+)
+from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
+from vidchatbench_metrics.voice.shared import (
+    HIGHEST_MOS,
+    LOWEST_MOS,
+    UTMOS22_STRONG,
+    card_for,
+    frame_count,
+    heard_part,
+    is_official,
+    weight_of,
+)
+
+if TYPE_CHECKING:
+    from vidchatbench_metrics.voice.utmos_network import UtmosNetwork
+
+
+class UtmosScores(AudioExtractor):
+    """Predicted opinion scores of the first 60 s of a clip, as it is: nothing is scaled, pauses are not cut out.
+
+    Parameters:
+        network: ``utmos22_strong`` (the official one), or ``sha256:<64 hex>`` for any network of that wiring whose
+            file lies in the weights mirror; the width of its backbone is free.
+
+    Arrays:
+        frames: float32 (n,), a score for each frame of 20 ms, in MOS, not cut to 1..5; none where the sound is
+            shorter than 25 ms.
+
+    Meta:
+        seconds: Length of what was heard.
+
+    Source: tarepan/SpeechMOS @ ed25eac (MIT), ``utmos22_strong``; Saeki et al. 2022, arXiv 2204.02152.
+    """
+
+    id: ClassVar[str] = "voice/utmos_scores"
+    defaults: ClassVar[Mapping[str, Param]] = {"network": UTMOS22_STRONG}
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    _network: UtmosNetwork | None = None
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The network."""
+        return (weight_of(str(self.params["network"])),)
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Loads the network."""
+        from vidchatbench_metrics.voice.utmos_network import UtmosNetwork  # loads torch
+
+        official = is_official(str(self.params["network"]))
+        self._network = UtmosNetwork(context.weights[self.weights[0]], context.device, official=official)
+
+    def release(self) -> None:
+        """Lets go of the network."""
+        self._network = None
+
+    def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
+        """Returns the feature of one clip; silence and sound of any length are accepted."""
+        if self._network is None:
+            raise RuntimeError("setup() comes before extract()")
+        heard = heard_part(audio.samples)
+        scores = self._network.score(heard) if frame_count(len(heard)) else np.zeros(0, dtype=np.float32)
+        return Feature({"frames": as_array(scores, "float32")}, {"seconds": len(heard) / SAMPLE_RATE})
 
 
 class Utmos(Metric):

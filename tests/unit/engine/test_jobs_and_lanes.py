@@ -36,8 +36,8 @@ from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Score
 from vidchatbench.core.isolation import Blame, Failure, attempt
-from vidchatbench.engine.extraction.decode_pass import DecodePass, PassReport
 from vidchatbench.engine.extraction import worker as worker_module
+from vidchatbench.engine.extraction.decode_pass import DecodePass, PassReport
 from vidchatbench.engine.extraction.jobs import MOST_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs, side_name
 from vidchatbench.engine.extraction.lanes import MOST_HELD, ClosableTimeline, FrameLane, PairLane
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings

@@ -11,7 +11,7 @@ from vidchatbench.api.judging import JudgeAnswer, JudgeRequest
 from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.api.samples import LadderStep, Sample, Side
 from vidchatbench.errors import UsageError
-from vidchatbench.judge.forecast import forecast
+from vidchatbench.judge.calibration import forecast
 from vidchatbench.judge.llm.budget import Limit, read_budget
 from vidchatbench.judge.llm.settings import JudgeSettings
 from vidchatbench.judge.panel import Panel

@@ -11,8 +11,8 @@ from judge_server import Fault, JudgeServer, says
 
 from vidchatbench.api.judging import JudgeAnswer, JudgeRequest
 from vidchatbench.api.sample_extractors import Refusal
+from vidchatbench.judge.llm.faults import redact
 from vidchatbench.judge.panel import Panel
-from vidchatbench.judge.redaction import redact
 
 KEY = "zz9-plural-z-alpha-key"
 

@@ -31,9 +31,7 @@ from vidchatbench.api import (
 from vidchatbench_metrics import dialogue
 from vidchatbench_metrics.dialogue.ladder import LadderClip, LadderEmbed, nearest
 from vidchatbench_metrics.dialogue.ladder_embeddings import ClipLadder, SentenceLadder
-from vidchatbench_metrics.dialogue.normal_text import characters
-from vidchatbench_metrics.dialogue.pieces import joined, pieces_of
-from vidchatbench_metrics.dialogue.text_encoder import Embedded
+from vidchatbench_metrics.dialogue.text_encoder import Embedded, joined, pieces_of
 from vidchatbench_metrics.dialogue.transcription import whisper_files
 from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import EndpointError, EndpointTranscript, key_for
 from vidchatbench_metrics.dialogue.transcription.given_transcript import (
@@ -45,7 +43,7 @@ from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word, s
 from vidchatbench_metrics.dialogue.transcription.source import Transcripts
 from vidchatbench_metrics.dialogue.transcription.whisper import place
 from vidchatbench_metrics.dialogue.transcription.whisper_transcript import WhisperTranscript
-from vidchatbench_metrics.dialogue.wer import Cer, Wer
+from vidchatbench_metrics.dialogue.wer import Cer, Wer, characters
 
 METRICS = (LadderClip, LadderEmbed, Wer, Cer)
 EXTRACTORS = (ClipLadder, SentenceLadder, DeclaredTranscript, GivenTranscript, WhisperTranscript, EndpointTranscript)
@@ -488,7 +486,7 @@ class TestWer:
         ],
     )
     def test_published_cases_of_the_normaliser(self, text, plain):
-        from vidchatbench_metrics.dialogue.normal_text import words
+        from vidchatbench_metrics.dialogue.wer import words
 
         assert " ".join(words(text)) == plain
 

@@ -42,15 +42,15 @@ from vidchatbench_metrics.video_quality.distribution import (
     Kvd128,
     KvdFace,
 )
-from vidchatbench_metrics.video_quality.distribution_entries import (
-    DISTRIBUTION_EXTRACTORS,
-    DISTRIBUTION_METRICS,
-    DISTRIBUTION_WEIGHTS,
-)
 from vidchatbench_metrics.video_quality.even_frames import CAPACITY, EvenFrames, even_indices
 from vidchatbench_metrics.video_quality.face_square import face_square
 from vidchatbench_metrics.video_quality.i3d import I3dClip
 from vidchatbench_metrics.video_quality.inception import InceptionFaces, InceptionFrames
+from vidchatbench_metrics.video_quality.weights import (
+    DISTRIBUTION_EXTRACTORS,
+    DISTRIBUTION_METRICS,
+    DISTRIBUTION_WEIGHTS,
+)
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
 SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)

@@ -29,7 +29,7 @@ from vidchatbench.api import (
 )
 from vidchatbench.api.judging import JudgeAnswer, offer_judge
 from vidchatbench.api.samples import Turn
-from vidchatbench_metrics.dialogue.judge_entries import JUDGE_EXTRACTORS, JUDGE_METRICS
+from vidchatbench_metrics.dialogue import JUDGE_EXTRACTORS, JUDGE_METRICS
 from vidchatbench_metrics.dialogue.judge_extractor import JudgeFrames, JudgeScores
 from vidchatbench_metrics.dialogue.judge_metrics import Coherence, Judgement, Safety
 

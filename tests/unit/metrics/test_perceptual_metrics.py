@@ -18,9 +18,8 @@ from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
 from vidchatbench_metrics.faces import EXTRACTORS as FACE_EXTRACTORS
 from vidchatbench_metrics.faces import WEIGHTS as FACE_WEIGHTS
+from vidchatbench_metrics.iqa.no_reference import MODELS, FrameQuality, QualityModel
 from vidchatbench_metrics.video_quality import no_reference_network
-from vidchatbench_metrics.video_quality.no_reference_frames import FrameQuality
-from vidchatbench_metrics.video_quality.no_reference_network import MODELS, QualityModel
 from vidchatbench_metrics.video_quality.weights import (
     PERCEPTUAL_EXTRACTORS,
     PERCEPTUAL_METRICS,

@@ -11,10 +11,8 @@ import pytest
 from vidchatbench.api import SAMPLE_RATE, Dimension, Feature, Plugin, Role, Sample, Score, Side, Status
 from vidchatbench_metrics import voice
 from vidchatbench_metrics.voice.shared import frame_count, heard_part
-from vidchatbench_metrics.voice.sim_o import SimO
-from vidchatbench_metrics.voice.utmos import Utmos
-from vidchatbench_metrics.voice.utmos_scores import UtmosScores
-from vidchatbench_metrics.voice.wavlm_sv import WavlmSpeakerEmbedding
+from vidchatbench_metrics.voice.sim_o import SimO, WavlmSpeakerEmbedding
+from vidchatbench_metrics.voice.utmos import Utmos, UtmosScores
 
 SAMPLE = Sample(
     id="a",

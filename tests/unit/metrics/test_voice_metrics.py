@@ -11,13 +11,26 @@ import pytest
 
 from vidchatbench.api import Dimension, Feature, Plugin, Sample, Score, Side, Status
 from vidchatbench_metrics import voice
-from vidchatbench_metrics.speech.silero import speech_segments
-from vidchatbench_metrics.voice.dnsmos import calibrate, fill_window, hop_starts, p808_input
-from vidchatbench_metrics.voice.gate import lacks_speech
+from vidchatbench_metrics.speech.silero import lacks_speech, speech_segments
+from vidchatbench_metrics.voice.dnsmos import (
+    DnsmosBackground,
+    DnsmosOverall,
+    DnsmosP808,
+    DnsmosSignal,
+    calibrate,
+    fill_window,
+    hop_starts,
+    p808_input,
+)
 from vidchatbench_metrics.voice.mel import MelOptions, mel_filters, mel_spectrogram, power_to_db
-from vidchatbench_metrics.voice.quality import DnsmosBackground, DnsmosOverall, DnsmosP808, DnsmosSignal
-from vidchatbench_metrics.voice.resemblyzer import mel_partials, partial_starts, raise_volume, smooth_flags
-from vidchatbench_metrics.voice.similarity import VoiceSimilarity, cosine
+from vidchatbench_metrics.voice.resemblyzer import (
+    VoiceSimilarity,
+    mel_partials,
+    partial_starts,
+    raise_volume,
+    smooth_flags,
+)
+from vidchatbench_metrics.voice.shared import cosine
 
 SAMPLE = Sample(
     id="a",

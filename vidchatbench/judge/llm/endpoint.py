@@ -20,11 +20,10 @@ import openai
 
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
 from vidchatbench.judge.llm.cache import Reply, ResponseCache
-from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, JudgeFault
+from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, JudgeFault, redact
 from vidchatbench.judge.llm.messages import Message, Schema
 from vidchatbench.judge.llm.pace import FIRST_WAIT, LONGEST_PAUSE, Pace, retry_after, wait_before
 from vidchatbench.judge.llm.settings import JudgeSettings
-from vidchatbench.judge.redaction import redact
 
 ATTEMPTS = 6
 FAILURES_IN_A_ROW = 3

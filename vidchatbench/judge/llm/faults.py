@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
 from vidchatbench.errors import VidChatBenchError
+
+_KEY_LIKE = re.compile(r"\b(?:sk|pk|key|hf|gsk|xai|AIza)[-_][A-Za-z0-9_*.-]{8,}|(?i:bearer)\s+[^\s\"']+")
+_ADDRESS = re.compile(r"\bhttps?://[^\s\"'<>]+")
+_LONGEST = 300
+_SHORTEST_SECRET = 4
+
+
+def redact(text: str, secrets: Iterable[str] = (), base_url: str | None = None) -> str:
+    """Returns a message fit to be kept: without keys, without addresses, on one line, not too long.
+
+    Args:
+        text: Any text, such as an endpoint's error message, which may well repeat the key it was sent.
+        secrets: Texts that must not show.
+        base_url: An address whose host must not show either.
+    """
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, "***")
+    text = _ADDRESS.sub("<address>", _KEY_LIKE.sub("***", text))
+    if base_url is not None and (host := urlsplit(base_url).hostname):
+        text = text.replace(host, "<host>")
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class JudgeFault(VidChatBenchError):  # noqa: N818 - what the judge is at fault for, not an error of this program

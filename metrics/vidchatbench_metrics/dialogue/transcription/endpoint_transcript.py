@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
 from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word, silence, transcript
-from vidchatbench_metrics.voice.gate import lacks_speech, speech_seconds
+from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
 
 if TYPE_CHECKING:
     from openai import OpenAI

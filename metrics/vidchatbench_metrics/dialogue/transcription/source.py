@@ -11,7 +11,7 @@ from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, P
 from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import split_endpoint
 from vidchatbench_metrics.dialogue.transcription.hearing import OK, REASONS, SILENT
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
-from vidchatbench_metrics.voice.gate import lacks_speech, speech_seconds
+from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
 
 WHISPER = "whisper-"
 ENDPOINT = "endpoint:"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vidchatbench.api import Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
 from vidchatbench_metrics.dialogue.transcription.hearing import silence, transcript
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
-from vidchatbench_metrics.voice.gate import lacks_speech, speech_seconds
+from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.dialogue.transcription.whisper import Whisper
