@@ -277,7 +277,7 @@ class TestExtractor:
         assert {len(state) for state in states} == {frame_count(samples)}
 
     def test_only_the_beginning_is_heard(self, extractor, monkeypatch):
-        monkeypatch.setattr(speech_networks, "LONGEST_SECONDS", 1)
+        monkeypatch.setattr(speech_networks, "MAX_SECONDS", 1)
         feature = run(extractor, sound(2.5))
         assert feature.number("seconds") == 1.0
         np.testing.assert_array_equal(feature["embedding"], run(extractor, sound(2.5)[:16000])["embedding"])

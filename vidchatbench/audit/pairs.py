@@ -14,7 +14,7 @@ from vidchatbench.audit.scores import Table
 from vidchatbench.audit.verdicts import exchanges_for
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.results.statistics.paired import compare_paired, holm
-from vidchatbench.results.statistics.sets import MOST_GROUPS, SetDifference, compare_sets
+from vidchatbench.results.statistics.sets import MAX_GROUPS, SetDifference, compare_sets
 
 _TIE = 1e-9
 _UPPER = 0.975
@@ -123,7 +123,7 @@ def _compare_set(
     equal = sum(np.array_equal(a.candidate, b.candidate) for a, b in zip(first, second, strict=True))
     worse = sum(_apart(a) > _apart(b) for a, b in zip(first, second, strict=True))
     limits = None if found.interval is None else (found.interval.low, found.interval.high)
-    p = 1.0 if equal == len(both) else _jackknife_p(found, min(identities, MOST_GROUPS))
+    p = 1.0 if equal == len(both) else _jackknife_p(found, min(identities, MAX_GROUPS))
     return _Raw(len(both), identities, found.difference, limits, worse, equal, p, None)
 
 

@@ -14,7 +14,7 @@ from vidchatbench.report.drawing.text import decimals_for, number, typeset
 _WIDTH, _HEIGHT = 300, 176
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 288.0, 22.0, 142.0
 _REACH = 1.0
-_MOST_TICKS = 4
+_MAX_TICKS = 4
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _near(scored: Scored | None, values: Sequence[float]) -> list[float]:
 
 
 def _frame(axis: Axis, metric: MetricAudit) -> list[str]:
-    marks = ticks(axis.low, axis.high, _MOST_TICKS)
+    marks = ticks(axis.low, axis.high, _MAX_TICKS)
     decimals = tick_decimals(marks)
     parts = [svg.line(_LEFT, axis.place(mark), _RIGHT, axis.place(mark), "p-grid") for mark in marks]
     parts += [

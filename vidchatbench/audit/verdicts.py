@@ -27,7 +27,7 @@ from vidchatbench.audit.schema import (
 from vidchatbench.audit.trend import Trend, is_rising, tau_of
 from vidchatbench.report.drawing.text import plural
 from vidchatbench.results.statistics.intervals import DRAWS, Interval
-from vidchatbench.results.statistics.paired import MOST_ENUMERATED
+from vidchatbench.results.statistics.paired import MAX_ENUMERATED
 
 LADDER_MARGIN = 0.1
 """Share of the way from oracle to null that a metric may lose at a step that it is said not to notice."""
@@ -108,7 +108,7 @@ def needed_identities(comparisons: int, alpha: float = ALPHA) -> int:
 
 def can_reach(identities: int, comparisons: int, alpha: float = ALPHA) -> bool:
     """Whether the paired test could be significant at all with so many identities and comparisons."""
-    least = 2 / 2**identities if identities <= MOST_ENUMERATED else 1 / (exchanges_for(comparisons) + 1)
+    least = 2 / 2**identities if identities <= MAX_ENUMERATED else 1 / (exchanges_for(comparisons) + 1)
     return least * comparisons < alpha
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from vidchatbench.curation.preparation.status import SetStatus
 
-_MOST_TOLD = 8
+_MAX_LISTED = 8
 
 
 def add_to(app: typer.Typer) -> None:
@@ -137,10 +137,10 @@ def _show(console: Console, found: SetStatus) -> None:
     if found.reasons:
         told = [(reason, str(count), _example(found, reason)) for reason, count in found.reasons.items()]
         print_table(console, "Why the others are not", ("reason", "samples", "for example"), told, whole=("reason",))
-    for note in found.notes[:_MOST_TOLD]:
+    for note in found.notes[:_MAX_LISTED]:
         console.print(f"note: {note}", style="dim", markup=False, highlight=False)
-    if len(found.notes) > _MOST_TOLD:
-        text = f"and {len(found.notes) - _MOST_TOLD} more notes, with --json"
+    if len(found.notes) > _MAX_LISTED:
+        text = f"and {len(found.notes) - _MAX_LISTED} more notes, with --json"
         console.print(text, style="dim", markup=False, highlight=False)
 
 

@@ -24,8 +24,8 @@ _EXTRAS = {
     "vl_convert": "report",
     "sigstore": "sign",
 }
-_MOST_NAMED = 4
-_LEAST_FREE = 2 * 10**9
+_MAX_NAMED = 4
+_MIN_FREE_BYTES = 2 * 10**9
 
 
 class Finding(NamedTuple):
@@ -101,12 +101,12 @@ def _cache() -> list[Finding]:
     writable = existing.is_dir() and os.access(existing, os.W_OK)
     free = shutil.disk_usage(existing).free
     fix = "" if writable else f"; not writable, set {paths.CACHE_VARIABLE} to a folder that is"
-    low = "" if free >= _LEAST_FREE else "; little space left"
+    low = "" if free >= _MIN_FREE_BYTES else "; little space left"
     mirror = paths.mirror_root()
     text = "not set (optional)" if mirror is None else str(mirror)
     text += "" if mirror is None or mirror.is_dir() else ", which is not a folder"
     return [
-        Finding("cache", writable and free >= _LEAST_FREE, False, f"{root}, {free / 1e9:.0f} GB free{fix}{low}"),
+        Finding("cache", writable and free >= _MIN_FREE_BYTES, False, f"{root}, {free / 1e9:.0f} GB free{fix}{low}"),
         Finding("weights mirror", mirror is None or Path(mirror).is_dir(), True, f"{paths.MIRROR_VARIABLE}: {text}"),
     ]
 
@@ -140,8 +140,8 @@ def _metrics() -> list[Finding]:
 
 
 def _some(ids: list[str]) -> str:
-    more = len(ids) - _MOST_NAMED
-    return ", ".join(ids[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(ids) - _MAX_NAMED
+    return ", ".join(ids[:_MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _test_set() -> Finding:

@@ -97,7 +97,7 @@ def check(
     from vidchatbench.benchmark.load import load_benchmark
     from vidchatbench.cli.output import interruptible, print_json
     from vidchatbench.curation.ladder.chat import connect_models
-    from vidchatbench.curation.ladder.check import LEAST_TAU, check_ladders
+    from vidchatbench.curation.ladder.check import MIN_TAU, check_ladders
     from vidchatbench.curation.ladder.file import read_ladders
     from vidchatbench.curation.ladder.prompts import CHECK_SHA256, CHECK_VERSION
 
@@ -108,7 +108,7 @@ def check(
     with interruptible():
         report = check_ladders(loaded.samples, {one.id: one.ladder for one in read}, models, writers)
     if as_json:
-        named = {"prompt": CHECK_VERSION, "prompt_sha256": CHECK_SHA256, "least_tau": LEAST_TAU}
+        named = {"prompt": CHECK_VERSION, "prompt_sha256": CHECK_SHA256, "least_tau": MIN_TAU}
         print_json(
             {**asdict(report), **named, "low": [one.id for one in report.low], "problems": list(report.problems)}
         )
@@ -122,26 +122,24 @@ def check(
 
 def _print_report(report: LadderReport, benchmark: str) -> None:
     from vidchatbench.cli.output import print_table, stderr_console
-    from vidchatbench.curation.ladder.check import LEAST_HUMAN, LEAST_TAU, MOST_FOREIGN, MOST_LENGTH_CORRELATION
+    from vidchatbench.curation.ladder.check import MAX_FOREIGN, MAX_LENGTH_CORRELATION, MIN_HUMAN, MIN_TAU
 
     console = stderr_console()
     monotone = sum(one.monotone for one in report.samples)
     r = report.length_correlation
     rows = [
-        ("Kendall tau of grades and points", *_cells(report.tau), "1", f"each at least {LEAST_TAU:g}"),
-        ("grade of the real reply", *_cells(report.human), "1", f"at least {LEAST_HUMAN:g}"),
-        ("grade of a reply to somebody else", *_cells(report.foreign), "0.2", f"at most {MOST_FOREIGN:g}"),
+        ("Kendall tau of grades and points", *_cells(report.tau), "1", f"each at least {MIN_TAU:g}"),
+        ("grade of the real reply", *_cells(report.human), "1", f"at least {MIN_HUMAN:g}"),
+        ("grade of a reply to somebody else", *_cells(report.foreign), "0.2", f"at most {MAX_FOREIGN:g}"),
         ("correlation of grade and length", "–" if r is None else f"{r:.3f}", "", "", "0",
-         f"within {MOST_LENGTH_CORRELATION:g}"),
+         f"within {MAX_LENGTH_CORRELATION:g}"),
         ("samples with all grades in order", str(monotone), "", str(len(report.samples)), str(len(report.samples)), ""),
     ]  # fmt: skip
     columns = ("", "value", "95 % interval", "n", "ideal", "bound")
     print_table(console, f"Ladder of {benchmark}, panel: {', '.join(report.judges)}", columns, rows)
     if report.low:
         low = [(one.id, f"{one.tau:.2f}", "  ".join(f"{points:.1f}" for points in one.points)) for one in report.low]
-        print_table(
-            console, f"Samples under {LEAST_TAU:g}", ("sample", "tau", "points by grade"), low, whole=("sample",)
-        )
+        print_table(console, f"Samples under {MIN_TAU:g}", ("sample", "tau", "points by grade"), low, whole=("sample",))
     lines = [f"{name}: not checked, {reason}" for name, reason in report.unanswered.items()]
     lines += [f"{name} wrote the ladder and sits on the panel: it may prefer its own" for name in report.same_model]
     for line in (*lines, *report.problems):

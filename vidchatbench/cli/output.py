@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from vidchatbench.results.schema import MetricResult, Results
 
 _MIN_WIDTH = 100
-_MOST_REASONS = 5
+_MAX_REASONS = 5
 _WIDTH_WITH_UNITS = 105
-_LEAST_WIDTH = {"protocol": 135, "coverage": _WIDTH_WITH_UNITS}
+_MIN_COLUMN_WIDTHS = {"protocol": 135, "coverage": _WIDTH_WITH_UNITS}
 _COLUMNS = ("metric", "value", "95 % interval", "anchored", "n", "failed", "n/a", "error", "coverage", "protocol")
 
 
@@ -141,8 +141,8 @@ def _print_results_stacked(console: Console, title: str, results: Results) -> No
 
 
 def _is_worth_a_column(name: str, results: Results, console: Console) -> bool:
-    if name in _LEAST_WIDTH:
-        return console.width >= _LEAST_WIDTH[name]
+    if name in _MIN_COLUMN_WIDTHS:
+        return console.width >= _MIN_COLUMN_WIDTHS[name]
     counts: dict[str, list[int]] = {
         "failed": [metric.n_failed for metric in results.metrics],
         "n/a": [metric.n_not_applicable for metric in results.metrics],
@@ -214,12 +214,12 @@ def print_reasons(console: Console, run: Path) -> None:
 
     for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
         found = read_reasons(run, status)
-        for reason, samples in found[:_MOST_REASONS]:
+        for reason, samples in found[:_MAX_REASONS]:
             shown = ", ".join(samples[:3]) + (f" and {len(samples) - 3} more" if len(samples) > 3 else "")  # noqa: PLR2004
             text = f"{status.replace('_', ' ')}: {reason} ({shown})"
             console.print(text, style=style, markup=False, highlight=False)
-        if len(found) > _MOST_REASONS:
-            console.print(f"  and {len(found) - _MOST_REASONS} more reasons, in samples.parquet", style=style)
+        if len(found) > _MAX_REASONS:
+            console.print(f"  and {len(found) - _MAX_REASONS} more reasons, in samples.parquet", style=style)
 
 
 def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_FEWEST = 3
+_MIN_ITEMS = 3
 
 
 def krippendorff_alpha(ratings: ArrayLike) -> float | None:
@@ -81,7 +81,7 @@ def length_effect(scores: ArrayLike, words: ArrayLike, reference_words: ArrayLik
         ``None`` for under three replies, or if all scores or all lengths are the same.
     """
     y, x = np.asarray(scores, np.float64), np.log2(np.maximum(np.asarray(words, np.float64), 1.0))
-    if len(y) < _FEWEST or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(y) < _MIN_ITEMS or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     at = np.log2(np.maximum(np.asarray(reference_words, np.float64), 1.0))
     where = float(at.mean()) if at.size else float(x.mean())

@@ -49,7 +49,7 @@ R = TypeVar("R")
 SEPARATOR = " | "
 _USUAL_ANSWER = 120
 """Tokens of an answer, for estimates: five numbers and a reason."""
-_LONGEST_QUOTE = 2000
+_MAX_QUOTE_LENGTH = 2000
 _AHEAD = 2
 """Requests begun per place at an endpoint, so that no place waits for the next one."""
 
@@ -325,7 +325,7 @@ async def _verdict(endpoint: Endpoint, cache: ResponseCache, ask: Ask, kind: typ
     except NoVerdict:
         cache.forget(told.key)
         raise
-    quote = (told.reply.content or "")[:_LONGEST_QUOTE]
+    quote = (told.reply.content or "")[:_MAX_QUOTE_LENGTH]
     again = await endpoint.ask(ask.follow_up(quote, REPAIR.format(problem=problem)))
     try:
         return _Given(_read(again, endpoint, kind), (told.reply, again.reply))

@@ -17,7 +17,7 @@ from vidchatbench.api.judging import AXES, RUBRIC, JudgeRequest
 from vidchatbench.judge.llm.messages import Message
 from vidchatbench.judge.verdict import PAIR_SCHEMA, VERDICT_SCHEMA
 
-LONGEST_TEXT = 6000
+MAX_TEXT_LENGTH = 6000
 """Characters of one text that are shown to the judge; over ten minutes of speech."""
 
 LEVELS: dict[str, tuple[str, tuple[str, str, str, str, str]]] = {
@@ -155,12 +155,12 @@ def pair_messages_for(request: JudgeRequest, second: str) -> list[Message]:
 def shown(text: str) -> str:
     """Returns a text as the judge sees it: one line, without invisible characters, cut if it is very long."""
     line = _line(text)
-    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT]} (cut)"
+    return line if len(line) <= MAX_TEXT_LENGTH else f"{line[:MAX_TEXT_LENGTH]} (cut)"
 
 
 def is_cut(text: str) -> bool:
     """Whether the judge is shown only a part of a text."""
-    return len(_line(text)) > LONGEST_TEXT
+    return len(_line(text)) > MAX_TEXT_LENGTH
 
 
 def _line(text: str) -> str:
@@ -203,7 +203,7 @@ def _prompt_sha256() -> str:
         REPAIR,
         VERDICT_SCHEMA,
         PAIR_SCHEMA,
-        LONGEST_TEXT,
+        MAX_TEXT_LENGTH,
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.leaderboard.schema import Place
-from vidchatbench.results.statistics.intervals import DRAWS, FEWEST_CLUSTERS, bca_limits
-from vidchatbench.results.statistics.paired import LEVEL, MOST_ENUMERATED
+from vidchatbench.results.statistics.intervals import DRAWS, MIN_CLUSTERS, bca_limits
+from vidchatbench.results.statistics.paired import LEVEL, MAX_ENUMERATED
 
 ALPHA = 0.05
 TIE = 1e-9
@@ -207,7 +207,7 @@ def _draw(clusters: Sequence[str], seed: int, draws: int) -> _Draws:
     signs: Floats
     generator = np.random.Generator(np.random.PCG64(seed))
     weights = generator.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64) if n else np.zeros((draws, 0))
-    if n <= MOST_ENUMERATED:
+    if n <= MAX_ENUMERATED:
         signs = np.asarray(1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1), dtype=np.float64)
     else:
         generator = np.random.Generator(np.random.PCG64([seed, 1]))
@@ -269,7 +269,7 @@ def _stand(scores: _Scores, drawn: _Draws, floor: float) -> dict[str, Standing]:
     if not n:
         return {}
     ranks = rank_rows(scores.estimate[None, :], floor)[0]
-    enough = len(drawn.member) >= FEWEST_CLUSTERS
+    enough = len(drawn.member) >= MIN_CLUSTERS
     if enough:
         low, high = rank_limits(rank_rows(scores.draws, floor))
         below, above = bca_limits(scores.draws, scores.estimate, scores.without, LEVEL)

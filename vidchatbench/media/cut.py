@@ -37,7 +37,7 @@ ENCODING = Encoding(crf=14, audio_bits=192_000)
 SHORTFALL = Fraction(1, 5)
 """Seconds that may be missing at the end of a cut because the video ends; the clip is then that much shorter."""
 
-LONGEST_SIDE = 1920
+MAX_SIDE = 1920
 _AAC_RATES = (48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
 _HOLE = Fraction(1, 50)
 """A jump of the sound's timestamps, in seconds, from which on it is a hole and not rounding."""
@@ -211,7 +211,7 @@ class _Crop:
         x, y = int(left * width) // 2 * 2, int(top * height) // 2 * 2
         w = max(2, (min(round(right * width), width) - x) // 2 * 2)
         h = max(2, (min(round(bottom * height), height) - y) // 2 * 2)
-        scale = min(1.0, LONGEST_SIDE / max(w, h))
+        scale = min(1.0, MAX_SIDE / max(w, h))
         self.size = (max(2, int(w * scale) // 2 * 2), max(2, int(h * scale) // 2 * 2))
         steps = [("transpose", {90: "cclock", 180: "", 270: "clock"}[turn])] if turn in {90, 270} else []
         steps += [("hflip", ""), ("vflip", "")] if turn == 180 else []  # noqa: PLR2004

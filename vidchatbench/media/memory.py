@@ -17,7 +17,7 @@ from vidchatbench.media.frames import Picture
 from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo
 
 _CHANNELS = 3
-_MOST_AUDIO_CHANNELS = 8
+_MAX_AUDIO_CHANNELS = 8
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _mono(sound: ArrayLike | None) -> NDArray[np.float32] | None:
     samples: NDArray[Any] = np.asarray(sound)
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(f"sound must be floats in -1..1, not {samples.dtype}")
-    if samples.ndim == 2 and samples.shape[0] <= _MOST_AUDIO_CHANNELS:  # noqa: PLR2004
+    if samples.ndim == 2 and samples.shape[0] <= _MAX_AUDIO_CHANNELS:  # noqa: PLR2004
         samples = samples.mean(axis=0)
     if samples.ndim != 1:
         raise ValueError(f"sound must have shape (m,) or (channels, m), not {samples.shape}")

@@ -50,7 +50,7 @@ ACCEPTED_FORMATS = frozenset(
     }
 )
 NORMAL_FPS = (10.0, 61.0)
-LONGEST_NORMAL_SECONDS = 120.0
+MAX_NORMAL_SECONDS = 120.0
 _TAG_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _UNSPECIFIED_COLOR = 2
 _COLOR_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
@@ -248,7 +248,7 @@ def _video_warnings(video: VideoInfo, stream: VideoStream, first: av.VideoFrame)
         found.append(f"variable frame rate ({float(average):.3g} on average); resampled by timestamp")
     if stream.sample_aspect_ratio not in {None, 0, 1}:
         found.append(f"pixels are not square ({stream.sample_aspect_ratio}); their shape is ignored")
-    if video.duration is not None and video.duration > LONGEST_NORMAL_SECONDS:
+    if video.duration is not None and video.duration > MAX_NORMAL_SECONDS:
         found.append(f"unusually long: {video.duration:.1f} s")
     return tuple(found)
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 TRUNCATION_TOLERANCE = 0.5
 """Seconds of announced picture that may be missing at the end before a clip counts as truncated."""
 
-SMALLEST_HOLE = Fraction(1, 50)
+MIN_HOLE = Fraction(1, 50)
 """Gaps in the timestamps of the sound, in seconds, from which on they are holes and not rounding."""
 
-LONGEST_HOLE = 600
+MAX_HOLE = 600
 """Seconds of silence that timestamps may ask for; more is a broken file."""
 
 _FALLBACK_STEP = Fraction(1, 25)
@@ -82,7 +82,7 @@ class ClipReader:
         if self._info.video is not None and self._sound_start is not None:
             # Against the start that probing found, so that the sound is the same whether or not pictures are read.
             offset = round((float(self._sound_start) - self._info.video.start) * SAMPLE_RATE)
-            if offset > LONGEST_HOLE * SAMPLE_RATE:
+            if offset > MAX_HOLE * SAMPLE_RATE:
                 raise MediaError(str(self._path), f"the sound starts {offset / SAMPLE_RATE:.1f} s after the picture")
             if offset > 0:
                 samples = np.concatenate([np.zeros(offset, np.float32), samples])
@@ -161,7 +161,7 @@ class ClipReader:
             start = Fraction(frame.pts * base) if frame.pts is not None and base else self._sound_end
             if self._sound_start is None:
                 self._sound_start = self._sound_end = start
-            elif (hole := start - self._sound_end) > SMALLEST_HOLE:
+            elif (hole := start - self._sound_end) > MIN_HOLE:
                 self._leave_hole(hole)
                 self._sound_end = start
             self._sound_end += Fraction(frame.samples, frame.sample_rate)
@@ -171,7 +171,7 @@ class ClipReader:
             self._keep(self._resampler.resample(frame))
 
     def _leave_hole(self, hole: Fraction) -> None:
-        if hole > LONGEST_HOLE:
+        if hole > MAX_HOLE:
             raise MediaError(str(self._path), f"the timestamps of the sound leave a hole of {float(hole):.1f} s")
         self._flush_sound()
         self._sound.append(np.zeros(round(hole * SAMPLE_RATE), np.float32))

@@ -25,10 +25,10 @@ from vidchatbench.report.run import RunData
 SHOWN = (Role.INITIATOR, Role.REFERENCE, Role.CANDIDATE)
 """The three sides that the page plays in step."""
 
-LARGEST_EMBEDDED = 4 * 2**20
+MAX_EMBEDDED_CLIP_BYTES = 4 * 2**20
 """Bytes of the largest clip that is put into the page."""
 
-MOST_EMBEDDED = 64 * 2**20
+MAX_EMBEDDED_BYTES = 64 * 2**20
 """Bytes of all clips that are put into the page."""
 
 _TYPES = {
@@ -132,14 +132,14 @@ def embedded(index: MediaIndex, wanted: Sequence[str]) -> dict[Path, str]:
         wanted: Ids of the samples, the most important first.
     """
     found: dict[Path, str] = {}
-    room = MOST_EMBEDDED
+    room = MAX_EMBEDDED_BYTES
     for sample_id in wanted:
         for role in SHOWN:
             path = index.clips.get((sample_id, role), Clip()).path
             if path is None or path in found or path.suffix.lower() not in _TYPES:
                 continue
             size = path.stat().st_size
-            if size <= min(room, LARGEST_EMBEDDED):
+            if size <= min(room, MAX_EMBEDDED_CLIP_BYTES):
                 room -= size
                 content = base64.b64encode(path.read_bytes()).decode("ascii")
                 found[path] = f"data:{_TYPES[path.suffix.lower()]};base64,{content}"

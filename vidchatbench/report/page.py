@@ -19,7 +19,7 @@ from vidchatbench.report.drawing import text
 from vidchatbench.report.drawing.html import content_policy, environment_of, resource
 from vidchatbench.report.drawing.scales import anchored
 from vidchatbench.report.failures import CONSEQUENCES, STATUS_WORDS, failed_samples, group_failures
-from vidchatbench.report.media import LARGEST_EMBEDDED, MOST_EMBEDDED, MediaIndex
+from vidchatbench.report.media import MAX_EMBEDDED_BYTES, MAX_EMBEDDED_CLIP_BYTES, MediaIndex
 from vidchatbench.report.run import RunData
 from vidchatbench.results.comparison import ComparedMetric, Comparison
 from vidchatbench.results.schema import MetricResult, Results, WeightUse
@@ -158,7 +158,7 @@ def _media_notes(media: PageMedia) -> list[str]:
     if media.embedded is not None:
         notes.append(
             f"{text.plural(media.embedded, 'clip')} of the worst samples lie within this page (up to "
-            f"{LARGEST_EMBEDDED // _MEBIBYTE} MiB each and {MOST_EMBEDDED // _MEBIBYTE} MiB in all); "
+            f"{MAX_EMBEDDED_CLIP_BYTES // _MEBIBYTE} MiB each and {MAX_EMBEDDED_BYTES // _MEBIBYTE} MiB in all); "
             "the others are linked."
         )
     elif shown:

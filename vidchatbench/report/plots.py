@@ -14,7 +14,7 @@ from vidchatbench.report.drawing.text import arrow, dimension_title, metric_deci
 from vidchatbench.report.run import Cell
 from vidchatbench.results.schema import MetricResult
 
-FEWEST_SPOKES = 3
+MIN_SPOKES = 3
 """Dimensions that a radar needs to enclose anything."""
 
 _SCALE_LOW, _SCALE_HIGH = -10.0, 110.0
@@ -112,7 +112,7 @@ def _scale_words(value: AnchoredValue) -> str:
 
 def radar(found: Sequence[Spoke]) -> Plot | None:
     """Returns the radar over dimensions; ``None`` with fewer than three, which enclose nothing."""
-    if len(found) < FEWEST_SPOKES:
+    if len(found) < MIN_SPOKES:
         return None
     width, height = 480, 350
     center_x, center_y, radius = width / 2, height / 2 + 2, 110.0

@@ -17,7 +17,7 @@ from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
 from vidchatbench.results.schema import MetricResult, Results, load_results
 
 _COLUMNS = ("sample_id", "cluster", "metric", "status", "value", "counted", "reason", "details")
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
 _WHOLE_FOLDER = "A report needs the whole run folder, as `vidchatbench evaluate` wrote it."
 
 
@@ -129,8 +129,8 @@ def _read_cells(path: Path, metrics: Sequence[str]) -> dict[str, dict[str, Cell]
             problems.append(f"row {number}: sample {cell.sample!r} stands twice in {metric}")
         found[metric][cell.sample] = cell
     if problems:
-        more = len(problems) - _MOST_PROBLEMS
-        shown = [*problems[:_MOST_PROBLEMS], f"and {more} more"] if more > 0 else problems
+        more = len(problems) - _MAX_PROBLEMS
+        shown = [*problems[:_MAX_PROBLEMS], f"and {more} more"] if more > 0 else problems
         raise InputError(str(path), shown, "It was changed after the run; evaluate again.")
     return found
 

@@ -19,7 +19,7 @@ from vidchatbench.results.statistics.intervals import Interval, cluster_mean_int
 from vidchatbench.results.statistics.sets import estimate_set
 from vidchatbench.weights.table import pin_of, weight_spec
 
-LEAST_SET_COVERAGE = 0.95
+MIN_SET_COVERAGE = 0.95
 """Share of samples that a distance between sets must rest on to be ranked: leaving hard samples out must not pay."""
 
 
@@ -165,8 +165,8 @@ def _why_unranked(
         return f"{counts[Status.ERROR]} samples failed through our own error"
     if coverage is None:
         return "the metric applies to no sample"
-    if metric.card.aggregation == "set" and coverage < LEAST_SET_COVERAGE:
-        return f"the set covers {coverage:.0%} of the samples; {LEAST_SET_COVERAGE:.0%} is needed"
+    if metric.card.aggregation == "set" and coverage < MIN_SET_COVERAGE:
+        return f"the set covers {coverage:.0%} of the samples; {MIN_SET_COVERAGE:.0%} is needed"
     return None
 
 

@@ -20,11 +20,11 @@ from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.sample_rows import _counted, _items, _read_rows
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, MetricResult, Results, SuiteRef, load_results
 from vidchatbench.results.statistics.intervals import DRAWS, Interval
-from vidchatbench.results.statistics.paired import MOST_ENUMERATED, PairedDifferences, compare_paired, holm
+from vidchatbench.results.statistics.paired import MAX_ENUMERATED, PairedDifferences, compare_paired, holm
 from vidchatbench.results.statistics.sets import SET_DRAWS, SetDifference, compare_sets
 
 ALPHA = 0.05
-FEWEST_RUNS = 2
+MIN_RUNS = 2
 
 
 class _Frozen(BaseModel):
@@ -137,7 +137,7 @@ def compare_runs(
         UsageError: If fewer than two runs are given.
         InputError: If a run cannot be read, or the runs are not comparable; every reason is listed.
     """
-    if len(folders) < FEWEST_RUNS:
+    if len(folders) < MIN_RUNS:
         raise UsageError("a comparison needs two runs or more")
     runs = _label([(load_results(folder), _read_rows(Path(folder))) for folder in folders])
     _check_comparable(runs, folders)
@@ -351,7 +351,7 @@ def _verdict(better: str | None, clusters: int, test: tuple[int, int], detectabl
     if clusters == 0:
         return "nothing in common to compare"
     # Exchanging all identities gives the same absolute difference as exchanging none.
-    few = clusters <= MOST_ENUMERATED
+    few = clusters <= MAX_ENUMERATED
     if (2 / 2**clusters if few else 1 / (most + 1)) * comparisons >= ALPHA:
         what = f"{clusters} identities" if few else f"{most} exchanges"
         return f"undecided: {what} are too few for {comparisons} comparisons"

@@ -17,7 +17,7 @@ from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.submission.system import OutputNotes, SystemDescription, read_notes, read_system
 
 CONTAINERS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
-SHORTEST = 1.0
+MIN_SECONDS = 1.0
 LENGTH_RATIO = (0.5, 2.0)
 
 
@@ -161,8 +161,8 @@ def _check_notes(sample: Sample, files: list[Path], checked: CheckedSubmission) 
 def _findings(info: MediaInfo, sample: Sample) -> Iterator[tuple[Severity, str, str]]:
     if info.video is None:
         yield Severity.ERROR, "no_video", "there is no picture stream"
-    elif info.video.duration is not None and info.video.duration < SHORTEST:
-        message = f"only {info.video.duration:.2f} s of picture; at least {SHORTEST:g} s is needed"
+    elif info.video.duration is not None and info.video.duration < MIN_SECONDS:
+        message = f"only {info.video.duration:.2f} s of picture; at least {MIN_SECONDS:g} s is needed"
         yield Severity.ERROR, "too_short", message
     if info.audio is None:
         # A listener may stay silent; everyone else is expected to speak.

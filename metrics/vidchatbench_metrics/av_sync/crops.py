@@ -24,8 +24,8 @@ MEDIAN = 13
 AROUND = MEDIAN // 2
 SCALE = 0.40
 PAD_LEVEL = 110
-LEAST_IOU = 0.5
-LONGEST_GAP = 25
+MIN_IOU = 0.5
+MAX_GAP = 25
 
 _MPEG_INTRA = (
     "8 16 19 22 26 27 29 34 16 16 22 24 27 29 34 37 19 22 26 27 29 34 34 38 22 22 26 27 29 34 37 40 "
@@ -138,7 +138,7 @@ class Runs:
             self._count += 1
             run.add(index, face)
             self.live.append(run)
-        patience = LONGEST_GAP if self._relink else 1
+        patience = MAX_GAP if self._relink else 1
         return self._end([run for run in self.live if index + 1 - run.last > patience])
 
     def finish(self) -> list[Run]:
@@ -154,7 +154,7 @@ class Runs:
     def _continues(self, run: Run, index: int, face: Face) -> bool:
         if not self._relink:
             return run.tracks[-1] == face.track
-        return index - run.last <= LONGEST_GAP and overlap(run.boxes[-1], face.box) > LEAST_IOU
+        return index - run.last <= MAX_GAP and overlap(run.boxes[-1], face.box) > MIN_IOU
 
 
 def overlap(one: Box, two: Box) -> float:

@@ -24,10 +24,10 @@ from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summa
 from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW, weight_of
 from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
 
-LEAST_COVERAGE = 0.5
+MIN_COVERAGE = 0.5
 """Share of frames that must show the responder's face."""
 
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 """Seconds that face and sound must have in common."""
 
 TRACKS_IN_DETAIL = 4
@@ -99,7 +99,7 @@ class _SyncMetric(Metric):
             return Score.invalid("the responder's face is in no track that is long and large enough", tracks=tracks)
         shown = int(np.count_nonzero(picture["track"] == primary)) + PICTURE_WINDOW - 1
         coverage = shown / frames
-        if coverage < LEAST_COVERAGE:
+        if coverage < MIN_COVERAGE:
             return Score.invalid(
                 f"the responder's face was followed through {shown} of {frames} frames; at least half is needed",
                 tracks=tracks,
@@ -215,10 +215,10 @@ class DistanceInSpeech(_Distance):
 
 def _too_little(common: float, seconds: float) -> str | None:
     """Says why what face and sound have in common is too little, as the rest of a sentence about it."""
-    if common < LEAST_SECONDS:
+    if common < MIN_SECONDS:
         return f"{common:.2f} s in common; 1 s is needed"
     # Few windows have an uneven curve of distances, whose depth is the score: a short sound must not pay.
-    if common < LEAST_COVERAGE * seconds:
+    if common < MIN_COVERAGE * seconds:
         return f"{common:.2f} s of {seconds:.2f} s in common; at least half is needed"
     return None
 

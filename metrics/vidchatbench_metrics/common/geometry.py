@@ -5,5 +5,5 @@ from __future__ import annotations
 HEIGHT = 480
 WIDTH = 768
 
-SHORTEST_COMMON = 1.0
+MIN_COMMON_SECONDS = 1.0
 """Seconds that candidate and reference must have in common for a paired metric."""

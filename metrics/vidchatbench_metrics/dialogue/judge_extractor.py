@@ -38,7 +38,7 @@ from vidchatbench_metrics.dialogue.transcription.hearing import OK
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
 
 FRAME_RATE = 2
-LONGEST_SIDE = 512
+MAX_SIDE = 512
 JPEG_QUALITY = 85
 _CAPACITY = 32
 
@@ -178,7 +178,7 @@ class _Pictures(FrameSession):
         if index % self._stride:
             return
         file = io.BytesIO()
-        Image.fromarray(frame.fit(LONGEST_SIDE)[0]).save(file, "JPEG", quality=JPEG_QUALITY)
+        Image.fromarray(frame.fit(MAX_SIDE)[0]).save(file, "JPEG", quality=JPEG_QUALITY)
         self._kept[index] = file.getvalue()
         if len(self._kept) > _CAPACITY:
             # How long a clip is shows only at its end; until then every second picture is let go of.

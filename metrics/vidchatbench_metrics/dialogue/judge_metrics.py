@@ -27,7 +27,7 @@ from vidchatbench.api import (
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
 
 _PACKAGE = "vidchatbench_metrics.dialogue"
-MOST_FRAMES = 8
+MAX_FRAMES = 8
 _PUBLIC = re.compile(r"[a-z0-9_.+-]+")
 
 
@@ -58,8 +58,8 @@ class _Judged(TranscriptMetric):
             ValueError: If the judge's name or the number of pictures cannot be.
         """
         card, judge, frames = self.default_card, self.params["judge"], self.number("frames")
-        if not frames.is_integer() or not 0 <= frames <= MOST_FRAMES:
-            raise ValueError(f"{card.id}: frames must be 0 to {MOST_FRAMES}")
+        if not frames.is_integer() or not 0 <= frames <= MAX_FRAMES:
+            raise ValueError(f"{card.id}: frames must be 0 to {MAX_FRAMES}")
         if judge is not None and not (isinstance(judge, str) and _PUBLIC.fullmatch(judge)):
             raise ValueError(f"{card.id}: the judge is given as URL#MODEL, a TOML file, or a judge's public name")
         name, words = f"judge/{RUBRIC}", ""

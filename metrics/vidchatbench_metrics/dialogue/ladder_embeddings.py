@@ -30,7 +30,7 @@ from vidchatbench_metrics.dialogue.wer import is_english
 if TYPE_CHECKING:
     from vidchatbench_metrics.dialogue.text_encoder import TextEncoder
 
-_LEAST_GRADES = 2
+_MIN_GRADES = 2
 
 
 class _LadderEmbeddings(SampleExtractor):
@@ -86,7 +86,7 @@ class _LadderEmbeddings(SampleExtractor):
     def content(self, sample: Sample, notes: SampleNotes) -> Content | None:
         """Returns the ladder, and the reply's text where the user brings it."""
         grades = {step.score for step in sample.ladder}
-        if len(grades) < _LEAST_GRADES or not is_english(sample.language):
+        if len(grades) < _MIN_GRADES or not is_english(sample.language):
             return None
         found: dict[str, object] = {"ladder": [[step.text, step.score] for step in sample.ladder]}
         if self.source.given:

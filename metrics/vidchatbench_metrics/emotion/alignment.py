@@ -19,7 +19,7 @@ STANDARD_FACE = np.array(
 )
 """Eyes, nose and corners of the mouth, y upwards; ``BFM/similarity_Lm3D_all.mat`` after ``util/load_mats.py``."""
 
-_LARGEST = 16384
+_MAX_SIDE = 16384
 """Pixels of a side beyond which a scaled picture means that the landmarks are not those of a face."""
 
 
@@ -56,7 +56,7 @@ def align(picture: NDArray[np.uint8], landmarks: NDArray[np.float64]) -> NDArray
     points = landmarks.astype(np.float32)
     points[:, 1] = height - 1 - points[:, 1]
     shift, units = pose_and_scale(points)
-    if not units * _LARGEST > RESCALE_FACTOR * max(height, width):
+    if not units * _MAX_SIDE > RESCALE_FACTOR * max(height, width):
         return None
     scale = RESCALE_FACTOR / units
     new_width, new_height = int(width * scale), int(height * scale)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Feature, Score
-from vidchatbench_metrics.common.geometry import SHORTEST_COMMON
+from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
 from vidchatbench_metrics.emotion.responder import coverage, lacks_face
 
 
@@ -44,9 +44,9 @@ def in_step(candidate: Feature, reference: Feature) -> Compared | Score:
     _, rows, others = np.intersect1d(candidate["index"], reference["index"], assume_unique=True, return_indices=True)
     seconds = len(rows) / candidate.number("fps")
     details = {"seconds": seconds, **_coverages(candidate, reference)}
-    if seconds < SHORTEST_COMMON:
+    if seconds < MIN_COMMON_SECONDS:
         reason = f"candidate and reference show the face at the same time for {seconds:.2f} s"
-        return Score.invalid(f"{reason}; {SHORTEST_COMMON:g} s is needed", **details)
+        return Score.invalid(f"{reason}; {MIN_COMMON_SECONDS:g} s is needed", **details)
     return Compared(rows, others, details)
 
 
@@ -77,6 +77,6 @@ def _coverages(candidate: Feature, reference: Feature) -> dict[str, float | str]
 
 
 def _too_short(seconds: float) -> str | None:
-    if seconds >= SHORTEST_COMMON:
+    if seconds >= MIN_COMMON_SECONDS:
         return None
-    return f"the responder's face is shown for {seconds:.2f} s; {SHORTEST_COMMON:g} s is needed"
+    return f"the responder's face is shown for {seconds:.2f} s; {MIN_COMMON_SECONDS:g} s is needed"

@@ -124,7 +124,7 @@ class ResponderExtractor(FrameExtractor):
         """Makes the arrays of the feature of the responder's rows, float32 (n, width)."""
 
 
-LEAST_COVERAGE = 0.5
+MIN_COVERAGE = 0.5
 """Share of frames that must show the face."""
 
 
@@ -136,7 +136,7 @@ def coverage(feature: Feature) -> float:
 
 def lacks_face(feature: Feature) -> str | None:
     """Returns why a clip shows too little of the responder's face, or ``None`` if half of its frames show it."""
-    if len(feature["index"]) and coverage(feature) >= LEAST_COVERAGE:
+    if len(feature["index"]) and coverage(feature) >= MIN_COVERAGE:
         return None
     seen, frames = len(feature["index"]), int(feature.number("frames"))
     return f"the responder's face was found in {seen} of {frames} frames; at least half is needed"

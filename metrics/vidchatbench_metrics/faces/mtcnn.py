@@ -14,7 +14,7 @@ from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 if TYPE_CHECKING:
     from facenet_pytorch import MTCNN
 
-LEAST_SCORE = 0.9
+MIN_SCORE = 0.9
 THRESHOLDS = (0.6, 0.7, 0.7)
 PYRAMID_FACTOR = 0.709
 
@@ -93,7 +93,7 @@ def _clean(boxes: ArrayLike | None, scores: ArrayLike, landmarks: ArrayLike) -> 
     if boxes is None:
         return Detections.none()
     score = np.asarray(scores, np.float64)
-    keep = [i for i in np.argsort(-score, kind="stable") if score[i] >= LEAST_SCORE]
+    keep = [i for i in np.argsort(-score, kind="stable") if score[i] >= MIN_SCORE]
     if not keep:
         return Detections.none()
     return Detections(np.asarray(boxes, np.float64)[keep], np.asarray(landmarks, np.float64)[keep], score[keep])

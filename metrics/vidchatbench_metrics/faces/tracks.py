@@ -20,7 +20,7 @@ from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import Face, FaceTimeline
 
 KEY_FPS = 5
-LONGEST = 640
+MAX_SIDE = 640
 MIN_FACE = 32
 MTCNN_WEIGHTS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet")
 
@@ -43,7 +43,7 @@ class FaceTracks(FrameExtractor):
 
     id = "faces/mtcnn"
     version = 1
-    defaults = {"fps": KEY_FPS, "longest": LONGEST, "min_face": MIN_FACE}
+    defaults = {"fps": KEY_FPS, "longest": MAX_SIDE, "min_face": MIN_FACE}
     packages = ("facenet_pytorch",)
 
     @property

@@ -23,7 +23,7 @@ from vidchatbench.api import (
 )
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
-from vidchatbench_metrics.faces.tracks import KEY_FPS, LONGEST, MIN_FACE, MTCNN_WEIGHTS
+from vidchatbench_metrics.faces.tracks import KEY_FPS, MAX_SIDE, MIN_FACE, MTCNN_WEIGHTS
 from vidchatbench_metrics.identity.encoders import NETWORKS, ArcFaceEncoder, FaceEncoder, weight_of
 from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS, FacenetEncoder
 
@@ -127,7 +127,7 @@ class _FirstFaceSession(FrameSession):
         return self._found is not None
 
     def push(self, frame: Frame) -> None:
-        small, scale = frame.fit(LONGEST)
+        small, scale = frame.fit(MAX_SIDE)
         faces = self._detector.detect([small])[0].scaled(1 / scale)
         if len(faces.boxes) == 0:
             return

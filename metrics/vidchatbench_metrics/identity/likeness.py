@@ -17,7 +17,7 @@ from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, R
 from vidchatbench_metrics.identity.encoders import NETWORKS
 from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS
 
-LEAST_COVERAGE = 0.5
+MIN_COVERAGE = 0.5
 """Share of frames that must show the face."""
 
 
@@ -156,7 +156,7 @@ def cosines(features: Mapping[str, Feature]) -> Cosines | Score:
     embeddings = features["frames"]["embedding"].astype(np.float64)
     frames = int(features["frames"].number("frames"))
     coverage = len(embeddings) / frames if frames else 0.0
-    if len(embeddings) == 0 or coverage < LEAST_COVERAGE:
+    if len(embeddings) == 0 or coverage < MIN_COVERAGE:
         return Score.invalid(
             f"the responder's face was found in {len(embeddings)} of {frames} frames; at least half is needed",
             frames=frames,
@@ -196,7 +196,7 @@ class Facenet(FaceLikeness):
     protocol_name = "facenet/"
 
 
-SHORTEST = 2.0
+MIN_SECONDS = 2.0
 """Seconds of frames with the face below which early and late are the same moment."""
 
 PARTS = 3
@@ -226,9 +226,9 @@ class IdentityDrift(FaceLikeness):
             return found
         count = len(found.values)
         seconds = count / self.number("fps")
-        if seconds < SHORTEST:
+        if seconds < MIN_SECONDS:
             return Score.invalid(
-                f"the face is seen for {seconds:.2f} s; {SHORTEST:g} s is needed to tell early from late",
+                f"the face is seen for {seconds:.2f} s; {MIN_SECONDS:g} s is needed to tell early from late",
                 frames=found.frames,
                 coverage=found.coverage,
                 face_seconds=seconds,

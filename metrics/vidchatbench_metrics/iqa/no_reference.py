@@ -218,7 +218,7 @@ def _importable_clip() -> Iterator[None]:
         del sys.modules[name]
 
 
-LEAST_RATED = 0.5
+MIN_RATED = 0.5
 """Share of frames that the model must be able to rate."""
 
 
@@ -265,7 +265,7 @@ class _NoReference(Metric):
         """Averages the ratings; a clip of which the model can rate less than half is the submission's fault."""
         del sample
         values, frames = features["frames"]["value"].astype(np.float64), int(features["frames"].number("frames"))
-        if len(values) == 0 or len(values) < LEAST_RATED * frames:
+        if len(values) == 0 or len(values) < MIN_RATED * frames:
             return Score.invalid(
                 f"{self.model} could rate {len(values)} of {frames} frames; the others have no texture",
                 frames=frames,

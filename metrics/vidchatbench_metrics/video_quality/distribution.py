@@ -26,10 +26,10 @@ from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianM
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
 from vidchatbench_metrics.video_quality.weights import BY_HASH
 
-SHORTEST = 1.0
+MIN_SECONDS = 1.0
 """Seconds that a clip must last."""
 
-LEAST_COVERAGE = 0.5
+MIN_COVERAGE = 0.5
 """Share of the sixteen frames that must show the responder's face."""
 
 CMMD_SIGMA = 10.0
@@ -90,7 +90,7 @@ class _Distribution(SetMetric):
     def problem(self, feature: Feature) -> str | None:
         """Says why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""
         seconds = feature.number("frames") / FPS
-        return f"lasts {seconds:.2f} s; {SHORTEST:g} s is needed" if seconds < SHORTEST else None
+        return f"lasts {seconds:.2f} s; {MIN_SECONDS:g} s is needed" if seconds < MIN_SECONDS else None
 
     @abstractmethod
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> SetDistance:
@@ -122,7 +122,7 @@ class _Faces(_Distribution):
         """Names a clip that is too short, or shows the face in under half of the frames looked at."""
         short = super().problem(feature)
         seen, chosen = self.faces(feature), int(feature.number("chosen"))
-        if short is not None or seen >= LEAST_COVERAGE * chosen:
+        if short is not None or seen >= MIN_COVERAGE * chosen:
             return short
         return f"shows the responder's face in {seen} of {chosen} frames; at least half is needed"
 

@@ -14,7 +14,7 @@ from vidchatbench_metrics.faces.timeline import faces_at
 FACE_MARGIN = 1.3
 """Side of the square around a face, in longer sides of its box."""
 
-SMALLEST_SQUARE = 16
+MIN_SQUARE = 16
 """Faces whose square has fewer pixels a side are left out: they would be nothing but interpolation."""
 
 Picture = NDArray[np.uint8]
@@ -59,7 +59,7 @@ def square_around(
     across = (box[0] + box[2]) / 2 * scale - (source[1] * scale - width) / 2
     down = (box[1] + box[3]) / 2 * scale - (source[0] * scale - height) / 2
     side = min(round(margin * max(box[2] - box[0], box[3] - box[1]) * scale), height, width)
-    if side < SMALLEST_SQUARE or not (0 <= across < width and 0 <= down < height):
+    if side < MIN_SQUARE or not (0 <= across < width and 0 <= down < height):
         return None
     left = min(max(round(across - side / 2), 0), width - side)
     top = min(max(round(down - side / 2), 0), height - side)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Role, Sample, Score, Status, load_card
-from vidchatbench_metrics.common.geometry import SHORTEST_COMMON
+from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.video_quality.psnr_ssim import _Paired
@@ -40,7 +40,7 @@ from vidchatbench_metrics.video_quality.psnr_ssim import Measure, _PairedFrames
 FACE_SIDE = 256
 """Pixels a side to which the faces are brought."""
 
-MOST_FACES = 2
+MAX_FACES = 2
 """Faces of a picture that are compared, the largest ones; that makes four distances for a pair of pictures at most."""
 
 
@@ -178,7 +178,7 @@ def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
     found: dict[int, Square] = {}
     for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.track)):
         square = square_around(face.box, (height, width), (HEIGHT, WIDTH))
-        if square is not None and len(found) < MOST_FACES:
+        if square is not None and len(found) < MAX_FACES:
             found[face.track] = square
     return found
 
@@ -268,7 +268,7 @@ def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, **twice}
 
 
-LEAST_COVERAGE = 0.5
+MIN_COVERAGE = 0.5
 """Share of the frame pairs in common that must show the responder's face on both sides."""
 
 
@@ -351,8 +351,8 @@ class LpipsFace(Lpips):
             "faces": int(found.number("first_faces")),
             "reference_faces": int(found.number("second_faces")),
         }
-        pairs, least = len(found["value"]), LEAST_COVERAGE * counts["common"]
-        if found.number("seconds") >= SHORTEST_COMMON and pairs < least:
+        pairs, least = len(found["value"]), MIN_COVERAGE * counts["common"]
+        if found.number("seconds") >= MIN_COMMON_SECONDS and pairs < least:
             wanted = f"of {counts['common']} frames in common; at least half is needed"
             if counts["reference_faces"] < least:
                 reason = f"the real reply shows the responder's face in {counts['reference_faces']} {wanted}"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.common.geometry import SHORTEST_COMMON
+from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
 
 if TYPE_CHECKING:
     import torch
@@ -205,9 +205,10 @@ class _Paired(Metric):
         del sample
         frames = features["frames"]
         seconds = frames.number("seconds")
-        if seconds < SHORTEST_COMMON:
+        if seconds < MIN_COMMON_SECONDS:
             return Score.invalid(
-                f"only {seconds:.2f} s in common with the reference; {SHORTEST_COMMON:g} s is needed", seconds=seconds
+                f"only {seconds:.2f} s in common with the reference; {MIN_COMMON_SECONDS:g} s is needed",
+                seconds=seconds,
             )
         values = frames["value"]
         return Score.ok(float(values.mean()), seconds=seconds, frames=len(values), lowest=float(values.min()))

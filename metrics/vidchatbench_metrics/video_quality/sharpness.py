@@ -29,7 +29,7 @@ from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 
 CROP = 128
-SMALLEST_FACE = 16
+MIN_FACE = 16
 """Faces with a side under this many pixels are not measured: their sharpness would be that of the interpolation."""
 
 
@@ -63,7 +63,7 @@ def face_crop(picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[n
     height, width = picture.shape[:2]
     left, top = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
     right, bottom = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
-    if right - left < SMALLEST_FACE or bottom - top < SMALLEST_FACE:
+    if right - left < MIN_FACE or bottom - top < MIN_FACE:
         return None
     grey = Image.fromarray(picture[top:bottom, left:right]).convert("L")
     return np.asarray(grey.resize((CROP, CROP), Image.Resampling.BILINEAR))

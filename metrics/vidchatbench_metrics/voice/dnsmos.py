@@ -28,7 +28,7 @@ from vidchatbench.api import (
 from vidchatbench_metrics.common.onnx_network import OnnxNetwork
 from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
 from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram, power_to_db
-from vidchatbench_metrics.voice.shared import HIGHEST_MOS, LOWEST_MOS
+from vidchatbench_metrics.voice.shared import MAX_MOS, MIN_MOS
 
 _PACKAGE = "vidchatbench_metrics.voice"
 
@@ -53,7 +53,7 @@ class _Dnsmos(Metric):
         if reason := lacks_speech(spoken):
             return Score.invalid(reason, speech_seconds=spoken, hops=hops)
         value = float(features["dnsmos"][self.array])
-        clipped = min(max(value, LOWEST_MOS), HIGHEST_MOS)
+        clipped = min(max(value, MIN_MOS), MAX_MOS)
         return Score.ok(clipped, speech_seconds=spoken, hops=hops, unclipped=value)
 
 

@@ -81,7 +81,7 @@ _VAD_SMOOTHING = 8
 _VAD_DILATION = 7
 _PARTIAL_FRAMES = 160
 _PARTIALS_PER_SECOND = 1.3
-_LEAST_COVERAGE = 0.75
+_MIN_COVERAGE = 0.75
 _HIDDEN = 256
 _LAYERS = 3
 # A constant of its own: sums in the network could change in their last bits with the harness's batch size.
@@ -258,7 +258,7 @@ def partial_starts(n_samples: int) -> list[int]:
     step = round(SAMPLE_RATE / _PARTIALS_PER_SECOND / MEL.hop)
     starts = list(range(0, max(1, n_frames - _PARTIAL_FRAMES + step + 1), step))
     coverage = (n_samples - starts[-1] * MEL.hop) / (_PARTIAL_FRAMES * MEL.hop)
-    return starts[:-1] if coverage < _LEAST_COVERAGE and len(starts) > 1 else starts
+    return starts[:-1] if coverage < _MIN_COVERAGE and len(starts) > 1 else starts
 
 
 def mel_partials(voiced: NDArray[np.float32]) -> NDArray[np.float32]:

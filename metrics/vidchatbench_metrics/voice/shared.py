@@ -20,7 +20,7 @@ CONV_KERNELS = (10, 3, 3, 3, 3, 2, 2)
 CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)
 """Front end of wav2vec 2.0 and WavLM: a frame of 25 ms every 20 ms."""
 
-LONGEST_SECONDS = 60
+MAX_SECONDS = 60
 """Only this much is heard: attention takes memory that grows with the square of the length."""
 
 _WEIGHTS = {WAVLM_LARGE: "wavlm_large_finetune", UTMOS22_STRONG: "utmos22_strong"}
@@ -65,7 +65,7 @@ def card_for(card: MetricCard, official: str, network: str) -> MetricCard:
 
 def heard_part(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """Returns the first 60 s of a sound at 16 kHz, float32 of shape (n,)."""
-    return samples[: LONGEST_SECONDS * SAMPLE_RATE]
+    return samples[: MAX_SECONDS * SAMPLE_RATE]
 
 
 def frame_count(n_samples: int) -> int:
@@ -76,7 +76,7 @@ def frame_count(n_samples: int) -> int:
     return max(0, count)
 
 
-LOWEST_MOS, HIGHEST_MOS = 1.0, 5.0
+MIN_MOS, MAX_MOS = 1.0, 5.0
 
 
 def cosine(first: Array, second: Array) -> float:

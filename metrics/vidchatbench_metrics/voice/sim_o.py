@@ -38,7 +38,7 @@ from vidchatbench_metrics.voice.shared import (
 if TYPE_CHECKING:
     from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork
 
-LEAST_FRAMES = 2
+MIN_FRAMES = 2
 """The features are normalised over time, which takes two of them."""
 
 
@@ -86,7 +86,7 @@ class WavlmSpeakerEmbedding(AudioExtractor):
             raise RuntimeError("setup() comes before extract()")
         heard = heard_part(audio.samples)
         frames = frame_count(len(heard))
-        embedding = self._network.embed(heard) if frames >= LEAST_FRAMES else np.zeros(0, dtype=np.float32)
+        embedding = self._network.embed(heard) if frames >= MIN_FRAMES else np.zeros(0, dtype=np.float32)
         return Feature(
             {"embedding": as_array(embedding, "float32")}, {"frames": frames, "seconds": len(heard) / SAMPLE_RATE}
         )

@@ -26,8 +26,8 @@ from vidchatbench.api import (
 )
 from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
 from vidchatbench_metrics.voice.shared import (
-    HIGHEST_MOS,
-    LOWEST_MOS,
+    MAX_MOS,
+    MIN_MOS,
     UTMOS22_STRONG,
     card_for,
     frame_count,
@@ -118,4 +118,4 @@ class Utmos(Metric):
         if frames.size == 0:
             return Score.invalid("the sound is shorter than one frame (25 ms)", **details)
         value = float(frames.mean(dtype=np.float64))
-        return Score.ok(min(max(value, LOWEST_MOS), HIGHEST_MOS), **details, unclipped=value)
+        return Score.ok(min(max(value, MIN_MOS), MAX_MOS), **details, unclipped=value)

@@ -23,7 +23,7 @@ EMBEDDING_SIZE = 256
 
 _SCALE = 8
 _OFFSET = 1e-6
-_LEAST_VARIANCE = 1e-9
+_MIN_VARIANCE = 1e-9
 _BACKBONE = "feature_extract.model."
 # The classifier of the speakers it was trained on.
 _TRAINING_ONLY = "loss_calculator."
@@ -207,7 +207,7 @@ class _AttentivePooling(nn.Module):
         weights = torch.softmax(self.linear2(torch.tanh(self.linear1(x))), dim=2)
         mean = (weights * x).sum(dim=2)
         variance = (weights * x**2).sum(dim=2) - mean**2
-        return torch.cat([mean, variance.clamp(min=_LEAST_VARIANCE).sqrt()], dim=1)
+        return torch.cat([mean, variance.clamp(min=_MIN_VARIANCE).sqrt()], dim=1)
 
 
 def head_state(state: State) -> dict[str, torch.Tensor]:

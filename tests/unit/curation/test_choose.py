@@ -19,7 +19,7 @@ from vidchatbench.curation.selection.choose import Rules, choose
 from vidchatbench.curation.selection.exclusions import Exclusions, read_exclusions
 from vidchatbench.curation.selection.schema import Selection, load_selection
 from vidchatbench.curation.selection.strata import (
-    MOST_TOPICS,
+    MAX_TOPICS,
     Stratum,
     empty_cells,
     kept_topics,
@@ -237,7 +237,7 @@ class TestQuotas:
         assert kept_topics(["b", "a", "a", "b", *map(str, range(20))]) == {
             "a",
             "b",
-            *sorted(map(str, range(20)))[: MOST_TOPICS - 2],
+            *sorted(map(str, range(20)))[: MAX_TOPICS - 2],
         }
         assert [length_of(seconds) for seconds in (2.96, 5.0, 7.9, 14.04)] == [lengths()[k] for k in (0, 1, 1, 3)]
 

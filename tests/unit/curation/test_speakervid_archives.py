@@ -11,7 +11,7 @@ import tracemalloc
 import pytest
 from speakervid_made import MadeLists, make_clips, write_archive, write_archives, write_flat
 
-from vidchatbench.curation.speakervid.archives import LARGEST_MEMBER, Member, read_members
+from vidchatbench.curation.speakervid.archives import MAX_MEMBER_BYTES, Member, read_members
 from vidchatbench.curation.speakervid.layout import find_sources
 from vidchatbench.curation.speakervid.lists import TestEntry as Entry
 from vidchatbench.curation.speakervid.lists import read_clip_list, read_test_list
@@ -76,11 +76,11 @@ class TestMembers:
         assert sorted(one.name for one in tmp_path.iterdir()) == ["a.tar.gz"]
 
     def test_large_members_are_passed_over(self, tmp_path):
-        content = b"0" * (LARGEST_MEMBER + 1)
+        content = b"0" * (MAX_MEMBER_BYTES + 1)
         path = hostile(tmp_path / "a.tar.gz", [(entry("big.json"), content), (entry("ok.json"), b"1")])
         found, problems, _ = read(path)
         assert found == [Member("ok.json", b"1")]
-        assert f"{LARGEST_MEMBER + 1} bytes" in problems[0]
+        assert f"{MAX_MEMBER_BYTES + 1} bytes" in problems[0]
 
     def test_a_header_without_end_does_not_fill_the_memory(self, tmp_path):
         size = 256 << 20

@@ -38,8 +38,8 @@ from vidchatbench.api.scores import Score
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.engine.extraction import worker as worker_module
 from vidchatbench.engine.extraction.decode_pass import DecodePass, PassReport
-from vidchatbench.engine.extraction.jobs import MOST_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs, side_name
-from vidchatbench.engine.extraction.lanes import MOST_HELD, ClosableTimeline, FrameLane, PairLane
+from vidchatbench.engine.extraction.jobs import MAX_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs, side_name
+from vidchatbench.engine.extraction.lanes import MAX_HELD, ClosableTimeline, FrameLane, PairLane
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.engine.plan import Plan, Planner
 from vidchatbench.errors import MediaError
@@ -80,7 +80,7 @@ def check_jobs(jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
     assert Counter(task.key for job in jobs for task in job.tasks) == Counter(task.key for task in tasks)
     for job in jobs:
         clips = [clip.sha256 for clip in job.clips]
-        assert len(set(clips)) == len(clips) <= MOST_CLIPS_IN_STEP
+        assert len(set(clips)) == len(clips) <= MAX_CLIPS_IN_STEP
         assert set(clips) == {sha for task in job.tasks for sha in task.media}, "no clip is read for nothing"
         seen: set[str] = set()
         for task in job.tasks:
@@ -122,7 +122,7 @@ def test_no_task_no_job() -> None:
 
 @pytest.mark.parametrize("order", ["forwards", "backwards", *range(5)])
 def test_a_chain_that_fits_is_one_job(order: str | int) -> None:
-    names = [f"c{k}" for k in range(MOST_CLIPS_IN_STEP)]
+    names = [f"c{k}" for k in range(MAX_CLIPS_IN_STEP)]
     tasks = [pair(one, two) for one, two in itertools.pairwise(names)]
     if order == "backwards":
         tasks.reverse()
@@ -139,7 +139,7 @@ def test_one_reference_for_many_candidates_is_cut() -> None:
     check_jobs(jobs, tasks)
 
 
-@pytest.mark.parametrize("length", [MOST_CLIPS_IN_STEP + 1, 30, 100])
+@pytest.mark.parametrize("length", [MAX_CLIPS_IN_STEP + 1, 30, 100])
 def test_a_long_chain_is_cut_and_nothing_lost(length: int) -> None:
     names = [f"c{k:03d}" for k in range(length)]
     tasks: list[Task] = []
@@ -193,7 +193,7 @@ def check_watching(jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
     assert all(count == 1 for key, count in counted.items() if key not in read), "only what is read is made twice"
     for job in jobs:
         assert any(not task.stored for task in job.tasks), "no job without work"
-        assert len(job.clips) <= MOST_CLIPS_IN_STEP
+        assert len(job.clips) <= MAX_CLIPS_IN_STEP
         assert {clip.sha256 for clip in job.clips} == {sha for task in job.tasks for sha in task.media}
         seen: set[str] = set()
         for task in job.tasks:
@@ -209,7 +209,7 @@ def test_a_pair_names_what_it_reads_by_side() -> None:
 
 
 @pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("length", [MOST_CLIPS_IN_STEP, MOST_CLIPS_IN_STEP + 1, 30, 100])
+@pytest.mark.parametrize("length", [MAX_CLIPS_IN_STEP, MAX_CLIPS_IN_STEP + 1, 30, 100])
 def test_a_cut_chain_has_on_both_sides_what_its_pairs_read(length: int, stored: bool) -> None:
     names = [f"c{k:03d}" for k in range(length)]
     tracks = [replace(single(name, "track"), stored=stored) for name in names]
@@ -219,7 +219,7 @@ def test_a_cut_chain_has_on_both_sides_what_its_pairs_read(length: int, stored: 
     counted = Counter(task.key for job in jobs for task in job.tasks)
     read = Counter(clip.sha256 for job in jobs for clip in job.clips)
     assert all(counted[f"track({name})"] == read[name] for name in names), "a clip is never read for its track alone"
-    assert (sum(counted.values()) == len(tasks)) == (length <= MOST_CLIPS_IN_STEP)
+    assert (sum(counted.values()) == len(tasks)) == (length <= MAX_CLIPS_IN_STEP)
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -411,7 +411,7 @@ def test_the_slowest_of_two_timelines_counts() -> None:
 def test_a_timeline_that_never_advances_is_our_fault_and_not_endless_memory() -> None:
     first, timeline = upstream_lane(Delayed(1e9))
     lane = FrameLane("k", "sha", Counting(Log()), 25.0, {"track": timeline})
-    feed([first, lane], MOST_HELD + 10)
+    feed([first, lane], MAX_HELD + 10)
     assert isinstance(lane.outcome, Failure)
     assert lane.outcome.blame is Blame.OURS
     assert "stands still" in lane.outcome.reason
@@ -768,7 +768,7 @@ def test_a_pair_that_is_done_outlives_a_later_fault_of_what_it_read() -> None:
 def test_a_pair_whose_timeline_never_advances_is_our_fault_and_not_endless_memory() -> None:
     (first, track), (second, other) = upstream_lane(Delayed(0.0)), upstream_lane(Delayed(1e9))
     lane = watched(track, other, Pairs(Log()))
-    feed_both({"a": (first, MOST_HELD + 10), "b": (second, MOST_HELD + 10)}, lane)
+    feed_both({"a": (first, MAX_HELD + 10), "b": (second, MAX_HELD + 10)}, lane)
     assert isinstance(lane.outcome, Failure)
     assert lane.outcome.blame is Blame.OURS
     assert "stands still" in lane.outcome.reason
@@ -780,9 +780,9 @@ def test_a_clip_that_is_far_ahead_is_no_standstill() -> None:
     other, late = upstream_lane(Delayed(0.2))
     lane = watched(track, late, Pairs(Log()))
     for sha, frames in (("a", own), ("b", other)):
-        feed_both({sha: (frames, MOST_HELD + 50)}, lane)
+        feed_both({sha: (frames, MAX_HELD + 50)}, lane)
     lane.finish()
-    assert numbers(lane) == list(range(MOST_HELD + 50))
+    assert numbers(lane) == list(range(MAX_HELD + 50))
 
 
 # --- the pass -------------------------------------------------------------------------------------------------------

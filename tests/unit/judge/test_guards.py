@@ -27,7 +27,7 @@ from vidchatbench.judge.calibration import (
 )
 from vidchatbench.judge.panel import PairVerdict, Panel, weigh
 from vidchatbench.judge.report import judge_report
-from vidchatbench.judge.rubric import LONGEST_TEXT, fence, is_cut, messages_for, shown
+from vidchatbench.judge.rubric import MAX_TEXT_LENGTH, fence, is_cut, messages_for, shown
 
 MakePanel = Callable[..., Panel]
 MakeRequests = Callable[..., list[JudgeRequest]]
@@ -248,9 +248,9 @@ def test_the_fence_is_the_same_every_time_and_never_in_the_text() -> None:
 
 def test_what_is_shown_is_one_visible_line() -> None:
     assert shown("a\n[b]\t\u202ec\u200bd\x00 \ud800e") == "a [b] c d e"
-    long = "x" * (LONGEST_TEXT + 1)
+    long = "x" * (MAX_TEXT_LENGTH + 1)
     assert shown(long).endswith("x (cut)")
-    assert (is_cut(long), is_cut("y" * LONGEST_TEXT)) == (True, False)
+    assert (is_cut(long), is_cut("y" * MAX_TEXT_LENGTH)) == (True, False)
 
 
 # --- length ---------------------------------------------------------------------------------------------------------

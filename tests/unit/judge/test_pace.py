@@ -7,12 +7,12 @@ from email.utils import format_datetime
 
 import pytest
 
-from vidchatbench.judge.llm.pace import LONGEST_WAIT, retry_after, wait_before
+from vidchatbench.judge.llm.pace import MAX_WAIT, retry_after, wait_before
 
 
 def test_waits_double_with_jitter_up_to_a_minute() -> None:
     for attempt in range(20):
-        middle = min(LONGEST_WAIT, 0.5 * 2**attempt)
+        middle = min(MAX_WAIT, 0.5 * 2**attempt)
         waits = [wait_before(attempt) for _ in range(50)]
         assert all(0.5 * middle <= wait <= 1.5 * middle for wait in waits)
         assert len(set(waits)) > 40, "many clients must not come back at once"

@@ -19,7 +19,7 @@ from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.leaderboard.verification import tables
 from vidchatbench.leaderboard.verification.bundle import bundle_path, find_bundles, is_safe_name, row_id, safe_name
 from vidchatbench.leaderboard.verification.context import Others
-from vidchatbench.leaderboard.verification.findings import MOST_ALIKE, Finding, error, has_errors, shorten
+from vidchatbench.leaderboard.verification.findings import MAX_ALIKE, Finding, error, has_errors, shorten
 from vidchatbench.leaderboard.verification.reading import read_bundle
 from vidchatbench.leaderboard.verification.verify import verify_bundle, verify_run
 from vidchatbench.results.files import SAMPLES_SCHEMA
@@ -498,7 +498,7 @@ def test_ten_thousand_rows_that_the_results_announce(bundle: Path, benchmark: Be
 
 
 def test_more_rows_than_anybody_needs(bundle: Path) -> None:
-    write_table(bundle, tables.MOST_ROWS + 1)
+    write_table(bundle, tables.MAX_ROWS + 1)
     with pytest.raises(Exception, match="at most 200,000 are read"):
         tables.read_samples((bundle / "samples.parquet").read_bytes())
 
@@ -640,7 +640,7 @@ def test_two_names_without_latin_letters_stay_apart() -> None:
 
 def test_many_findings_of_a_kind_are_counted() -> None:
     found = shorten([error("a", str(k), "wrong") for k in range(50)] + [error("b", "x", "bad")])
-    assert [f.code for f in found].count("a") == MOST_ALIKE + 1
+    assert [f.code for f in found].count("a") == MAX_ALIKE + 1
     assert any("45 more" in f.message for f in found)
     assert "b" in {f.code for f in found}
 

@@ -123,8 +123,8 @@ def test_small_clips_of_the_worst_samples_can_lie_in_the_page(clips: Path, monke
     inside = addresses(written(clips / "run", **options))
     assert all(address.startswith("data:video/mp4;base64,") for address in inside)
     assert base64.b64decode(inside[0].partition(",")[2]) == b"i s 0.mp4"
-    monkeypatch.setattr(media, "LARGEST_EMBEDDED", len("candidate s 0") - 1)
+    monkeypatch.setattr(media, "MAX_EMBEDDED_CLIP_BYTES", len("candidate s 0") - 1)
     kinds = [address[:5] for address in addresses(written(clips / "run", **options))]
     assert (kinds.count("data:"), kinds.count("../ou")) == (6, 3)
-    monkeypatch.setattr(media, "MOST_EMBEDDED", 20)
+    monkeypatch.setattr(media, "MAX_EMBEDDED_BYTES", 20)
     assert [address[:5] for address in addresses(written(clips / "run", **options))].count("data:") == 2

@@ -19,7 +19,7 @@ from vidchatbench.engine.plan import Cell
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.results.aggregate import Record, aggregate
 from vidchatbench.results.schema import Anchors
-from vidchatbench.results.statistics.sets import FLOOR_SPLITS, MOST_GROUPS, estimate_set
+from vidchatbench.results.statistics.sets import FLOOR_SPLITS, MAX_GROUPS, estimate_set
 
 SHA = "0" * 64
 CARD: dict[str, object] = {
@@ -110,7 +110,7 @@ def test_many_identities_are_left_out_in_groups() -> None:
         return asked[-1]
 
     estimate_set(items(101), [f"p{i}" for i in range(101)], prepare, seed=0)
-    left = asked[0].asked[1 : 1 + MOST_GROUPS]
+    left = asked[0].asked[1 : 1 + MAX_GROUPS]
     sizes = [101 - len(candidates) for candidates, _ in left]
     assert sum(sizes) == 101
     assert max(sizes) - min(sizes) <= 1

@@ -27,7 +27,7 @@ from vidchatbench.judge.llm.messages import Message
 ATTEMPTS = 4
 """How often a model is asked for one ladder: once, and with what was wrong for each further time."""
 
-_LONGEST_QUOTE = 4000
+_MAX_QUOTE_LENGTH = 4000
 _FIELDS = tuple(f"reply_{round(grade * 100)}" for grade in GRADES)
 
 
@@ -155,7 +155,7 @@ def _read(task: _Task, answer: Said, model: str, attempt: int) -> Ladder | None:
         # The conversation goes on from the first question, so that it does not grow with every attempt.
         task.messages = [
             *task.messages[:2],
-            {"role": "assistant", "content": answer.text[:_LONGEST_QUOTE]},
+            {"role": "assistant", "content": answer.text[:_MAX_QUOTE_LENGTH]},
             {"role": "user", "content": BUILD_REPAIR.format(problem=problem)},
         ]
         return None

@@ -14,18 +14,18 @@ from vidchatbench.api.samples import LadderStep, Sample
 from vidchatbench.curation.ladder.answers import UnusableError, read_object
 from vidchatbench.curation.ladder.chat import Models, Question, Unanswered
 from vidchatbench.curation.ladder.lengths import length_of, unit_of
-from vidchatbench.curation.ladder.prompts import LABELS, MOST_POINTS, check_messages, check_schema
+from vidchatbench.curation.ladder.prompts import LABELS, MAX_POINTS, check_messages, check_schema
 from vidchatbench.errors import InputError
 from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval
 
-LEAST_TAU = 0.6
+MIN_TAU = 0.6
 """A sample below is to be written anew or left out (protocols: drop items with tau < 0.6)."""
 
-LEAST_HUMAN = 0.8
-MOST_FOREIGN = 0.4
+MIN_HUMAN = 0.8
+MAX_FOREIGN = 0.4
 """Where the real reply, and one to somebody else, must stand on the ladder in the mean."""
 
-MOST_LENGTH_CORRELATION = 0.3
+MAX_LENGTH_CORRELATION = 0.3
 ORDERS = 2
 """Each panel member sees the candidates in a shuffled order and in its reverse."""
 
@@ -91,21 +91,21 @@ class LadderReport:
     @property
     def low(self) -> tuple[CheckedSample, ...]:
         """Samples whose grades the panel does not find again."""
-        return tuple(sample for sample in self.samples if sample.tau < LEAST_TAU)
+        return tuple(sample for sample in self.samples if sample.tau < MIN_TAU)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why the ladder should not be used as it is; none if it may."""
         found = []
         if self.low:
-            found.append(f"{len(self.low)} of {len(self.samples)} samples have a Kendall tau under {LEAST_TAU:g}")
-        if self.human is not None and self.human.value < LEAST_HUMAN:
-            found.append(f"the real replies stand at {self.human.value:.2f}, not near 1 (least {LEAST_HUMAN:g})")
-        if self.foreign is not None and self.foreign.value > MOST_FOREIGN:
-            found.append(f"replies to others stand at {self.foreign.value:.2f}, not near 0.2 (most {MOST_FOREIGN:g})")
+            found.append(f"{len(self.low)} of {len(self.samples)} samples have a Kendall tau under {MIN_TAU:g}")
+        if self.human is not None and self.human.value < MIN_HUMAN:
+            found.append(f"the real replies stand at {self.human.value:.2f}, not near 1 (least {MIN_HUMAN:g})")
+        if self.foreign is not None and self.foreign.value > MAX_FOREIGN:
+            found.append(f"replies to others stand at {self.foreign.value:.2f}, not near 0.2 (most {MAX_FOREIGN:g})")
         r = self.length_correlation
-        if r is not None and abs(r) > MOST_LENGTH_CORRELATION:
-            found.append(f"grade and length correlate (r = {r:.2f}, most {MOST_LENGTH_CORRELATION:g})")
+        if r is not None and abs(r) > MAX_LENGTH_CORRELATION:
+            found.append(f"grade and length correlate (r = {r:.2f}, most {MAX_LENGTH_CORRELATION:g})")
         if self.missing:
             found.append(f"samples without a ladder: {len(self.missing)}")
         return tuple(found)
@@ -232,8 +232,8 @@ def _points(text: str, count: int) -> list[int] | str:
     except UnusableError as error:
         return str(error)
     points = [found[label] for label in labels]
-    whole = [one for one in points if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= MOST_POINTS]
-    return whole if len(whole) == count else f"points that are no whole numbers from 0 to {MOST_POINTS}"
+    whole = [one for one in points if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= MAX_POINTS]
+    return whole if len(whole) == count else f"points that are no whole numbers from 0 to {MAX_POINTS}"
 
 
 def _checked(case: _Case, points: np.ndarray) -> CheckedSample:

@@ -11,7 +11,7 @@ _WITHOUT_SPACES = frozenset({"zh", "ja", "th", "lo", "km", "my", "yue", "cmn"})
 _USUAL = {WORDS: 25, CHARACTERS: 40}
 _BOUNDS = {WORDS: (8, 40), CHARACTERS: (12, 80)}
 _TOLERANCE = 0.2
-_LEAST_TOLERANCE = 2
+_MIN_TOLERANCE = 2
 
 
 def unit_of(language: str) -> str:
@@ -34,4 +34,4 @@ def target_for(human: str | None, unit: str) -> int:
 
 def slack(target: int) -> int:
     """Returns by how much a reply may miss the length that was asked for: a fifth, or 2 where that is more."""
-    return max(_LEAST_TOLERANCE, round(_TOLERANCE * target))
+    return max(_MIN_TOLERANCE, round(_TOLERANCE * target))

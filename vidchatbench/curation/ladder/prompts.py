@@ -20,7 +20,7 @@ CHECK_VERSION = "ladder-check-v1"
 
 GRADES = (0.2, 0.4, 0.6, 0.8, 1.0)
 LABELS = "ABCDEFGHIJ"
-MOST_POINTS = 10
+MAX_POINTS = 10
 
 BUILD_SYSTEM = """You write replies for a benchmark of spoken conversation between two people, initiator and responder.
 
@@ -62,7 +62,7 @@ def build_schema() -> dict[str, Any]:
 
 def check_schema(count: int) -> dict[str, Any]:
     """Returns the JSON schema of a panel member's answer on ``count`` candidates."""
-    points = {"type": "integer", "enum": list(range(MOST_POINTS + 1))}
+    points = {"type": "integer", "enum": list(range(MAX_POINTS + 1))}
     return _schema("points", dict.fromkeys(LABELS[:count], points))
 
 

@@ -20,7 +20,7 @@ from vidchatbench.errors import MediaError
 from vidchatbench.media.cut import CUT_PROFILE, Cut, CutReport, Source, cut_clip
 
 MEDIA_FOLDER = "media"
-LARGEST_SHAPE_DIFFERENCE = 0.02
+MAX_SHAPE_DIFFERENCE = 0.02
 """By how much the shape of a source's picture may differ from the annotated one, as a share of it."""
 
 
@@ -153,7 +153,7 @@ def _other_picture(clip: ListedClip, report: CutReport) -> str | None:
         return None
     width, height = clip.source_size
     own = report.source_width / report.source_height
-    if abs(own * height / width - 1) <= LARGEST_SHAPE_DIFFERENCE:
+    if abs(own * height / width - 1) <= MAX_SHAPE_DIFFERENCE:
         return None
     shape = f"{report.source_width} x {report.source_height}"
     return f"the source is {shape}, another shape than the annotated {width} x {height}: the box would cut elsewhere"

@@ -20,11 +20,11 @@ from vidchatbench.media.reader import ClipReader
 
 Likeness = Literal["identical", "alike", "differing"]
 
-LARGEST_PICTURE_DISTANCE = 6.0
+MAX_PICTURE_DISTANCE = 6.0
 """Bits of 64 by which pictures of the same clip may differ on average; those of other clips in 16 to 40."""
-LARGEST_LOUDNESS_DISTANCE = 3.0
+MAX_LOUDNESS_DISTANCE = 3.0
 """Decibels by which the levels of the same clip may differ on average, above a floor of -50 dB."""
-MOST_FRAMES_APART = 2
+MAX_FRAMES_APART = 2
 
 _SOUND_STEP = 0.25
 _SILENT = 90
@@ -59,12 +59,12 @@ def compare(own: Fingerprint, published: Fingerprint) -> Likeness:
     """Says whether a prepared clip is the published one: to the byte, in what it shows and says, or not at all."""
     if own.sha256 == published.sha256:
         return "identical"
-    if abs(own.frames - published.frames) > MOST_FRAMES_APART:
+    if abs(own.frames - published.frames) > MAX_FRAMES_APART:
         return "differing"
     bits = [(int(a, 16) ^ int(b, 16)).bit_count() for a, b in zip(own.pictures, published.pictures, strict=False)]
     levels = [abs(min(a, _AUDIBLE) - min(b, _AUDIBLE)) for a, b in zip(own.loudness, published.loudness, strict=False)]
-    seen = not bits or sum(bits) / len(bits) <= LARGEST_PICTURE_DISTANCE
-    heard = not levels or sum(levels) / len(levels) <= LARGEST_LOUDNESS_DISTANCE
+    seen = not bits or sum(bits) / len(bits) <= MAX_PICTURE_DISTANCE
+    heard = not levels or sum(levels) / len(levels) <= MAX_LOUDNESS_DISTANCE
     return "alike" if seen and heard else "differing"
 
 

@@ -46,7 +46,7 @@ LICENSE = (
     "non-commercial research and education only, as the dataset's authors state; rights in the clips stay with their "
     "owners"
 )
-_MOST_TOLD = 200
+_MAX_LISTED = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -294,7 +294,7 @@ def _planned(
         cut=CUT_PROFILE,
         samples_sha256="0" * 64,
         lost=tuple(found.lost),
-        not_understood=tuple([*problems, *remarks][:_MOST_TOLD]),
+        not_understood=tuple([*problems, *remarks][:_MAX_LISTED]),
         transcripts=found.transcripts,
         license=LICENSE,
     )

@@ -17,7 +17,7 @@ from vidchatbench.curation.speakervid.records import ClipRecord, RecordError
 
 UNKNOWN_LANGUAGE = "und"
 
-LONGEST_CLIP = 120.0
+MAX_CLIP_SECONDS = 120.0
 """Seconds; the dataset has clips of 3 to 14. A longer one is a fault of its annotation, and would fill the disk."""
 
 
@@ -126,8 +126,10 @@ def _sides(
 
 def _too_long(*records: ClipRecord) -> LostEntry | None:
     for record in records:
-        if record.duration > LONGEST_CLIP:
-            message = f"clip {record.name.text} is annotated as {record.duration:.0f} s long, over {LONGEST_CLIP:.0f} s"
+        if record.duration > MAX_CLIP_SECONDS:
+            message = (
+                f"clip {record.name.text} is annotated as {record.duration:.0f} s long, over {MAX_CLIP_SECONDS:.0f} s"
+            )
             return LostEntry(id=records[-1].name.text, reason="too_long", message=message)
     return None
 

@@ -13,7 +13,7 @@ from vidchatbench.curation.selection.strata import OTHER_TOPIC, Stratum, kept_to
 from vidchatbench.curation.speakervid.branches import Branch, BranchItem, Tier, branch_items, check_choice
 from vidchatbench.curation.speakervid.index import VideoClips
 from vidchatbench.curation.speakervid.pairing import GAP_S, HISTORY_S
-from vidchatbench.curation.speakervid.quality import BASE, HQ, LONGEST_S, SHORTEST_S, Threshold, has_length
+from vidchatbench.curation.speakervid.quality import BASE, HQ, MAX_SECONDS, MIN_SECONDS, Threshold, has_length
 from vidchatbench.curation.speakervid.records import ClipRecord
 from vidchatbench.errors import InputError, UsageError
 
@@ -152,7 +152,7 @@ def _steps(rules: Rules, exclusions: Exclusions) -> list[tuple[str, _Test]]:
         speakers, videos = exclusions.speakers, exclusions.videos
         steps.append(("speakers not in a training list", everyone(lambda clip: clip.speaker_id not in speakers)))
         steps.append(("source video not in a training list", everyone(lambda clip: clip.name.video_id not in videos)))
-    length = f"both sides {SHORTEST_S:g} to {LONGEST_S:g} s long"
+    length = f"both sides {MIN_SECONDS:g} to {MAX_SECONDS:g} s long"
     steps.append((length if rules.branch != "single" else length.replace("both sides ", ""), everyone(has_length)))
     steps += [(str(threshold), everyone(threshold.passes)) for threshold in rules.thresholds]
     return steps

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vidchatbench.curation.selection.choose import Choice
 from vidchatbench.curation.selection.strata import OTHER_TOPIC, UNKNOWN, Stratum, lengths
 from vidchatbench.curation.speakervid.index import IndexedClip
-from vidchatbench.curation.speakervid.quality import LONGEST_S
+from vidchatbench.curation.speakervid.quality import MAX_SECONDS
 from vidchatbench.curation.speakervid.records import ClipRecord
 from vidchatbench.report.drawing.distributions import Bar, histogram, share_bars
 from vidchatbench.report.drawing.svg import Plot
@@ -28,8 +28,8 @@ _SCORES: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("asr_confidence", "ASR confidence (mean log probability)", tuple(round(-1.5 + 0.1 * k, 1) for k in range(16))),
     ("motion", "Intensity of motion", (0.5, 1.5, 2.5, 3.5, 4.5, 5.5)),
 )
-_SECONDS = tuple(float(k) for k in range(int(LONGEST_S) + 2))
-_MOST_LANGUAGES = 12
+_SECONDS = tuple(float(k) for k in range(int(MAX_SECONDS) + 2))
+_MAX_LANGUAGES = 12
 _ABOUT = """
 | file | holds |
 | --- | --- |
@@ -122,8 +122,8 @@ def _made_of(choice: Choice, clips: Mapping[str, IndexedClip], drawn: Sequence[P
         lines.append(f"| {title} | {len(values)} of {len(sides)} | {' | '.join(cells)} |".replace("| -", "| −"))
     languages = Counter(clip.language or UNKNOWN for clip in sides).most_common()
     languages.sort(key=lambda one: (-one[1], one[0]))
-    told = ", ".join(f"{_plain(name)} {count}" for name, count in languages[:_MOST_LANGUAGES])
-    more = f", and {plural(len(languages) - _MOST_LANGUAGES, 'other')}" if len(languages) > _MOST_LANGUAGES else ""
+    told = ", ".join(f"{_plain(name)} {count}" for name, count in languages[:_MAX_LANGUAGES])
+    more = f", and {plural(len(languages) - _MAX_LANGUAGES, 'other')}" if len(languages) > _MAX_LANGUAGES else ""
     return [*lines, "", f"Languages of the clips: {told}{more}.", ""]
 
 

@@ -11,7 +11,7 @@ from vidchatbench.curation.speakervid.lists import clip_list_strings
 from vidchatbench.curation.speakervid.names import ClipName, is_clip_name, video_of
 from vidchatbench.errors import InputError
 
-_MOST_TOLD = 10
+_MAX_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def _read(path: Path) -> tuple[set[str], set[str]]:
                 speakers.add(text.strip())
         elif is_entry:
             n_strange += 1
-            if n_strange <= _MOST_TOLD:
+            if n_strange <= _MAX_LISTED:
                 strange.append(f"{text[:120]!r} is no clip, video or speaker")
-    if n_strange > _MOST_TOLD:
-        strange.append(f"and {n_strange - _MOST_TOLD} more")
+    if n_strange > _MAX_LISTED:
+        strange.append(f"and {n_strange - _MAX_LISTED} more")
     if strange:
         raise InputError(str(path), strange, "One name on a line, or JSON: clips, video ids, or <video id>:<speaker>.")
     if not videos:

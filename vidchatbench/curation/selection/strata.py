@@ -13,13 +13,13 @@ from vidchatbench.curation.speakervid.records import ClipRecord
 
 UNKNOWN = "unknown"
 OTHER_TOPIC = "other"
-MOST_TOPICS = 12
+MAX_TOPICS = 12
 """Topics that are a stratum of their own; captions name them freely, and the rest are one."""
 
 LENGTH_EDGES_S = (3.0, 5.0, 8.0, 11.0, 14.0)
 """Bounds of the strata of length, in seconds."""
 
-_LONGEST_TOPIC = 40
+_MAX_TOPIC_LENGTH = 40
 
 
 class Stratum(NamedTuple):
@@ -37,7 +37,7 @@ class Stratum(NamedTuple):
 
 def stratum_of(clip: ClipRecord) -> Stratum:
     """Returns a clip's cell; what no caption says is ``unknown``."""
-    topic = " ".join((clip.topic or UNKNOWN).casefold().split())[:_LONGEST_TOPIC].strip(" .,;:")
+    topic = " ".join((clip.topic or UNKNOWN).casefold().split())[:_MAX_TOPIC_LENGTH].strip(" .,;:")
     return Stratum(clip.framing or UNKNOWN, clip.view or UNKNOWN, topic or UNKNOWN, length_of(clip.duration))
 
 
@@ -57,7 +57,7 @@ def kept_topics(topics: Iterable[str]) -> frozenset[str]:
     """Returns the most frequent topics; among equals, the first by name."""
     counts = Counter(topics)
     ordered = sorted(counts, key=lambda topic: (-counts[topic], topic))
-    return frozenset(ordered[:MOST_TOPICS])
+    return frozenset(ordered[:MAX_TOPICS])
 
 
 def quotas(counts: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:

@@ -13,11 +13,11 @@ from typing import IO, cast
 
 from vidchatbench.errors import InputError
 
-LARGEST_MEMBER = 16 * 1024 * 1024
+MAX_MEMBER_BYTES = 16 * 1024 * 1024
 """No annotation has more bytes than this."""
 
-_MOST_HEADER = 8 * 1024 * 1024
-_MOST_TOLD = 100
+_MAX_HEADER_BYTES = 8 * 1024 * 1024
+_MAX_LISTED = 100
 _BLOCK = 512
 _CHUNK = 1024 * 1024
 _CUT_OFF = "Fetch the archive again; what was whole before the damage has been read."
@@ -29,7 +29,7 @@ class Member:
 
     Attributes:
         name: Its base name.
-        content: Its bytes, at most :data:`LARGEST_MEMBER`.
+        content: Its bytes, at most :data:`MAX_MEMBER_BYTES`.
     """
 
     name: str
@@ -66,11 +66,11 @@ class _Problems:
 
     def add(self, name: str, reason: str) -> None:
         self._count += 1
-        if self._count <= _MOST_TOLD:
+        if self._count <= _MAX_LISTED:
             self._lines.append(f"{self._source}: {name[:120]!r} was left out: {reason}")
 
     def close(self) -> None:
-        if (more := self._count - _MOST_TOLD) > 0:
+        if (more := self._count - _MAX_LISTED) > 0:
             self._lines.append(f"{self._source}: {more} more members were left out")
 
 
@@ -115,7 +115,7 @@ def _in_archive(path: Path, wanted: Callable[[str], bool] | None, told: _Problem
             raw.seek(0)
             stream = _Counted(cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if zipped else raw)
             # Opening reads the first header.
-            stream.allowed = _MOST_HEADER
+            stream.allowed = _MAX_HEADER_BYTES
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
                 yield from _files(archive, stream, wanted, told)
                 if not stream.ends_well(archive.offset):
@@ -130,7 +130,7 @@ def _files(
     archive: tarfile.TarFile, stream: _Counted, wanted: Callable[[str], bool] | None, told: _Problems
 ) -> Iterator[Member]:
     while True:
-        stream.allowed = _MOST_HEADER
+        stream.allowed = _MAX_HEADER_BYTES
         entry = archive.next()
         stream.allowed = None
         if entry is None:
@@ -175,7 +175,7 @@ def _unsafe(entry: tarfile.TarInfo) -> str | None:
         return "there are separators or control characters in its name"
     if not entry.isreg():
         return "it is a link" if entry.issym() or entry.islnk() else "it is no regular file"
-    if entry.size > LARGEST_MEMBER:
+    if entry.size > MAX_MEMBER_BYTES:
         return f"it has {entry.size} bytes, more than any annotation"
     return None
 
@@ -197,7 +197,7 @@ def _in_folder(folder: Path, wanted: Callable[[str], bool] | None, told: _Proble
                     told.add(name, "it is a link or no regular file")
                 elif not name.isprintable():
                     told.add(name, "there are control characters in its name")
-                elif entry.stat(follow_symlinks=False).st_size > LARGEST_MEMBER:
+                elif entry.stat(follow_symlinks=False).st_size > MAX_MEMBER_BYTES:
                     told.add(name, "it has more bytes than any annotation")
                 elif wanted is None or wanted(name):
                     yield Member(name, Path(entry.path).read_bytes())

@@ -22,7 +22,7 @@ Progress = Callable[[str, int], None]
 """Is told the name of a source and how many of its files have been read."""
 
 _CHUNK = 20000
-_MOST_REMARKS = 200
+_MAX_REMARKS = 200
 _KEPT: dict[str, Callable[[object], object]] = {"caption": kept_caption, "blur": kept_blur}
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _INSERT_FILE = """
@@ -154,7 +154,7 @@ def _rows(source: _Source) -> Iterator[tuple[str, int, str, int, str]]:
     for member in read_members(source.path, _is_json, problems=source.remarks):
         row = _row(source, member)
         if isinstance(row, str):
-            if len(source.remarks) < _MOST_REMARKS:
+            if len(source.remarks) < _MAX_REMARKS:
                 source.remarks.append(f"{source.name}: {member.name[:120]}: {row}")
             continue
         yield row[0], number, row[1], source.id, row[2]

@@ -23,7 +23,7 @@ _VIEWS = (
     ("front", re.compile(r"front|camera|forward|straight")),
     ("side", re.compile(r"side|profile|left|right|quarter|angle")),
 )
-_MOST_MOTION = 5
+_MAX_MOTION = 5
 _VIEW_KEYS = ("facingdirection", "facing", "viewdirection")
 _UPPER_KEYS = ("upperbodyonly", "isupperbodyonly", "upperbody")
 _FRAMING_KEYS = ("bodyview", "framing", "shottype")
@@ -230,9 +230,9 @@ def _motion(fields: Mapping[str, object], seen: Seen) -> float | None:
         if (given := fields.get(key)) is None:
             continue
         level = graded(given)
-        if level is not None and 0 <= level <= _MOST_MOTION:
+        if level is not None and 0 <= level <= _MAX_MOTION:
             return level
-        seen.unread.append(f"motion {str(given)[:60]!r} is no level from 0 to {_MOST_MOTION}")
+        seen.unread.append(f"motion {str(given)[:60]!r} is no level from 0 to {_MAX_MOTION}")
     return None
 
 

@@ -17,9 +17,9 @@ from vidchatbench.errors import InputError
 
 _PAIR = 2
 _CHUNK = 1024 * 1024
-_LARGEST_TEST_LIST = 64 * 1024 * 1024
-_LONGEST_STRING = 64 * 1024
-_MOST_TOLD = 20
+_MAX_TEST_LIST_BYTES = 64 * 1024 * 1024
+_MAX_STRING_LENGTH = 64 * 1024
+_MAX_LISTED = 20
 _AHEAD = 64
 _AGAIN = "Fetch the file again."
 _INITIATOR_KEYS = ("initiator", "initiatorfilename", "input", "source", "question", "user", "first")
@@ -71,7 +71,7 @@ def read_test_list(path: Path) -> TestList:
         InputError: If it cannot be read, is no JSON, or holds no clip.
     """
     try:
-        if path.stat().st_size > _LARGEST_TEST_LIST:
+        if path.stat().st_size > _MAX_TEST_LIST_BYTES:
             raise InputError(str(path), ["too large for a test list"])
         content = path.read_bytes()
         value = json.loads(content)
@@ -87,7 +87,7 @@ def read_test_list(path: Path) -> TestList:
         seen[entry] = None
     entries = tuple(seen)
     if not entries:
-        raise InputError(str(path), ["there is no clip in it", *not_understood[:_MOST_TOLD]])
+        raise InputError(str(path), ["there is no clip in it", *not_understood[:_MAX_LISTED]])
     paired = sum(entry.initiator is not None for entry in entries)
     form: Literal["pairs", "names", "mixed"] = (
         "pairs" if paired == len(entries) else "names" if paired == 0 else "mixed"
@@ -197,7 +197,7 @@ def read_clip_list(path: Path, *, not_understood: list[str] | None = None) -> It
     for text, is_name in clip_list_strings(path):
         if is_clip_name(text):
             yield bare(text)
-        elif is_name and len(told) < _MOST_TOLD:
+        elif is_name and len(told) < _MAX_LISTED:
             told.append(text[:120])
 
 
@@ -236,7 +236,7 @@ def _json_strings(path: Path, chunks: Iterator[str]) -> Iterator[tuple[str, bool
                 rest = text[token.start() :]
                 break
             yield from _read_token(path, token, depth)
-        if len(rest) > _LONGEST_STRING:
+        if len(rest) > _MAX_STRING_LENGTH:
             raise InputError(str(path), ["a text in it is longer than any name"])
     for token in _TOKEN.finditer(rest):
         if token[0][0] == '"' and token["end"] is None:

@@ -12,7 +12,7 @@ _FALSE = {"false", "no", "0", "n"}
 _FENCE = re.compile(r"```[A-Za-z]*\s*\n?(.*?)```", re.DOTALL)
 _LEADING = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)(?![\d.])")
 _DEEPEST = 4
-_LARGEST = 1e12
+_MAX_NUMBER = 1e12
 _UNWRAPPINGS = 3
 
 
@@ -24,7 +24,7 @@ def number(value: object) -> float | None:
         found = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if abs(found) <= _LARGEST else None
+    return found if abs(found) <= _MAX_NUMBER else None
 
 
 def graded(value: object) -> float | None:

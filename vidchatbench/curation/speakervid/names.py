@@ -9,7 +9,7 @@ ID_LENGTH = 11
 """Length of a YouTube id; it may itself hold ``_`` and ``-``, so that a name cannot be split at its underscores."""
 
 _SUFFIXES = (".json", ".mp4", ".wav")
-_LONGEST = 200
+_MAX_LENGTH = 200
 _SIZE = r"(?P<width>[1-9]\d{0,4})[x×](?P<height>[1-9]\d{0,4})"
 _VIDEO = (
     rf"_(?:{_SIZE}_full_video|full_video_{_SIZE.replace('width', 'width2').replace('height', 'height2')}|full_video)"
@@ -121,7 +121,7 @@ def _integer(text: str | None) -> int | None:
 
 
 def _shown(text: str) -> str:
-    shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    shown = text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
     return repr(shown)
 
 

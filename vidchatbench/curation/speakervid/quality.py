@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vidchatbench.curation.speakervid.records import ClipRecord
 
-SHORTEST_S, LONGEST_S = 3.0, 14.0
+MIN_SECONDS, MAX_SECONDS = 3.0, 14.0
 """Length of the published clips, in seconds."""
 
 LENGTH_SLACK_S = 0.05
@@ -72,4 +72,4 @@ def is_hq(clip: ClipRecord) -> bool:
 
 def has_length(clip: ClipRecord) -> bool:
     """Whether a clip is as long as the paper's clips are."""
-    return SHORTEST_S - LENGTH_SLACK_S <= clip.duration <= LONGEST_S + LENGTH_SLACK_S
+    return MIN_SECONDS - LENGTH_SLACK_S <= clip.duration <= MAX_SECONDS + LENGTH_SLACK_S

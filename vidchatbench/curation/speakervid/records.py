@@ -12,8 +12,8 @@ from vidchatbench.curation.speakervid.names import ClipName
 
 __all__ = ["Box", "BoxForm", "ClipRecord", "RecordError", "parse_record"]
 
-_LONGEST_S = 24 * 3600.0
-_LARGEST_PIXELS = 20000
+_MAX_SECONDS = 24 * 3600.0
+_MAX_PIXELS = 20000
 _EDGE_S = 0.05
 _DISAGREE_S = 0.5
 
@@ -239,7 +239,7 @@ def _time(fields: Mapping[str, object], problems: list[str], unread: list[str]) 
         return None
     if not 0 <= start < end:
         problems.append(f"the time from {start:g} s to {end:g} s is not a range")
-    elif end > _LONGEST_S:
+    elif end > _MAX_SECONDS:
         problems.append(f"the time until {end:g} s is longer than a day")
     return start, end, _inner(start, end, inner_start, inner_length, unread)
 
@@ -258,7 +258,7 @@ def _inner(
 
 def _size(fields: Mapping[str, object], which: str) -> tuple[int, int] | None:
     width, height = number(fields.get(f"{which}videowidth")), number(fields.get(f"{which}videoheight"))
-    if width is None or height is None or not (1 <= width <= _LARGEST_PIXELS and 1 <= height <= _LARGEST_PIXELS):
+    if width is None or height is None or not (1 <= width <= _MAX_PIXELS and 1 <= height <= _MAX_PIXELS):
         return None
     return int(width), int(height)
 

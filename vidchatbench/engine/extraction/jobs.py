@@ -13,7 +13,7 @@ from vidchatbench.media.memory import MemoryClip, MemoryReader
 from vidchatbench.media.probe import MediaInfo
 from vidchatbench.media.reader import ClipReader
 
-MOST_CLIPS_IN_STEP = 8
+MAX_CLIPS_IN_STEP = 8
 """Most clips that one job decodes side by side; each holds a decoder of some tens of megabytes."""
 
 
@@ -143,7 +143,7 @@ def group_into_jobs(tasks: Sequence[Task], clips: Mapping[str, ClipSource]) -> l
     """Groups tasks so that, as far as possible, every clip is decoded in exactly one job.
 
     Clips that are compared with each other must be decoded in step, so they share a job; a chain of comparisons
-    longer than :data:`MOST_CLIPS_IN_STEP` is cut, and the clip at the cut is decoded once more. What a comparison
+    longer than :data:`MAX_CLIPS_IN_STEP` is cut, and the clip at the cut is decoded once more. What a comparison
     reads of its clips must come about in its own job, so at a cut it is extracted in both jobs, and gives the same.
 
     Args:
@@ -199,7 +199,7 @@ class _Groups:
         one, two = self._home[first], self._home[second]
         if one == two:
             self._pairs[first, second] = one
-        elif len(self._members[one] | self._members[two]) <= MOST_CLIPS_IN_STEP:
+        elif len(self._members[one] | self._members[two]) <= MAX_CLIPS_IN_STEP:
             for sha in self._members[two]:
                 self._home[sha] = one
             self._members[one] |= self._members[two]
@@ -211,7 +211,7 @@ class _Groups:
 
     def _overflow(self, first: str, second: str) -> int:
         crowded, newcomer = (first, second) if len(self._members[self._home[second]]) == 1 else (second, first)
-        group = next((g for g in self._replicas.get(crowded, []) if len(self._members[g]) < MOST_CLIPS_IN_STEP), None)
+        group = next((g for g in self._replicas.get(crowded, []) if len(self._members[g]) < MAX_CLIPS_IN_STEP), None)
         if group is None:
             group = len(self._members)
             self._members.append({crowded})

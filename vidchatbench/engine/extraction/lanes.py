@@ -17,7 +17,7 @@ from vidchatbench.api.features import Feature
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.media.frames import GridFrame, GridSampler, Picture
 
-MOST_HELD = 512
+MAX_HELD = 512
 """Grid frames that a lane may hold back; more means that a timeline never advances."""
 
 
@@ -140,7 +140,7 @@ class FrameLane(Lane):
             self.guard(lambda frame=frame: self._session.push(frame), self.media)  # type: ignore[misc]
         if not self.wants_more:
             self._held.clear()
-        elif len(self._held) > MOST_HELD:
+        elif len(self._held) > MAX_HELD:
             self.fail(_standstill(horizon, self.media))
             self._held.clear()
 
@@ -202,7 +202,7 @@ class PairLane(Lane):
             two = one if self._same else second.popleft()
             self.guard(lambda one=one, two=two: self._session.push(one, two), self.media[0])  # type: ignore[misc]
         # Frames of one clip that wait for those of the other are no standstill.
-        if min(len(first), len(second)) > MOST_HELD and not self.failed and not self._session.done:
+        if min(len(first), len(second)) > MAX_HELD and not self.failed and not self._session.done:
             self.fail(_standstill(horizon, self.media[0]))
         if self.failed or self._session.done:
             first.clear()

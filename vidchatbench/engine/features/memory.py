@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 from vidchatbench.api.features import Feature
 
-MOST_FEATURES = 4096
+MAX_FEATURES = 4096
 
 
 class MemoryStore:
     """Features by key, the least recently used forgotten first; has the interface of the store on disk."""
 
-    def __init__(self, most: int = MOST_FEATURES) -> None:
+    def __init__(self, most: int = MAX_FEATURES) -> None:
         self._most = most
         self._features: OrderedDict[str, Feature] = OrderedDict()
 

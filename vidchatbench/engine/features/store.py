@@ -18,7 +18,7 @@ from vidchatbench.core.atomic import write_atomically
 _META = "meta"
 _STALE_SECONDS = 3600.0
 _LENGTH_BYTES = 8
-_LONGEST_HEADER = 1 << 24
+_MAX_HEADER_BYTES = 1 << 24
 
 
 class FeatureStore:
@@ -42,7 +42,7 @@ class FeatureStore:
         try:
             with path.open("rb") as file:
                 length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-                header = json.loads(file.read(length)) if length <= _LONGEST_HEADER else {}
+                header = json.loads(file.read(length)) if length <= _MAX_HEADER_BYTES else {}
             size = max(
                 (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
             )

@@ -22,7 +22,7 @@ from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
 from vidchatbench.judge.llm.cache import Reply, ResponseCache
 from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, JudgeFault, redact
 from vidchatbench.judge.llm.messages import Message, Schema
-from vidchatbench.judge.llm.pace import FIRST_WAIT, LONGEST_PAUSE, Pace, retry_after, wait_before
+from vidchatbench.judge.llm.pace import FIRST_WAIT, MAX_PAUSE, Pace, retry_after, wait_before
 from vidchatbench.judge.llm.settings import JudgeSettings
 
 ATTEMPTS = 6
@@ -42,7 +42,7 @@ _SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501
 _OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
 _OPTIONAL = frozenset({"temperature", "seed"})
-_LEAST_FIELDS = ("id", "root", "meta")
+_MODEL_FIELDS = ("id", "root", "meta")
 
 
 @dataclass
@@ -268,7 +268,7 @@ class Endpoint:
                 return wait
             # Limits are mostly by the minute: seconds of waiting would use up all attempts within one.
             stated = wait_before(attempt + _MORE_PATIENCE, self._tools.first_wait)
-        if stated > LONGEST_PAUSE:
+        if stated > MAX_PAUSE:
             self.state.down = f"judge {self.settings.model!r} asks to be left alone for {stated:.0f} s"
             raise EndpointDown(self.state.down)
         self._pace.pause(stated)  # others would only be turned away too
@@ -397,7 +397,7 @@ def _entry(content: bytes, model: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         return None
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
-    return {name: named[0][name] for name in _LEAST_FIELDS if named[0].get(name) is not None} if named else None
+    return {name: named[0][name] for name in _MODEL_FIELDS if named[0].get(name) is not None} if named else None
 
 
 def prompt_texts(messages: Sequence[Message]) -> list[str]:

@@ -10,8 +10,8 @@ from vidchatbench.errors import VidChatBenchError
 
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|hf|gsk|xai|AIza)[-_][A-Za-z0-9_*.-]{8,}|(?i:bearer)\s+[^\s\"']+")
 _ADDRESS = re.compile(r"\bhttps?://[^\s\"'<>]+")
-_LONGEST = 300
-_SHORTEST_SECRET = 4
+_MAX_LENGTH = 300
+_MIN_SECRET_LENGTH = 4
 
 
 def redact(text: str, secrets: Iterable[str] = (), base_url: str | None = None) -> str:
@@ -23,13 +23,13 @@ def redact(text: str, secrets: Iterable[str] = (), base_url: str | None = None) 
         base_url: An address whose host must not show either.
     """
     for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
+        if len(secret) >= _MIN_SECRET_LENGTH:
             text = text.replace(secret, "***")
     text = _ADDRESS.sub("<address>", _KEY_LIKE.sub("***", text))
     if base_url is not None and (host := urlsplit(base_url).hostname):
         text = text.replace(host, "<host>")
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
 class JudgeFault(VidChatBenchError):  # noqa: N818 - what the judge is at fault for, not an error of this program

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 
 FIRST_WAIT = 0.5
-LONGEST_WAIT = 60.0
-LONGEST_PAUSE = 600.0
+MAX_WAIT = 60.0
+MAX_PAUSE = 600.0
 """An endpoint that asks for a longer pause is not waited for."""
 
 
@@ -44,7 +44,7 @@ class Pace:
 
 def wait_before(attempt: int, first_wait: float = FIRST_WAIT) -> float:
     """Seconds before another try: doubling, with jitter of a half, so that many clients do not come back at once."""
-    wait = min(LONGEST_WAIT, first_wait * 2.0**attempt)
+    wait = min(MAX_WAIT, first_wait * 2.0**attempt)
     return wait * random.uniform(0.5, 1.5)  # noqa: S311 - it spreads requests, it hides nothing
 
 

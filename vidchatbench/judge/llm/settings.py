@@ -23,7 +23,7 @@ else:
 
 DEFAULT_KEY_ENV = "OPENAI_API_KEY"
 DEFAULT_REPEATS = 2
-MOST_JUDGES = 16
+MAX_JUDGES = 16
 DEFAULT_MAX_TOKENS = 1024
 _HINT = "use URL#MODEL, such as http://localhost:8080/v1#NAME, or a TOML file (docs/judge.md)"
 
@@ -106,8 +106,8 @@ class PanelSettings(_Frozen):
 
     @model_validator(mode="after")
     def _check_judges(self) -> PanelSettings:
-        if not 1 <= len(self.judges) <= MOST_JUDGES:
-            raise ValueError(f"there must be 1 to {MOST_JUDGES} judges")
+        if not 1 <= len(self.judges) <= MAX_JUDGES:
+            raise ValueError(f"there must be 1 to {MAX_JUDGES} judges")
         models = [judge.model for judge in self.judges]
         if len({slug(model) for model in models}) < len(models):
             raise ValueError("two judges have the same model; ask one of them more often instead (repeats)")

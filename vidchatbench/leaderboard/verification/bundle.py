@@ -32,12 +32,12 @@ FILES: Mapping[str, int] = {
 }
 """Files of every bundle and the most bytes that each may have: some ten times what 500 samples in 60 metrics take."""
 
-MOST_BYTES: Mapping[str, int] = {**FILES, BUNDLE_FILE: 4_096, SIGNATURE_FILE: 65_536}
+MAX_BYTES: Mapping[str, int] = {**FILES, BUNDLE_FILE: 4_096, SIGNATURE_FILE: 65_536}
 FIRST_REVISION = "v0"
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S+)")
 _SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-_LONGEST_NAME = 80
+_MAX_NAME_LENGTH = 80
 
 
 def safe_name(text: str) -> str:
@@ -46,7 +46,7 @@ def safe_name(text: str) -> str:
     Names of any script become letters as far as Unicode can take them apart; where nothing is left, a hash stands in.
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    name = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_LONGEST_NAME].rstrip("-._")
+    name = re.sub(r"[^a-z0-9._-]+", "-", plain).strip("-._")[:_MAX_NAME_LENGTH].rstrip("-._")
     return name or f"system-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -98,7 +98,7 @@ def read_bytes(folder: Path, name: str) -> bytes:
     if not stat.S_ISREG(found.st_mode):
         kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no plain file"
         raise RefusedFileError("not_a_file", name, f"this is {kind}; put the file itself into the bundle")
-    most = MOST_BYTES[name]
+    most = MAX_BYTES[name]
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
@@ -134,7 +134,7 @@ def check_layout(folder: Path) -> list[Finding]:
         if not is_safe_name(part)
     ]
     for path in sorted(folder.iterdir()):
-        if path.name not in MOST_BYTES:
+        if path.name not in MAX_BYTES:
             message = (
                 f"this is no file of a bundle; remove it (a bundle has {', '.join(sorted(FILES))} and {BUNDLE_FILE})"
             )

@@ -11,7 +11,7 @@ from vidchatbench.errors import VidChatBenchError
 
 Severity = Literal["error", "warning", "note"]
 
-MOST_ALIKE = 5
+MAX_ALIKE = 5
 """Findings of one kind that are listed one by one; a broken file would otherwise bury all others."""
 
 
@@ -79,10 +79,10 @@ def shorten(findings: Iterable[Finding]) -> list[Finding]:
     for finding in sorted(findings, key=lambda f: order[f.severity]):
         kind = (finding.severity, finding.code)
         alike[kind] = alike.get(kind, 0) + 1
-        if alike[kind] <= MOST_ALIKE:
+        if alike[kind] <= MAX_ALIKE:
             kept.append(finding)
     for (severity, code), count in alike.items():
-        if count > MOST_ALIKE:
-            message = f"{count - MOST_ALIKE} more findings of this kind are not listed"
+        if count > MAX_ALIKE:
+            message = f"{count - MAX_ALIKE} more findings of this kind are not listed"
             kept.append(Finding(severity=severity, code=code, where="...", message=message))  # type: ignore[arg-type]
     return sorted(kept, key=lambda f: order[f.severity])

@@ -33,7 +33,7 @@ from vidchatbench.results.migrations import upgrade
 from vidchatbench.results.schema import RESULTS_FILE, SCHEMA_VERSION, Results
 from vidchatbench.submission.system import SYSTEM_FILE, SystemDescription
 
-MOST_MEDIA_LINES = 20_000
+MAX_MEDIA_LINES = 20_000
 _DEEPEST = 8
 _OPENING = (
     yaml.BlockMappingStartToken,
@@ -204,8 +204,8 @@ def _parse_results(content: bytes) -> Results:
 
 def _parse_media(content: bytes) -> tuple[MediaLine, ...]:
     lines = [line for line in content.split(b"\n") if line.strip()]
-    if len(lines) > MOST_MEDIA_LINES:
-        message = f"{len(lines):,} lines; at most {MOST_MEDIA_LINES:,} are read"
+    if len(lines) > MAX_MEDIA_LINES:
+        message = f"{len(lines):,} lines; at most {MAX_MEDIA_LINES:,} are read"
         raise RefusedFileError("too_many_rows", MEDIA_FILE, message)
     found = []
     for number, line in enumerate(lines, 1):

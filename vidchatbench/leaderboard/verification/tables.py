@@ -22,12 +22,12 @@ from vidchatbench.leaderboard.verification.bundle import MEGABYTE
 from vidchatbench.leaderboard.verification.findings import RefusedFileError
 from vidchatbench.results.files import SAMPLES_FILE, SAMPLES_SCHEMA
 
-MOST_ROWS = 200_000
-MOST_EXPANDED = 256 * MEGABYTE
-MOST_TEXT = 65_536
+MAX_ROWS = 200_000
+MAX_EXPANDED = 256 * MEGABYTE
+MAX_TEXT_LENGTH = 65_536
 _BATCH = 1_024
 _CODECS = {"SNAPPY", "UNCOMPRESSED"}
-_MOST_COLUMN_CHUNKS = 10_000
+_MAX_COLUMN_CHUNKS = 10_000
 _TEXTS = tuple(field.name for field in SAMPLES_SCHEMA if field.type == pa.string())
 _DETAILS = TypeAdapter(dict[str, float | int | str | bool])
 
@@ -89,9 +89,9 @@ def _check_footer(file: pq.ParquetFile, expected_rows: int | None) -> None:
     if expected_rows is not None and rows != expected_rows:
         message = f"{rows:,} rows; the results announce {expected_rows:,} (metrics × samples), one for each"
         raise RefusedFileError("wrong_rows", SAMPLES_FILE, message)
-    if rows > MOST_ROWS:
-        raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"{rows:,} rows; at most {MOST_ROWS:,} are read")
-    if file.metadata.num_row_groups * len(wanted) > _MOST_COLUMN_CHUNKS:
+    if rows > MAX_ROWS:
+        raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"{rows:,} rows; at most {MAX_ROWS:,} are read")
+    if file.metadata.num_row_groups * len(wanted) > _MAX_COLUMN_CHUNKS:
         message = f"{file.metadata.num_row_groups:,} row groups; write the table in one"
         raise RefusedFileError("too_many_rows", SAMPLES_FILE, message)
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
@@ -101,13 +101,13 @@ def _check_footer(file: pq.ParquetFile, expected_rows: int | None) -> None:
         message = f"compressed with {', '.join(strange)}; only {' and '.join(sorted(_CODECS))} are read, as runs write"
         raise RefusedFileError("bad_codec", SAMPLES_FILE, message)
     expanded = sum(chunk.total_uncompressed_size for chunk in chunks)
-    if expanded > MOST_EXPANDED:
+    if expanded > MAX_EXPANDED:
         _refuse_expanded(expanded)
 
 
 def _refuse_expanded(size: int) -> None:
     message = (
-        f"the table would expand to {size:,} bytes or more, at most {MOST_EXPANDED:,} are read; no run of this library "
+        f"the table would expand to {size:,} bytes or more, at most {MAX_EXPANDED:,} are read; no run of this library "
         "writes so much"
     )
     raise RefusedFileError("expands_too_far", SAMPLES_FILE, message)
@@ -117,13 +117,13 @@ def _read_rows(file: pq.ParquetFile) -> Iterator[SampleRow]:
     expanded = line = 0
     for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
         expanded += _written_out(batch)
-        if expanded > MOST_EXPANDED:
+        if expanded > MAX_EXPANDED:
             _refuse_expanded(expanded)
         columns = [batch.column(field.name).to_pylist() for field in SAMPLES_SCHEMA]
         for row in zip(*columns, strict=True):
             line += 1
-            if line > MOST_ROWS:
-                raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"more than {MOST_ROWS:,} rows")
+            if line > MAX_ROWS:
+                raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"more than {MAX_ROWS:,} rows")
             yield SampleRow(line, *row)
 
 
@@ -137,8 +137,8 @@ def _written_out(batch: pa.RecordBatch) -> int:
         else:
             lengths = _compute("binary_length", column)
         total += _compute("sum", lengths).as_py() or 0
-        if (_compute("max", lengths).as_py() or 0) > MOST_TEXT:
-            message = f"column {name} holds a text of more than {MOST_TEXT:,} bytes"
+        if (_compute("max", lengths).as_py() or 0) > MAX_TEXT_LENGTH:
+            message = f"column {name} holds a text of more than {MAX_TEXT_LENGTH:,} bytes"
             raise RefusedFileError("text_too_long", SAMPLES_FILE, message)
     return total
 
@@ -156,7 +156,7 @@ def check_row(row: SampleRow) -> str | None:
     for name, value in (("value", row.value), ("counted", row.counted)):
         if value is not None and not math.isfinite(value):
             return f"{name} is {value!r}; a score is a finite number, or null where there is none"
-        if value is not None and abs(value) > LARGEST:
+        if value is not None and abs(value) > MAX_VALUE:
             return f"{name} is {value!r}; no score is that large"
     try:
         details = _DETAILS.validate_json(row.details)
@@ -168,7 +168,7 @@ def check_row(row: SampleRow) -> str | None:
     return None
 
 
-LARGEST = 1e100
+MAX_VALUE = 1e100
 """Largest size of a score: sums of larger ones leave the range of numbers."""
 
 _NEVER_NULL = ("sample_id", "cluster", "metric", "protocol", "status", "details", "features")

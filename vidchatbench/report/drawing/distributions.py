@@ -12,7 +12,7 @@ from vidchatbench.report.drawing.svg import Plot
 from vidchatbench.report.drawing.text import number, plural, typeset
 
 _WIDTH = 460
-_MOST_LETTERS = 26
+_MAX_LETTERS = 26
 
 
 class Bar(NamedTuple):
@@ -41,7 +41,7 @@ def share_bars(name: str, title: str, bars: Sequence[Bar]) -> Plot:
     for place, bar in enumerate(bars):
         y = top + step * place
         share = bar.chosen / chosen
-        label = bar.label if len(bar.label) <= _MOST_LETTERS else f"{bar.label[: _MOST_LETTERS - 1]}…"
+        label = bar.label if len(bar.label) <= _MAX_LETTERS else f"{bar.label[: _MAX_LETTERS - 1]}…"
         parts.append(svg.label(left - 8, y + 16, label, "p-end"))
         if bar.chosen:
             width = axis.place(share) - left

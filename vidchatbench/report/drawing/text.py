@@ -10,8 +10,8 @@ from vidchatbench.results.schema import MetricResult, Results
 
 NOTHING = "–"
 _SIGNIFICANT = 4
-_MOST_DECIMALS = 9
-_LEAST_P = 0.0001
+_MAX_DECIMALS = 9
+_MIN_P = 0.0001
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -23,7 +23,7 @@ def decimals_for(values: Iterable[float | None]) -> int:
     largest = max((abs(value) for value in values if value is not None), default=0.0)
     magnitude = math.floor(math.log10(largest)) if largest else 0
     digits = _SIGNIFICANT if magnitude >= 0 else _SIGNIFICANT - 1
-    return max(0, min(digits - 1 - magnitude, _MOST_DECIMALS))
+    return max(0, min(digits - 1 - magnitude, _MAX_DECIMALS))
 
 
 def number(value: float | None, decimals: int) -> str:
@@ -42,7 +42,7 @@ def typeset(text: str) -> str:
 
 def p_value(p: float) -> str:
     """Returns a p-value; the least ones only as a bound."""
-    return "< 0.0001" if p < _LEAST_P else f"{p:.4f}"
+    return "< 0.0001" if p < _MIN_P else f"{p:.4f}"
 
 
 def metric_decimals(metric: MetricResult) -> int:

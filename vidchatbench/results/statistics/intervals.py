@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 10_000
-FEWEST_CLUSTERS = 3
+MIN_CLUSTERS = 3
 _CHUNK = 1_000
 
 
@@ -61,7 +61,7 @@ def cluster_mean_interval(
     if not np.isfinite(data).all():
         raise ValueError("values must be finite")
     names = sorted(set(clusters))
-    if len(names) < FEWEST_CLUSTERS:
+    if len(names) < MIN_CLUSTERS:
         return None
     index = np.searchsorted(names, list(clusters))
     # Sorted before summing: the same samples in another order must give the same bits.

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.results.statistics.intervals import DRAWS, FEWEST_CLUSTERS, bca_limits, expanded_quantile
+from vidchatbench.results.statistics.intervals import DRAWS, MIN_CLUSTERS, bca_limits, expanded_quantile
 
 LEVEL = 0.95
 POWER = 0.8
-MOST_ENUMERATED = 13
+MAX_ENUMERATED = 13
 """With so few identities all exchanges are enumerated, and the test is exact."""
 
 _CHUNK = 1_000
@@ -81,7 +81,7 @@ def compare_paired(differences: Floats, clusters: Sequence[str], *, seed: int, d
     rest = np.where(there, differences - difference, 0.0)
     deviation = np.sqrt((rest**2).sum(axis=0) / np.maximum(n - 1, 1))
     effect = np.divide(difference, deviation, out=np.full_like(difference, np.nan), where=deviation > 0)
-    enough = occupied >= FEWEST_CLUSTERS
+    enough = occupied >= MIN_CLUSTERS
     low, high = _interval(sums, counts, difference, occupied, (seed, draws))
     return PairedDifferences(
         n=n.astype(np.intp),
@@ -90,7 +90,7 @@ def compare_paired(differences: Floats, clusters: Sequence[str], *, seed: int, d
         low=np.where(enough, low, np.nan),
         high=np.where(enough, high, np.nan),
         p=_permutation_p(sums, counts, seed, draws),
-        exchanges=2 ** len(names) if len(names) <= MOST_ENUMERATED else draws,
+        exchanges=2 ** len(names) if len(names) <= MAX_ENUMERATED else draws,
         effect=effect,
         detectable=np.where(enough, _detectable(sums, counts, difference, occupied), np.nan),
     )
@@ -112,7 +112,7 @@ def _interval(
 ) -> tuple[Floats, Floats]:
     seed, draws = drawing
     n = len(sums)
-    if n < FEWEST_CLUSTERS:
+    if n < MIN_CLUSTERS:
         nothing = np.full(sums.shape[1], np.nan)
         return nothing, nothing
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -137,7 +137,7 @@ def _permutation_p(sums: Floats, counts: Floats, seed: int, draws: int) -> Float
     n = len(sums)
     observed = np.abs(sums.sum(axis=0))
     least = observed - _TIE * np.maximum(np.abs(sums).sum(axis=0), np.finfo(float).tiny)
-    if n <= MOST_ENUMERATED:
+    if n <= MAX_ENUMERATED:
         signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
         p: Floats = (np.abs(signs @ sums) >= least).mean(axis=0)
     else:

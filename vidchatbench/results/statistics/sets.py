@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from vidchatbench.api.features import Array
 from vidchatbench.api.metrics import SetDistance, SetItem
-from vidchatbench.results.statistics.intervals import FEWEST_CLUSTERS, Interval
+from vidchatbench.results.statistics.intervals import MIN_CLUSTERS, Interval
 
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 """Groups of identities that are left out in turn; each costs one evaluation of the distance."""
 
 FLOOR_SPLITS = 4
@@ -108,7 +108,7 @@ def estimate_set(items: Sequence[SetItem], clusters: Sequence[str], prepare: Pre
     generator = np.random.Generator(np.random.PCG64(seed))
     interval = floor = None
     # A part of a small set may have too few rows for the distance although the whole has enough.
-    if len(names) >= FEWEST_CLUSTERS:
+    if len(names) >= MIN_CLUSTERS:
         with contextlib.suppress(ValueError):
             interval = _jackknife(
                 lambda kept: _finite(distance.between(kept, kept)), index, len(names), generator, value
@@ -161,7 +161,7 @@ def compare_sets(
     observed = apart(everything, nothing)
     generator = np.random.Generator(np.random.PCG64(seed))
     interval = None
-    if len(names) >= FEWEST_CLUSTERS:
+    if len(names) >= MIN_CLUSTERS:
         with contextlib.suppress(ValueError):
             interval = _jackknife(lambda kept: apart(kept, nothing), index, len(names), generator, observed)
     least, reached = abs(observed) * (1 - _TIE), 0
@@ -180,7 +180,7 @@ def _jackknife(
     generator: np.random.Generator,
     value: float,
 ) -> Interval:
-    groups = min(n_clusters, MOST_GROUPS)
+    groups = min(n_clusters, MAX_GROUPS)
     group_of = generator.permutation(n_clusters) % groups
     left = [statistic(np.flatnonzero(group_of[index] != group)) for group in range(groups)]
     spread = float(np.var(np.asarray(left)))  # sum of squares over the number of groups
