@@ -8,9 +8,10 @@ import sys
 from enum import Enum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from vidchatbench.api.samples import Role, Task
+from vidchatbench.core.models import FrozenModel
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +37,7 @@ class Dimension(str, Enum):
     MULTI_PERSON = "multi_person"
 
 
-class MetricCard(BaseModel):
+class MetricCard(FrozenModel):
     """The frozen description of a metric.
 
     Two numbers may be compared only if their protocol ids are equal: ``protocol`` names everything that can change
@@ -75,8 +76,6 @@ class MetricCard(BaseModel):
         citation: BibTeX of the work to cite.
         source: Where the formula and the constants come from.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: str = Field(pattern=NAME_PATTERN)
     version: int = Field(ge=1)

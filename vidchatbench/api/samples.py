@@ -7,7 +7,9 @@ from enum import Enum
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from vidchatbench.core.models import FrozenModel
 
 Task = Literal["dialogue", "listening", "multi_turn", "single", "multi_person"]
 
@@ -67,11 +69,7 @@ MediaPath = Annotated[str, AfterValidator(check_media_path)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Side(_Frozen):
+class Side(FrozenModel):
     """One side of the conversation: the clip, who speaks in it, and what is said."""
 
     media: MediaPath
@@ -80,21 +78,21 @@ class Side(_Frozen):
     transcript: str | None = None
 
 
-class Turn(_Frozen):
+class Turn(FrozenModel):
     """One earlier turn of the conversation."""
 
     role: Literal["initiator", "responder"]
     transcript: str
 
 
-class LadderStep(_Frozen):
+class LadderStep(FrozenModel):
     """One graded reply; ``score`` is 0.2, 0.4, 0.6, 0.8 or 1.0 in the paper's ladder."""
 
     text: str
     score: float = Field(ge=0, le=1)
 
 
-class Sample(_Frozen):
+class Sample(FrozenModel):
     """One test pair of the benchmark, as one line of ``manifest.jsonl`` describes it."""
 
     id: SampleId

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.samples import Sample, Sha256, Side
 from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
@@ -26,13 +27,11 @@ _HUB_NAME = re.compile(
 )
 
 
-class BenchmarkHeader(BaseModel):
+class BenchmarkHeader(FrozenModel):
     """``benchmark.json``: what the benchmark is, bound to its manifest by hash.
 
     ``n_listed`` is the number of samples of the published list, where clips of some could not be had any more.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1]
     name: str

@@ -18,11 +18,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vidchatbench.api.judging import JudgeRequest
 from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.api.samples import Sample
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.judge.agreement import kendall_tau
 from vidchatbench.judge.llm.cache import write_file
 from vidchatbench.judge.panel import SEPARATOR, Estimate, Panel
@@ -101,11 +102,7 @@ class Wave:
     refusal: str | None = None
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Baseline(_Frozen):
+class Baseline(FrozenModel):
     """What a judge gave the anchors when they were first scored."""
 
     model: str

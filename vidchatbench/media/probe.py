@@ -17,10 +17,10 @@ import av
 from av.error import FFmpegError
 from av.stream import Disposition
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict
 
 from vidchatbench.api.extractors import SAMPLE_RATE
 from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.models import AnyFloatModel, FrozenModel
 from vidchatbench.errors import MediaError
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ _UNSPECIFIED_COLOR = 2
 _COLOR_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VideoInfo(_Frozen):
+class VideoInfo(AnyFloatModel):
     """The picture stream.
 
     Attributes:
@@ -90,7 +86,7 @@ class VideoInfo(_Frozen):
     announced: bool = False
 
 
-class AudioInfo(_Frozen):
+class AudioInfo(AnyFloatModel):
     """The sound stream; ``duration`` and ``announced`` as in :class:`VideoInfo`."""
 
     codec: str
@@ -100,7 +96,7 @@ class AudioInfo(_Frozen):
     announced: bool = False
 
 
-class MediaInfo(_Frozen):
+class MediaInfo(FrozenModel):
     """What probing found; one line of ``media.jsonl`` is made of it.
 
     Attributes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.submission.check import CheckedSubmission
@@ -15,9 +16,7 @@ from vidchatbench.submission.check import CheckedSubmission
 _SHAPE = 'It holds {"<sample id>": "<text>", ...}, or one {"id": ..., "transcript": ...} a line.'
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Line(FrozenModel):
     id: str
     transcript: str
 

@@ -10,11 +10,12 @@ from enum import Enum
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from vidchatbench.api.samples import Sha256
 from vidchatbench.core import paths
 from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.errors import WeightsError
 
 LOCK_FILE = "weights.lock.json"
@@ -39,7 +40,7 @@ class Pin(str, Enum):
         return self in {Pin.PUBLISHED, Pin.FIRST_DOWNLOAD}
 
 
-class LockEntry(BaseModel):
+class LockEntry(FrozenModel):
     """What was seen first under a name.
 
     Attributes:
@@ -48,8 +49,6 @@ class LockEntry(BaseModel):
         source: Address or file that it came from.
         pin: How far it can be trusted.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sha256: Sha256
     size: int = Field(gt=0)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from vidchatbench.api.samples import Task
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.preparation.annotations import read_json
 from vidchatbench.curation.preparation.listing import ListedSample, ListedTurn, LostEntry
@@ -27,10 +28,10 @@ _TASKS: Mapping[Branch, Task] = {
 }
 
 
-class _Entry(BaseModel):
+class _Entry(FrozenModel):
     """What is read of an entry of ``pairs.json``; the rest of it is for people."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore")
 
     initiator: str | None
     responder: str

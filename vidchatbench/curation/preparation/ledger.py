@@ -13,14 +13,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
+
+from vidchatbench.core.models import FrozenModel
 
 Kind = Literal["archive", "video", "clip", "image"]
 State = Literal["done", "dead", "unreachable"]
 Fact = str | int | float | bool | None
 
 
-class Outcome(BaseModel):
+class Outcome(FrozenModel):
     """What became of one part.
 
     Attributes:
@@ -32,8 +34,6 @@ class Outcome(BaseModel):
         facts: Sizes, hashes and settings that later steps and the manifest need.
         at: When, in UTC.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
     name: str

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.samples import Sha256
 from vidchatbench.core import paths
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.progress import Progress
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.preparation.annotations import (
@@ -50,7 +51,7 @@ _MAX_LISTED = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class Plan(BaseModel):
+class Plan(FrozenModel):
     """``preparation/plan.json``: what is prepared; the samples lie beside it in ``samples.jsonl``.
 
     Attributes:
@@ -69,8 +70,6 @@ class Plan(BaseModel):
         transcripts: What is said in each clip, by name.
         language: Language that was given for clips of which nobody says it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: str

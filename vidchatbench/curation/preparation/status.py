@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from vidchatbench.core import paths
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.progress import Progress
 from vidchatbench.curation.preparation.clips import WholeClips, clip_files
 from vidchatbench.curation.preparation.fingerprints import compare, fingerprint
@@ -32,10 +31,8 @@ MEANING: Mapping[Condition, str] = {
 _WORST: tuple[Condition, ...] = ("dead", "unreachable", "waiting", "damaged", "differing", "alive")
 
 
-class SampleStatus(BaseModel):
+class SampleStatus(FrozenModel):
     """How one sample stands; ``reason`` and ``message`` say why it is not alive."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     condition: Condition
@@ -43,7 +40,7 @@ class SampleStatus(BaseModel):
     message: str | None = None
 
 
-class SetStatus(BaseModel):
+class SetStatus(FrozenModel):
     """How a test set stands.
 
     Attributes:
@@ -56,8 +53,6 @@ class SetStatus(BaseModel):
         notes: What is unusual about clips that are alive.
         samples: Every sample.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: str

@@ -6,9 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.samples import Sha256
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.speakervid.branches import Branch, Tier
 from vidchatbench.errors import InputError
@@ -24,11 +25,7 @@ DATASHEET_FILE = "DATASHEET.md"
 PLOTS_FOLDER = "plots"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ExcludedList(_Frozen):
+class ExcludedList(FrozenModel):
     """A training list from which no speaker and no source video was taken."""
 
     file: str
@@ -37,14 +34,14 @@ class ExcludedList(_Frozen):
     n_videos: int = Field(ge=1)
 
 
-class Remaining(_Frozen):
+class Remaining(FrozenModel):
     """How many samples remained after a rule; the rules were applied in this order."""
 
     rule: str
     left: int = Field(ge=0)
 
 
-class Cell(_Frozen):
+class Cell(FrozenModel):
     """One stratum: how many were eligible and how many were chosen."""
 
     framing: str
@@ -55,7 +52,7 @@ class Cell(_Frozen):
     chosen: int = Field(ge=0)
 
 
-class Selection(_Frozen):
+class Selection(FrozenModel):
     """``selection.json``: everything that decided which samples were chosen; the same again gives the same set.
 
     Attributes:
