@@ -100,7 +100,7 @@ def _for_people(header: BenchmarkHeader, schema: pa.Schema, *, has_media: bool, 
         "    pip install vidchatbench\n    vidchatbench evaluate outputs/ --benchmark USER/NAME\n\n"
         "with this dataset's name on the hub, or the path of this folder, in place of `USER/NAME`."
         if has_media
-        else "    from vidchatbench.benchmark.hub import iterate_samples\n\n"
+        else "    from vidchatbench.benchmark.load import iterate_samples\n\n"
         '    for sample in iterate_samples("USER/NAME"):\n        ...'
     )
     return (

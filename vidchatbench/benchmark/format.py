@@ -1,4 +1,4 @@
-"""TODO."""
+"""The form of a benchmark's folder: ``benchmark.json``, ``manifest.jsonl`` and the media that the manifest names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
 HEADER_FILE = "benchmark.json"
-
 MANIFEST_FILE = "manifest.jsonl"
 
 _HUB_NAME = re.compile(
@@ -99,7 +98,12 @@ def is_hub_name(text: str) -> bool:
     return _HUB_NAME.fullmatch(text) is not None and ".." not in name and "--" not in name
 
 
-def _read_header(path: Path) -> BenchmarkHeader:
+def read_header(path: Path) -> BenchmarkHeader:
+    """Reads ``benchmark.json``.
+
+    Raises:
+        InputError: If the file is missing, is not UTF-8 text or is no header; all problems are listed.
+    """
     if not path.is_file():
         raise InputError(str(path.parent), [f"there is no {HEADER_FILE}"], "A benchmark is a folder with that file.")
     try:
@@ -110,7 +114,13 @@ def _read_header(path: Path) -> BenchmarkHeader:
         raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
 
 
-def _read_manifest(path: Path) -> list[Sample]:
+def read_manifest(path: Path) -> list[Sample]:
+    """Reads ``manifest.jsonl``; empty lines are skipped.
+
+    Raises:
+        InputError: If the file is not UTF-8 text, has no sample, or has lines that are none or repeat an id; all
+            problems are listed.
+    """
     samples: list[Sample] = []
     problems: list[str] = []
     try:

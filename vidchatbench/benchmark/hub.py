@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import re
 import time
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from vidchatbench.api.samples import Sample
 from vidchatbench.benchmark.format import HEADER_FILE, BenchmarkHeader, is_hub_name
 from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors, guarded, in_our_words
-from vidchatbench.benchmark.local_tables import choose_shards, read_manifest, read_media
+from vidchatbench.benchmark.local_tables import choose_shards, read_manifest_columns, read_media
 from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
 from vidchatbench.benchmark.remote_parquet import RemoteParquet
 from vidchatbench.benchmark.tables import (
@@ -39,6 +40,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ASK_AGAIN_AFTER = (1.0, 3.0)
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+
+
+def __getattr__(name: str) -> object:
+    # Cards of published datasets import it from here; by name, for `load` stands above this module.
+    if name != "iterate_samples":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module("vidchatbench.benchmark.load").iterate_samples
 
 
 @dataclass(frozen=True)
@@ -181,12 +189,12 @@ class HubTable:
 
     def rows(self) -> Iterator[TableRow]:
         """Yields the rows without media; of a table with media only the other columns are fetched."""
-        return rows_from(self._guarded(read_manifest, self._row_files), self.subject)
+        return rows_from(self._guarded(read_manifest_columns, self._row_files), self.subject)
 
     def samples(self) -> Iterator[Sample]:
         """Yields the samples; where the rows lie apart from their media, ``datasets`` streams them."""
         apart = self._row_files != self._shards
-        values = self._through_datasets() if apart else self._guarded(read_manifest, self._row_files)
+        values = self._through_datasets() if apart else self._guarded(read_manifest_columns, self._row_files)
         return (row.sample for row in rows_from(values, self.subject))
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:

@@ -121,7 +121,7 @@ class ParquetTable:
     def _values(self) -> Iterator[Mapping[str, Any]]:
         for path in self._row_files:
             with _open_parquet(path) as file:
-                yield from read_manifest(file, str(path))
+                yield from read_manifest_columns(file, str(path))
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns the header that lies beside or in a file's metadata, else one made from the rows."""
@@ -157,7 +157,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         raise InputError(str(path), [f"not a readable Parquet file: {error}"]) from error
 
 
-def read_manifest(file: pq.ParquetFile, subject: str) -> Iterator[Mapping[str, Any]]:
+def read_manifest_columns(file: pq.ParquetFile, subject: str) -> Iterator[Mapping[str, Any]]:
     """Yields the manifest columns of a Parquet file, row by row; media are not read.
 
     Raises:

@@ -19,6 +19,11 @@ def git_blob_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def hash_bytes(content: bytes) -> str:
+    """Returns the sha256 of some bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def hash_file(path: Path) -> str:
     """Returns the sha256 of a file's content in hexadecimal."""
     digest = hashlib.sha256()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
 from vidchatbench.curation.selection.choose import Choice
+from vidchatbench.curation.selection.schema import Selection
 from vidchatbench.curation.selection.strata import OTHER_TOPIC, UNKNOWN, Stratum, lengths
 from vidchatbench.curation.speakervid.index import IndexedClip
 from vidchatbench.curation.speakervid.quality import MAX_SECONDS
@@ -15,9 +15,6 @@ from vidchatbench.curation.speakervid.records import ClipRecord
 from vidchatbench.report.drawing.distributions import Bar, histogram, share_bars
 from vidchatbench.report.drawing.svg import Plot
 from vidchatbench.report.drawing.text import plural, words
-
-if TYPE_CHECKING:
-    from vidchatbench.curation.selection.schema import Selection
 
 _ORDER = ("head", "half_body", "full_body", "front", "side", "back")
 _LAST = (OTHER_TOPIC, UNKNOWN)
