@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vidchatbench.api.samples import Role, Task
+from vidchatbench.api.samples import TASKS, Role, Task
 from vidchatbench.core.models import FrozenModel
 
 if sys.version_info >= (3, 11):
@@ -18,7 +18,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-ALL_TASKS: tuple[Task, ...] = ("dialogue", "listening", "multi_turn", "single", "multi_person")
 NAME_PATTERN = r"^[a-z0-9_]+/[a-z0-9_]+$"
 NullAnchor = Literal["shuffled_replies", "shuffled_audio"]
 PROTOCOL_PATTERN = r"^[a-z0-9_]+/[a-z0-9_.+-]+$"
@@ -35,6 +34,21 @@ class Dimension(str, Enum):
     VOICE = "voice"
     INTERACTION = "interaction"
     MULTI_PERSON = "multi_person"
+
+    @property
+    def label(self) -> str:
+        """The name as a heading."""
+        return _LABELS.get(self, self.value.replace("_", " ").capitalize())
+
+    @property
+    def column_label(self) -> str:
+        """The name as the heading of a column of the leaderboard."""
+        return _COLUMN_LABELS.get(self, self.label)
+
+
+# Where a label is more than the identifier in words.
+_LABELS = {Dimension.AV_SYNC: "AV sync"}
+_COLUMN_LABELS = {Dimension.AV_SYNC: "A/V sync", Dimension.MULTI_PERSON: "Multi-person"}
 
 
 class MetricCard(FrozenModel):
@@ -88,7 +102,7 @@ class MetricCard(FrozenModel):
     worst: float | None = None
     ideal: float | None = None
     roles: tuple[Role, ...]
-    tasks: tuple[Task, ...] = ALL_TASKS
+    tasks: tuple[Task, ...] = TASKS
     aggregation: Literal["mean", "set"]
     null: NullAnchor | None = None
     protocol: str = Field(pattern=PROTOCOL_PATTERN)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from vidchatbench.core.models import FrozenModel
 
 Task = Literal["dialogue", "listening", "multi_turn", "single", "multi_person"]
+TASKS: tuple[Task, ...] = get_args(Task)
+"""Every kind of sample; what a new one needs is its name in :data:`Task`."""
+
+TurnRole = Literal["initiator", "responder"]
 
 _FORBIDDEN_IN_ID = set('/\\:*?"<>|')
 _INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
@@ -29,6 +35,19 @@ class Role(str, Enum):
     REFERENCE = "reference"
     INITIATOR = "initiator"
     REFERENCE_IMAGE = "reference_image"
+
+
+ROLE_FIELDS: Mapping[Role, tuple[str, ...]] = {
+    Role.CANDIDATE: (),
+    Role.INITIATOR: ("initiator",),
+    Role.REFERENCE: ("responder",),
+    Role.REFERENCE_IMAGE: ("reference_image", "responder"),
+}
+"""Where the clip of a role comes from: the first of these fields of :class:`Sample` that is filled.
+
+No field means the system's output. A new role needs its member of :class:`Role`, its line here and its field in
+:class:`Sample`; planning, verification of media and the tables of a benchmark follow from these.
+"""
 
 
 def check_sample_id(value: str) -> str:
@@ -81,7 +100,7 @@ class Side(FrozenModel):
 class Turn(FrozenModel):
     """One earlier turn of the conversation."""
 
-    role: Literal["initiator", "responder"]
+    role: TurnRole
     transcript: str
 
 
@@ -112,12 +131,48 @@ class Sample(FrozenModel):
         return (self.responder or self.initiator).speaker_id
 
 
+@dataclass(frozen=True)
+class SampleMedia:
+    """A media file that a sample names.
+
+    Attributes:
+        path: Its path, relative to the benchmark.
+        sha256: Its hash; ``None`` for a picture, of which the manifest has none.
+    """
+
+    path: str
+    sha256: str | None
+
+
+SIDE_FIELDS: tuple[str, ...] = tuple(
+    name for name, field in Sample.model_fields.items() if Side in (field.annotation, *get_args(field.annotation))
+)
+"""The fields of a sample that hold a clip with its speaker, in the manifest's order."""
+
+MEDIA_FIELDS: tuple[str, ...] = tuple(
+    name for name in Sample.model_fields if any(name in fields for fields in ROLE_FIELDS.values())
+)
+"""The fields of a sample that name a media file, in the manifest's order."""
+
+
+def sample_media(sample: Sample) -> dict[str, SampleMedia]:
+    """Returns the media files that a sample names, by field."""
+    media: dict[str, SampleMedia] = {}
+    for name in MEDIA_FIELDS:
+        value: Side | str | None = getattr(sample, name)
+        if isinstance(value, Side):
+            media[name] = SampleMedia(value.media, value.sha256)
+        elif value is not None:
+            media[name] = SampleMedia(value, None)
+    return media
+
+
 def benchmark_media(sample: Sample) -> dict[Role, str]:
     """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
-    offered = {Role.INITIATOR: sample.initiator.media}
-    if sample.responder is not None:
-        offered[Role.REFERENCE] = sample.responder.media
-    image = sample.reference_image or offered.get(Role.REFERENCE)
-    if image is not None:
-        offered[Role.REFERENCE_IMAGE] = image
+    media = sample_media(sample)
+    offered: dict[Role, str] = {}
+    for role, fields in ROLE_FIELDS.items():
+        filled = next((name for name in fields if name in media), None)
+        if filled is not None:
+            offered[role] = media[filled].path
     return offered

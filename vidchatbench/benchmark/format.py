@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from vidchatbench.api.samples import Sample, Sha256, Side
+from vidchatbench.api.samples import Sample, Sha256, sample_media
 from vidchatbench.core.hashing import hash_file
 from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
@@ -84,12 +84,8 @@ class Benchmark:
             raise InputError(str(self.root / MANIFEST_FILE), problems, hint)
 
     def _media_hashes(self) -> list[tuple[str, str | None]]:
-        found: dict[tuple[str, str | None], None] = {}
-        for sample in self.samples:
-            found.update(dict.fromkeys((side.media, side.sha256) for side in _sides(sample)))
-            if sample.reference_image is not None:
-                found[sample.reference_image, None] = None
-        return sorted(found, key=lambda item: (item[0], item[1] or ""))
+        named = {(media.path, media.sha256) for sample in self.samples for media in sample_media(sample).values()}
+        return sorted(named, key=lambda item: (item[0], item[1] or ""))
 
 
 def is_hub_name(text: str) -> bool:
@@ -149,7 +145,3 @@ def _duplicates(samples: Sequence[Sample]) -> list[str]:
     # Case is folded because two ids that differ in case alone are one file name on many systems.
     counts = Counter(sample.id.casefold() for sample in samples)
     return [f"sample id {sample_id!r} stands {n} times" for sample_id, n in sorted(counts.items()) if n > 1]
-
-
-def _sides(sample: Sample) -> tuple[Side, ...]:
-    return (sample.initiator,) if sample.responder is None else (sample.initiator, sample.responder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from vidchatbench.api.samples import Sample
+from vidchatbench.api.samples import MEDIA_FIELDS, SIDE_FIELDS, Sample, sample_media
 from vidchatbench.benchmark.format import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
@@ -33,28 +33,34 @@ _SIDE = pa.struct(
     [("media", pa.string()), ("sha256", pa.string()), ("speaker_id", pa.string()), ("transcript", pa.string())]
 )
 _MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-MANIFEST_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("id", pa.string()),
-    ("task", pa.string()),
-    ("language", pa.string()),
-    ("initiator", _SIDE),
-    ("responder", _SIDE),
-    ("reference_image", pa.string()),
-    (IMAGE_SHA256, pa.string()),
-    ("history", pa.list_(pa.struct([("role", pa.string()), ("transcript", pa.string())]))),
-    ("ladder", pa.list_(pa.struct([("text", pa.string()), ("score", pa.float64())]))),
-    ("source", pa.string()),
-    ("tags", pa.string()),
-    (LINE, pa.string()),
+_IMAGE = "reference_image"
+# Types of the fields that are no text.
+_TYPES: Mapping[str, pa.DataType] = {
+    "history": pa.list_(pa.struct([("role", pa.string()), ("transcript", pa.string())])),
+    "ladder": pa.list_(pa.struct([("text", pa.string()), ("score", pa.float64())])),
+    **dict.fromkeys(SIDE_FIELDS, _SIDE),
+}
+
+
+def _manifest_columns() -> Iterator[tuple[str, pa.DataType]]:
+    for name in Sample.model_fields:
+        yield name, _TYPES.get(name, pa.string())
+        if name == _IMAGE:
+            yield IMAGE_SHA256, pa.string()
+    yield LINE, pa.string()
+
+
+def _media_column(field: str) -> str:
+    return f"{field}_media"
+
+
+MANIFEST_TYPES: Mapping[str, pa.DataType] = dict(_manifest_columns())
+MEDIA_TYPES: Mapping[str, pa.DataType] = {_media_column(name): _MEDIA for name in MEDIA_FIELDS}
+MANIFEST_COLUMNS = tuple(MANIFEST_TYPES)
+MEDIA_COLUMNS = tuple(MEDIA_TYPES)
+_OPTIONAL = frozenset(
+    {LINE, IMAGE_SHA256, *(name for name, field in Sample.model_fields.items() if not field.is_required())}
 )
-MEDIA_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("initiator_media", _MEDIA),
-    ("responder_media", _MEDIA),
-    ("reference_image_media", _MEDIA),
-)
-MANIFEST_COLUMNS = tuple(name for name, _ in MANIFEST_FIELDS)
-MEDIA_COLUMNS = tuple(name for name, _ in MEDIA_FIELDS)
-_OPTIONAL = frozenset({LINE, IMAGE_SHA256, "responder", "reference_image", "history", "ladder", "source", "tags"})
 _MAX_NAME_BYTES = 255
 
 
@@ -89,19 +95,16 @@ class TableRow:
 
     def media(self) -> tuple[MediaFile, ...]:
         """Returns the media files of the sample."""
-        sample = self.sample
-        files = [MediaFile(MEDIA_COLUMNS[0], sample.initiator.media, sample.initiator.sha256)]
-        if sample.responder is not None:
-            files.append(MediaFile(MEDIA_COLUMNS[1], sample.responder.media, sample.responder.sha256))
-        if sample.reference_image is not None:
-            files.append(MediaFile(MEDIA_COLUMNS[2], sample.reference_image, self.image_sha256))
-        return tuple(files)
+        return tuple(
+            MediaFile(_media_column(name), media.path, self.image_sha256 if name == _IMAGE else media.sha256)
+            for name, media in sample_media(self.sample).items()
+        )
 
 
 def table_schema(header: BenchmarkHeader, *, media: bool) -> pa.Schema:
     """Returns the schema of a benchmark's table; its metadata holds the header."""
-    fields = [*MANIFEST_FIELDS, *(MEDIA_FIELDS if media else ())]
-    return pa.schema(fields, metadata={HEADER_KEY: header.model_dump_json().encode()})
+    types = {**MANIFEST_TYPES, **(MEDIA_TYPES if media else {})}
+    return pa.schema(types, metadata={HEADER_KEY: header.model_dump_json().encode()})
 
 
 def header_of_schema(schema: pa.Schema, subject: str) -> BenchmarkHeader | None:
@@ -132,7 +135,7 @@ def check_schema(schema: pa.Schema, subject: str, columns: Iterable[str] = MANIF
     Raises:
         InputError: Listing missing columns and columns of another type.
     """
-    wanted = dict((*MANIFEST_FIELDS, *MEDIA_FIELDS))
+    wanted = {**MANIFEST_TYPES, **MEDIA_TYPES}
     present, problems = [], []
     for name in columns:
         if name not in schema.names:

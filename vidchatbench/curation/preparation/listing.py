@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from vidchatbench.api.samples import LadderStep, SampleId, Sha256, Task
+from vidchatbench.api.samples import LadderStep, SampleId, Sha256, Task, TurnRole
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
@@ -79,7 +79,7 @@ class ListedTurn(FrozenModel):
     """An earlier turn: the clip in which it was said, and by which side of the conversation."""
 
     clip: SampleId
-    role: Literal["initiator", "responder"]
+    role: TurnRole
 
 
 class ListedSample(FrozenModel):
