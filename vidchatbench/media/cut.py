@@ -272,7 +272,8 @@ def _decode_sound(
         time = Fraction(frame.pts * (frame.time_base or stream.time_base or 0)) - origin
         if not runs and position is not None and time > cut.start > 0:
             return None
-        place, kind = round((time - cut.start) * rate), (frame.format.name, frame.layout.name, frame.sample_rate)
+        place = round((time - cut.start) * rate)
+        kind = _SoundKind(frame.format.name, frame.layout.name, frame.sample_rate)
         if not runs or runs[-1].kind != kind or abs(place - runs[-1].end) > rate * _HOLE:
             runs.append(_Run(kind, channels, rate))
         runs[-1].take(place, frame)
@@ -283,13 +284,22 @@ def _decode_sound(
     return (wanted, rate) if heard else None
 
 
+@dataclass(frozen=True)
+class _SoundKind:
+    """What a resampler is made for."""
+
+    sample_format: str
+    layout: str
+    rate: int
+
+
 class _Run:
-    """Sound without a hole and of one kind: sample format, layout and rate.
+    """Sound without a hole and of one kind.
 
     Containers round timestamps, Matroska to a millisecond; the run's place is the median over its frames.
     """
 
-    def __init__(self, kind: tuple[str, str, int], channels: int, rate: int) -> None:
+    def __init__(self, kind: _SoundKind, channels: int, rate: int) -> None:
         self.kind = kind
         self._rate = rate
         # Each run has its own: a resampler takes sound of another kind for what it was made for.

@@ -134,33 +134,57 @@ def parse_record(
     """
     clip, fields = _opened(name, merged)
     try:
-        return _put_together(clip, fields, (asr, caption, blur), asr_shared=asr_shared)
+        return _put_together(clip, fields, _Labels(asr, caption, blur, asr_shared))
     except RecursionError as error:
         raise RecordError(clip.text, ["a label file is nested too deeply"]) from error
 
 
-def _put_together(
-    clip: ClipName, fields: Mapping[str, object], labels: tuple[object, object, object], *, asr_shared: bool
-) -> ClipRecord:
-    asr, caption, blur = labels
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Contents of the label files beside ``merged_anno``; see :func:`parse_record`."""
+
+    asr: object
+    caption: object
+    blur: object
+    asr_shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Width and height in pixels of the source video and of the published clip."""
+
+    raw: tuple[int, int] | None
+    clip: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """Start and end of a clip in seconds, and the safer range within."""
+
+    start: float
+    end: float
+    inner: tuple[float, float] | None
+
+
+def _put_together(clip: ClipName, fields: Mapping[str, object], labels: _Labels) -> ClipRecord:
     unread: list[str] = []
-    sizes = _size(fields, "raw") or _named_size(clip), _size(fields, "clip")
+    sizes = _Sizes(_size(fields, "raw") or _named_size(clip), _size(fields, "clip"))
     time, box = _essentials(fields, clip, sizes, unread)
     voices = _voices(fields, clip, unread)
-    said = read_said(asr, clip, time[0], time[1], shared=asr_shared)
-    seen = read_seen(caption)
-    face_blur, hand_blur = read_blur(blur, unread)
+    said = read_said(labels.asr, clip, time.start, time.end, shared=labels.asr_shared)
+    seen = read_seen(labels.caption)
+    face_blur, hand_blur = read_blur(labels.blur, unread)
     people = number(fields.get("clipspeakernum"))
     return ClipRecord(
         name=clip,
-        start=time[0],
-        end=time[1],
-        inner=time[2],
+        start=time.start,
+        end=time.end,
+        inner=time.inner,
         box=box.box,
         box_form=box.form,
         box_sure=box.sure,
-        raw_size=sizes[0],
-        clip_size=sizes[1],
+        raw_size=sizes.raw,
+        clip_size=sizes.clip,
         talking=_talking(fields, clip, unread),
         speaker_id=clip.speaker_id,
         n_speakers=None if people is None or people < 0 else int(people),
@@ -181,10 +205,6 @@ def _put_together(
     )
 
 
-_Time = tuple[float, float, tuple[float, float] | None]
-_Size = tuple[int, int] | None
-
-
 def _opened(name: str, merged: object) -> tuple[ClipName, dict[str, object]]:
     try:
         clip = ClipName.parse(name)
@@ -197,11 +217,11 @@ def _opened(name: str, merged: object) -> tuple[ClipName, dict[str, object]]:
 
 
 def _essentials(
-    fields: Mapping[str, object], clip: ClipName, sizes: tuple[_Size, _Size], unread: list[str]
+    fields: Mapping[str, object], clip: ClipName, sizes: _Sizes, unread: list[str]
 ) -> tuple[_Time, ReadBox]:
     problems: list[str] = []
     time = _time(fields, problems, unread)
-    box = _box(fields, sizes[0], sizes[1], problems, unread)
+    box = _box(fields, sizes, problems, unread)
     if time is None or box is None or problems:
         raise RecordError(clip.text, problems)
     return time, box
@@ -241,7 +261,7 @@ def _time(fields: Mapping[str, object], problems: list[str], unread: list[str]) 
         problems.append(f"the time from {start:g} s to {end:g} s is not a range")
     elif end > _MAX_SECONDS:
         problems.append(f"the time until {end:g} s is longer than a day")
-    return start, end, _inner(start, end, inner_start, inner_length, unread)
+    return _Time(start, end, _inner(start, end, inner_start, inner_length, unread))
 
 
 def _inner(
@@ -267,18 +287,12 @@ def _named_size(clip: ClipName) -> tuple[int, int] | None:
     return None if clip.width is None or clip.height is None else (clip.width, clip.height)
 
 
-def _box(
-    fields: Mapping[str, object],
-    raw_size: tuple[int, int] | None,
-    clip_size: tuple[int, int] | None,
-    problems: list[str],
-    unread: list[str],
-) -> ReadBox | None:
+def _box(fields: Mapping[str, object], sizes: _Sizes, problems: list[str], unread: list[str]) -> ReadBox | None:
     if (given := fields.get("bbox")) is None:
         problems.append("no bbox")
         return None
     try:
-        found = read_box(given, raw_size, clip_size)
+        found = read_box(given, sizes.raw, sizes.clip)
     except ValueError as error:
         problems.append(str(error))
         return None
