@@ -19,10 +19,11 @@ from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.evaluate import check_run_folder
-from vidchatbench.engine.extraction.extract import extract
 from vidchatbench.engine.extraction.jobs import ClipSource
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.features.store import FeatureStore
-from vidchatbench.engine.plan import Planner, gather_clips, needed_roles
+from vidchatbench.engine.pipeline import Pipeline
+from vidchatbench.engine.plan import Inputs
 from vidchatbench.engine.run import Run
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import UsageError
@@ -118,12 +119,12 @@ def _extract_all(
         # One benchmark of all submissions' samples: what they share is then planned once.
         own = {sample.id: f"{name}/{sample.id}" for sample in part}
         samples += [sample.model_copy(update={"id": own[sample.id]}) for sample in part]
-        outputs |= {own[sample]: output for sample, output in checked.outputs.items()}
-        gathered = gather_clips(part, checked, needed_roles(metrics))
-        clips |= {(own[sample], role): clip for (sample, role), clip in gathered.items()}
+        gathered = Inputs.of(part, checked, metrics)
+        outputs |= {own[sample]: output for sample, output in gathered.outputs.items()}
+        clips |= {(own[sample], role): clip for (sample, role), clip in gathered.clips.items()}
     store = FeatureStore(config.store or paths.feature_root())
-    plan = Planner(samples, outputs, clips, catalogue, store).build(metrics)
-    extract(plan, config, progress)
+    pipeline = Pipeline(catalogue, store, config, progress)
+    pipeline.extract(pipeline.plan(Inputs(samples, outputs, clips), metrics), FeatureLookup(store))
 
 
 def read_tables(
