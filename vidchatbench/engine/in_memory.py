@@ -66,8 +66,8 @@ class ClipScorer:
         config = config or RunConfig()
         config.check_device()
         catalogue = load_catalogue()
-        _, chosen = choose_metrics(catalogue, suite, metrics)
-        availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
+        choice = choose_metrics(catalogue, suite, metrics)
+        availability = Availability.of(choice.metrics, catalogue, WeightResolver(catalogue.weights))
         self._metrics = availability.runnable
         self._unavailable = list_unavailable(availability)
         store = MemoryStore()

@@ -36,6 +36,7 @@ from vidchatbench.results.schema import (
     Results,
     RunInfo,
     SuiteRef,
+    UnavailableMetric,
 )
 from vidchatbench.submission.check import CheckedSubmission
 from vidchatbench.submission.system import OutputNotes
@@ -44,7 +45,7 @@ from vidchatbench.weights.resolver import WeightResolver
 
 if TYPE_CHECKING:
     from vidchatbench.engine.judging import Judging
-from vidchatbench.engine.suites import list_unavailable
+from vidchatbench.engine.suites import MetricChoice, list_unavailable
 
 _RECORDED_PACKAGES = (
     *("av", "facenet-pytorch", "h5py", "lpips", "numpy", "onnxruntime", "opencv-contrib-python", "pillow", "pyiqa"),
@@ -75,8 +76,9 @@ class Run:
         self._catalogue = load_catalogue()
         self._resolver = WeightResolver(self._catalogue.weights)
         self._store = FeatureStore(config.store or paths.feature_root())
+        self._judging: Judging | None = None
 
-    def execute(self, suite: SuiteRef, metrics: Sequence[Metric]) -> Results:
+    def execute(self, choice: MetricChoice) -> Results:
         """Runs the metrics and writes the run folder.
 
         Raises:
@@ -86,36 +88,39 @@ class Run:
         """
         started = datetime.now(timezone.utc)
         journal = Journal(self._out)
-        availability = Availability.of(metrics, self._catalogue, self._resolver, permissive=self._config.permissive)
+        availability = Availability.of(
+            choice.metrics, self._catalogue, self._resolver, permissive=self._config.permissive
+        )
         availability.require_any()
         runnable = availability.runnable
-        if len(runnable) < len(metrics):
-            message = f"{len(runnable)} of {len(metrics)} metrics can run here"
+        if len(runnable) < len(choice.metrics):
+            message = f"{len(runnable)} of {len(choice.metrics)} metrics can run here"
             self._progress.note(f"{message}; at the end stands what the others lack")
         clock = time.perf_counter()
         inputs = Inputs.of(self._benchmark, self._submission, runnable, self._notes())
         gathered = time.perf_counter() - clock
-        judging: Judging | None = None
-
-        def begin_judging(plan: Plan) -> None:
-            nonlocal judging
-            judging = self._judging(runnable, plan)
-
         pipeline = Pipeline(self._catalogue, self._store, self._config, self._progress, journal=journal)
         outcome = pipeline.run(
             inputs,
             runnable,
             anchors=known_anchors(self._benchmark, runnable, self._catalogue.weights),
             on_plan=lambda plan: self._write_plan(journal, plan, runnable),
-            on_clips_read=begin_judging,
+            on_clips_read=lambda plan: self._begin_judging(runnable, plan),
         )
         outcome.seconds["plan"] += gathered
+        results = self._results(choice.suite, list_unavailable(availability), outcome, started)
+        write_run(self._out, results, outcome.records, self._media_lines(outcome.plan))
+        journal.write("finished", complete=results.complete)
+        return results
+
+    def _results(
+        self, suite: SuiteRef, unavailable: tuple[UnavailableMetric, ...], outcome: Outcome, started: datetime
+    ) -> Results:
         numbers, report = outcome.numbers, None
-        if judging is not None:
-            report = judging.finish(outcome.features)
-            numbers = judging.mark(numbers, report)
-        unavailable = list_unavailable(availability)
-        results = Results(
+        if self._judging is not None:
+            report = self._judging.finish(outcome.features)
+            numbers = self._judging.mark(numbers, report)
+        return Results(
             benchmark=BenchmarkRef.of(self._benchmark),
             vidchatbench_version=__version__,
             suite=suite,
@@ -127,9 +132,6 @@ class Run:
             run=self._run_info(started, outcome),
             complete=not unavailable and all(_is_whole(number) for number in numbers),
         )
-        write_run(self._out, results, outcome.records, self._media_lines(outcome.plan))
-        journal.write("finished", complete=results.complete)
-        return results
 
     def _write_plan(self, journal: Journal, plan: Plan, metrics: Sequence[Metric]) -> None:
         # Where the clips lie is for this computer's report alone; nothing that is published says it.
@@ -137,15 +139,14 @@ class Run:
         ids = [metric.card.id for metric in metrics]
         journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=ids, **places)
 
-    def _judging(self, metrics: Sequence[Metric], plan: Plan) -> Judging | None:
+    def _begin_judging(self, metrics: Sequence[Metric], plan: Plan) -> None:
         if self._config.judge is None:
-            return None
+            return
         from vidchatbench.engine.judging import judging_of  # loads the client of the endpoints
 
-        judging = judging_of(metrics, self._benchmark.samples, plan, self._progress)
-        if judging is not None:
-            judging.begin()
-        return judging
+        self._judging = judging_of(metrics, self._benchmark.samples, plan, self._progress)
+        if self._judging is not None:
+            self._judging.begin()
 
     def _notes(self) -> dict[str, SampleNotes]:
         path, declared = self._config.transcripts, self._submission.notes
