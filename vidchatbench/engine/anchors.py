@@ -68,13 +68,13 @@ def partners(samples: Sequence[Sample]) -> dict[str, Sample]:
     for step in range(1, n):
         if all(ordered[i].cluster != ordered[(i + step) % n].cluster for i in range(n)):
             return {sample.id: ordered[(i + step) % n] for i, sample in enumerate(ordered)}
-    found = {}
+    partner_of = {}
     for i, sample in enumerate(ordered):
         others = (ordered[(i + step) % n] for step in range(1, n))
         other = next((other for other in others if other.cluster != sample.cluster), None)
         if other is not None:
-            found[sample.id] = other
-    return found
+            partner_of[sample.id] = other
+    return partner_of
 
 
 class _Maker:
@@ -120,16 +120,16 @@ def _entry(
 ) -> AnchorEntry:
     name = metric.card.id
     real = oracle[name]
-    found: dict[str, float] = {}
+    apart: dict[str, float] = {}
     null: NullAnchor
     for null in ("shuffled_replies", "shuffled_audio"):
         result = nulls[null].get(name)
         if result is not None and result.value is not None and result.n_error == 0 and _apart(real, result):
-            found[null] = result.value
+            apart[null] = result.value
     _, version, protocol, hashes = _identity_of(metric, weights)
     value = real.value if real.n_error == 0 else None
     return AnchorEntry(
-        metric=name, version=version, protocol=protocol, weights=hashes, oracle=value, nulls=found, n=real.n_ok
+        metric=name, version=version, protocol=protocol, weights=hashes, oracle=value, nulls=apart, n=real.n_ok
     )
 
 

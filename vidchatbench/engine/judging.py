@@ -30,7 +30,7 @@ class Judging:
         panel: The judges.
         samples: The benchmark's samples.
         plan: The plan of the run.
-        progress: Who hears of it.
+        progress: Receives progress.
     """
 
     def __init__(self, panel: Panel, samples: Sequence[Sample], plan: Plan, progress: Progress) -> None:

@@ -209,8 +209,8 @@ class Run:
         for sample in self._benchmark:
             output = self._submission.outputs[sample.id]
             if output.path is not None and output.info is None:
-                told = {"file": output.path.name, "problem": output.reason}
-                lines.append({"sample_id": sample.id, "role": Role.CANDIDATE.value, **told})
+                problem = {"file": output.path.name, "problem": output.reason}
+                lines.append({"sample_id": sample.id, "role": Role.CANDIDATE.value, **problem})
             for role in Role:
                 clip = plan.roles.get((sample.id, role))
                 if clip is not None:
@@ -227,10 +227,10 @@ def _is_whole(number: MetricResult) -> bool:
 
 
 def _package_versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _RECORDED_PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -71,8 +71,8 @@ def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...
         UnavailableMetric(
             id=metric.card.id,
             protocol=metric.card.protocol,
-            reason=paths.without_places(lack.reason),
-            fix=paths.without_places(lack.fix),
+            reason=paths.without_places(missing.reason),
+            fix=paths.without_places(missing.fix),
         )
-        for metric, lack in availability.lacks.items()
+        for metric, missing in availability.lacks.items()
     )
