@@ -177,9 +177,9 @@ class AuditReport(FrozenModel):
         Raises:
             KeyError: If the audit has no such metric.
         """
-        for found in self.metrics:
-            if found.id == metric_id:
-                return found
+        for audit in self.metrics:
+            if audit.id == metric_id:
+                return audit
         raise KeyError(f"the audit has no metric {metric_id!r}; it has {', '.join(m.id for m in self.metrics)}")
 
     def to_json(self) -> str:

@@ -56,7 +56,7 @@ def build(
     config.check_engine()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    _, chosen = choose_metrics(catalogue, suite, split_ids(metrics))
+    chosen = choose_metrics(catalogue, suite, split_ids(metrics)).metrics
     availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
     with interruptible():
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress_for(console))

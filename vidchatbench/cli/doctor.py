@@ -125,7 +125,7 @@ def _metrics() -> list[Finding]:
         return found  # the weights mirror is no folder, as a finding of its own says
     for name in sorted(catalogue.suites):
         try:
-            _, metrics = choose_metrics(catalogue, name, None)
+            metrics = choose_metrics(catalogue, name, None).metrics
         except UsageError as error:
             found.append(Finding(f"suite {name}", False, False, str(error)))
             continue

@@ -10,7 +10,8 @@ from vidchatbench.api.judging import open_judge
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Role, Sample
 from vidchatbench.core.progress import Progress
-from vidchatbench.engine.extraction.sample_pass import Known, SampleTask, Store
+from vidchatbench.engine.extraction.sample_pass import SampleTask
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.plan import Plan
 from vidchatbench.judge.calibration import AnchorWatch, begin_anchors, forecast
 from vidchatbench.judge.panel import Panel
@@ -29,7 +30,7 @@ class Judging:
         panel: The judges.
         samples: The benchmark's samples.
         plan: The plan of the run.
-        progress: Who hears of it.
+        progress: Receives progress.
     """
 
     def __init__(self, panel: Panel, samples: Sequence[Sample], plan: Plan, progress: Progress) -> None:
@@ -49,18 +50,17 @@ class Judging:
         self._progress.note(f"judge {self._panel.name}: {len(waiting)} replies to judge, about {estimate}")
         self._watch = begin_anchors(self._panel, self._samples, run=self._run)
 
-    def finish(self, known: Known, store: Store) -> JudgeReport:
+    def finish(self, features: FeatureLookup) -> JudgeReport:
         """Asks for the anchors once more and reports.
 
         Args:
-            known: Features and failures at hand, by key.
-            store: Where the others are.
+            features: The features of the run.
         """
         if self._watch is None:
             raise RuntimeError("the judging has not begun")
         judged = {}
         for task in self._tasks:
-            feature = known.get(task.key) or store.load(task.key)
+            feature = features.get(task.key)
             if isinstance(feature, Feature):
                 judged[task.name] = feature
         report = judge_report(self._panel, judged, self._samples, self._watch.finish())

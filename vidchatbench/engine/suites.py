@@ -1,8 +1,9 @@
-"""TODO."""
+"""Which metrics a run has, and how results list those that cannot run here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from vidchatbench.api.features import Param
 from vidchatbench.api.metrics import Metric
@@ -16,13 +17,26 @@ from vidchatbench.results.schema import (
 )
 
 
+@dataclass(frozen=True)
+class MetricChoice:
+    """The metrics of a run.
+
+    Attributes:
+        suite: The name under which results list them.
+        metrics: The metrics, in the order of the results.
+    """
+
+    suite: SuiteRef
+    metrics: tuple[Metric, ...]
+
+
 def choose_metrics(
     catalogue: Catalogue,
     suite_name: str,
     metric_ids: Sequence[str] | None,
     overrides: Mapping[str, Param] | None = None,
-) -> tuple[SuiteRef, list[Metric]]:
-    """Returns the metrics to run and the name under which the results list them.
+) -> MetricChoice:
+    """Returns the metrics to run.
 
     Args:
         catalogue: Where metrics come from.
@@ -42,14 +56,13 @@ def choose_metrics(
         return catalogue.metric(name, **{**configured.get(name, {}), **changed}) if changed else metric
 
     if metric_ids is None:
-        chosen = [build(entry.metric) for entry in suite.metrics]
-        return SuiteRef(name=suite.name, version=suite.version), chosen
+        metrics = tuple(build(entry.metric) for entry in suite.metrics)
+        return MetricChoice(SuiteRef(name=suite.name, version=suite.version), metrics)
     if not metric_ids:
         raise UsageError("no metric is named")
     if len(set(metric_ids)) != len(metric_ids):
         raise UsageError("a metric is named twice")
-    chosen = [build(name) for name in metric_ids]
-    return SuiteRef(name="custom", version=0), chosen
+    return MetricChoice(SuiteRef(name="custom", version=0), tuple(build(name) for name in metric_ids))
 
 
 def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...]:
@@ -58,8 +71,8 @@ def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...
         UnavailableMetric(
             id=metric.card.id,
             protocol=metric.card.protocol,
-            reason=paths.without_places(lack.reason),
-            fix=paths.without_places(lack.fix),
+            reason=paths.without_places(missing.reason),
+            fix=paths.without_places(missing.fix),
         )
-        for metric, lack in availability.lacks.items()
+        for metric, missing in availability.lacks.items()
     )
