@@ -1,4 +1,4 @@
-"""Benchmarks on the Hugging Face hub: found at one commit, streamed, and written whole into the cache."""
+"""Benchmarks on the Hugging Face hub: pinned to a commit, streamed, and written whole into the cache."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class HubName:
 
     @property
     def record(self) -> Path:
-        """The file that says which commit the revision last was."""
+        """The file that records the last known commit of the revision."""
         return self.home / "refs" / quote(self.revision or MAIN, safe="")
 
 
 @dataclass(frozen=True)
-class Found:
+class DatasetCommit:
     """A dataset as the hub describes it.
 
     Attributes:
@@ -98,7 +98,7 @@ class Found:
 
 
 def fetch_benchmark(text: str, *, progress: MediaProgress | None = None) -> Path:
-    """Returns the folder of a benchmark of the hub; what it lacks is fetched.
+    """Returns the folder of a benchmark of the hub; missing files are fetched.
 
     The revision is resolved to a commit once, and every commit has a folder of its own. Media that are whole are not
     fetched again. Without network, the commit that the revision last was is used if it is whole here, and a warning
@@ -118,25 +118,25 @@ def fetch_benchmark(text: str, *, progress: MediaProgress | None = None) -> Path
     if _COMMIT.fullmatch(name.revision or "") and is_whole(name.home / str(name.revision)):
         return name.home / str(name.revision)
     try:
-        found = find_dataset(name)
+        dataset = find_dataset(name)
     except HubUnreachableError as error:
         if (kept := _recorded(name)) is None:
             raise
         _log.warning("%s; the copy of commit %s in the cache is used", error.what, kept.name[:12])
         return kept
-    folder = name.home / found.commit
+    folder = name.home / dataset.commit
     if not is_whole(folder):
-        told = {"dataset": name.dataset, "revision": name.revision or MAIN, "commit": found.commit}
+        record = {"dataset": name.dataset, "revision": name.revision or MAIN, "commit": dataset.commit}
         counted = _Counted()
         with _bar(text) if progress is None else contextlib.nullcontext(progress) as shown:
             counted.also = shown
-            materialise(HubTable(name, found, counted.kept), folder, told, counted)
+            materialise(HubTable(name, dataset, counted.kept), folder, record, counted)
     name.record.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(name.record, found.commit.encode())
+    write_atomically(name.record, dataset.commit.encode())
     return folder
 
 
-def find_dataset(name: HubName) -> Found:
+def find_dataset(name: HubName) -> DatasetCommit:
     """Asks the hub for the commit of a revision and its files.
 
     Raises:
@@ -156,7 +156,7 @@ def find_dataset(name: HubName) -> Found:
             time.sleep(pause)
         else:
             files = tuple(entry.rfilename for entry in info.siblings or ())
-            return Found(str(info.sha), files)
+            return DatasetCommit(str(info.sha), files)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -173,16 +173,16 @@ class HubTable:
 
     Args:
         name: The dataset.
-        found: Its commit and files.
-        kept: Says what remains of the work so far, for the message when the connection breaks off.
+        dataset: Its commit and files.
+        kept: Returns what remains of the work so far, for the message when the connection breaks off.
     """
 
-    def __init__(self, name: HubName, found: Found, kept: Callable[[], str]) -> None:
-        self.subject = f"dataset {name.dataset} of the hub at {found.commit[:12]}"
+    def __init__(self, name: HubName, dataset: DatasetCommit, kept: Callable[[], str]) -> None:
+        self.subject = f"dataset {name.dataset} of the hub at {dataset.commit[:12]}"
         self._name = name
-        self._found = found
+        self._dataset = dataset
         self._kept = kept
-        self._shards, self._row_files = choose_shards(found.files)
+        self._shards, self._row_files = choose_shards(dataset.files)
         if not self._shards:
             hint = "`vidchatbench data export` makes a folder that can be uploaded as it is."
             raise InputError(self.subject, ["there are no Parquet files of a test split"], hint)
@@ -203,7 +203,7 @@ class HubTable:
         Raises:
             InputError: If there is neither.
         """
-        if HEADER_FILE in self._found.files:
+        if HEADER_FILE in self._dataset.files:
             return parse_header(self._read(HEADER_FILE), f"{self.subject}: {HEADER_FILE}")
         header = header_of_schema(self._schema(self._row_files[0]), self.subject)
         if header is None:
@@ -224,10 +224,10 @@ class HubTable:
 
     def carried(self) -> Mapping[str, bytes]:
         """Returns the files that lie beside the header, by name."""
-        return {name: self._read(name) for name in CARRIED_FILES if name in self._found.files}
+        return {name: self._read(name) for name in CARRIED_FILES if name in self._dataset.files}
 
     def _address(self, file: str) -> str:
-        return f"hf://datasets/{self._name.dataset}@{self._found.commit}/{file}"
+        return f"hf://datasets/{self._name.dataset}@{self._dataset.commit}/{file}"
 
     def _read(self, file: str) -> bytes:
         from huggingface_hub import HfFileSystem
@@ -275,7 +275,7 @@ class HubTable:
 
 
 class _Counted:
-    """Counts media for the message when the connection breaks off, and tells whoever shows progress."""
+    """Counts media for the message when the connection breaks off, and passes progress on."""
 
     def __init__(self) -> None:
         self.done, self.n = 0, 0

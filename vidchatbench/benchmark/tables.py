@@ -86,7 +86,7 @@ class TableRow:
     Attributes:
         sample: The sample.
         line: Its text in the manifest, with the end of the line.
-        image_sha256: Hash of the reference image, if the sample names one and the row tells it.
+        image_sha256: Hash of the reference image, if the sample names one and the row gives it.
     """
 
     sample: Sample
@@ -142,9 +142,9 @@ def check_schema(schema: pa.Schema, subject: str, columns: Iterable[str] = MANIF
             if name not in _OPTIONAL and name not in MEDIA_COLUMNS:
                 problems.append(f"column {name!r} is missing")
             continue
-        found = schema.field(name).type
-        if not _fits(found, wanted[name]):
-            problems.append(f"column {name!r} is of type {found}, expected {wanted[name]}")
+        actual = schema.field(name).type
+        if not _fits(actual, wanted[name]):
+            problems.append(f"column {name!r} is of type {actual}, expected {wanted[name]}")
         present.append(name)
     if problems:
         hint = "`vidchatbench data export` writes tables of the right form."
@@ -165,29 +165,29 @@ def check_media_columns(schema: pa.Schema, subject: str) -> tuple[str, ...]:
     return columns
 
 
-def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+def _fits(actual: pa.DataType, wanted: pa.DataType) -> bool:
     types = pa.types
-    if types.is_null(found):
+    if types.is_null(actual):
         return True
     if types.is_struct(wanted):
-        have = {field.name: field.type for field in found} if types.is_struct(found) else {}
+        have = {field.name: field.type for field in actual} if types.is_struct(actual) else {}
         return all(field.name in have and _fits(have[field.name], field.type) for field in wanted)
     if types.is_list(wanted):
-        return (types.is_list(found) or types.is_large_list(found)) and _fits(found.value_type, wanted.value_type)
+        return (types.is_list(actual) or types.is_large_list(actual)) and _fits(actual.value_type, wanted.value_type)
     accepted = {
         pa.string(): (pa.string(), pa.large_string()),
         pa.binary(): (pa.binary(), pa.large_binary()),
         pa.float64(): (pa.float64(), pa.float32(), pa.int64()),
     }
-    return found in accepted[wanted]
+    return actual in accepted[wanted]
 
 
 def to_row(row: TableRow) -> dict[str, Any]:
     """Returns the manifest columns of a row."""
     sample = row.sample
-    told = sample.model_dump(mode="json")
-    told["source"], told["tags"] = _json_text(told["source"]), _json_text(told["tags"])
-    return {**told, IMAGE_SHA256: row.image_sha256, LINE: row.line}
+    values = sample.model_dump(mode="json")
+    values["source"], values["tags"] = _json_text(values["source"]), _json_text(values["tags"])
+    return {**values, IMAGE_SHA256: row.image_sha256, LINE: row.line}
 
 
 def _json_text(content: object) -> str:
@@ -203,15 +203,15 @@ def from_row(values: Mapping[str, Any], where: str, line: str | None = None) -> 
         line: Its text in the manifest, where ``values`` has none.
 
     Raises:
-        InputError: If the columns are no sample, or tell another than ``manifest_line``.
+        InputError: If the columns are no sample, or describe another than ``manifest_line``.
     """
-    told = {name: value for name, value in values.items() if value is not None and name not in MEDIA_COLUMNS}
-    image_sha256, written = told.pop(IMAGE_SHA256, None), told.pop(LINE, None)
+    fields = {name: value for name, value in values.items() if value is not None and name not in MEDIA_COLUMNS}
+    image_sha256, written = fields.pop(IMAGE_SHA256, None), fields.pop(LINE, None)
     try:
         for name in ("source", "tags"):
-            if isinstance(told.get(name), str):
-                told[name] = json.loads(told[name])
-        sample = Sample.model_validate(told)
+            if isinstance(fields.get(name), str):
+                fields[name] = json.loads(fields[name])
+        sample = Sample.model_validate(fields)
         if isinstance(written, str):
             meant = Sample.model_validate(json.loads(written))
             if meant != sample:
@@ -231,7 +231,7 @@ def _is_sha256(value: object) -> bool:
 
 
 def check_media_files(rows: Sequence[TableRow]) -> list[str]:
-    """Returns what forbids writing the media of these rows into one folder, one line a problem.
+    """Returns the problems that forbid writing the media of these rows into one folder, one line each.
 
     Rows are data from strangers: a path must name one file of one content, inside of the folder, on every system.
     """

@@ -86,8 +86,8 @@ def _print_stacked(console: Console, title: str, columns: Sequence[str], rows: S
     console.print(title, style="italic", markup=False, highlight=False)
     for row in rows:
         console.print(row[0], style="bold", markup=False, highlight=False)
-        told = [f"{column or 'better'}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
-        for text in told:
+        lines = [f"{column or 'better'}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
+        for text in lines:
             console.print(f"  {text}", markup=False, highlight=False)
 
 
@@ -189,8 +189,8 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
-    for lacking in results.unavailable:
-        say(f"not run: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}", "yellow")
+    for metric in results.unavailable:
+        say(f"not run: {metric.id} ({metric.reason}); to fix: {metric.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
 
@@ -213,13 +213,13 @@ def print_reasons(console: Console, run: Path) -> None:
     from vidchatbench.results.files import read_reasons
 
     for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
-        found = read_reasons(run, status)
-        for reason, samples in found[:_MAX_REASONS]:
+        reasons = read_reasons(run, status)
+        for reason, samples in reasons[:_MAX_REASONS]:
             shown = ", ".join(samples[:3]) + (f" and {len(samples) - 3} more" if len(samples) > 3 else "")  # noqa: PLR2004
             text = f"{status.replace('_', ' ')}: {reason} ({shown})"
             console.print(text, style=style, markup=False, highlight=False)
-        if len(found) > _MAX_REASONS:
-            console.print(f"  and {len(found) - _MAX_REASONS} more reasons, in samples.parquet", style=style)
+        if len(reasons) > _MAX_REASONS:
+            console.print(f"  and {len(reasons) - _MAX_REASONS} more reasons, in samples.parquet", style=style)
 
 
 def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:

@@ -1,4 +1,4 @@
-"""What the engine tells of its progress; how that looks is the caller's business."""
+"""Reporting progress; how it is shown is up to the caller."""
 
 from __future__ import annotations
 

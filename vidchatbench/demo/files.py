@@ -1,4 +1,4 @@
-"""Where the demonstration's files lie, and the marker that says whether they are whole."""
+"""Where the demonstration's files lie, and the marker of a whole set."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class DemoPaths:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """Returns the sha256 of every file of the demonstration, by its path within the folder, sorted."""
-    found = sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
+    files = sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
 def write_marker(path: Path, seed: int, files: dict[str, str]) -> None:

@@ -74,5 +74,5 @@ def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...
             reason=paths.without_places(missing.reason),
             fix=paths.without_places(missing.fix),
         )
-        for metric, missing in availability.lacks.items()
+        for metric, missing in availability.missing.items()
     )

@@ -184,8 +184,8 @@ def _decoded(path: Path, position: Fraction | None) -> Iterator[tuple[av.VideoFr
                     continue
                 time = Fraction(frame.pts * (frame.time_base or stream.time_base or 0)) - origin
                 if last is not None and time < last and container.format.name in _UNTIMED:
-                    told = f"the pictures' times go back, from {float(last):.3f} to {float(time):.3f} s"
-                    raise MediaError(str(path), told)
+                    message = f"the pictures' times go back, from {float(last):.3f} to {float(time):.3f} s"
+                    raise MediaError(str(path), message)
                 last = time
                 yield frame, time, time + _length_of(frame, stream)
     except FFmpegError as error:
@@ -249,9 +249,9 @@ def _read_sound(path: Path, cut: Cut) -> tuple[Wave, int]:
             with av.open(str(path)) as container:
                 if not container.streams.audio:
                     raise MediaError(str(path), "there is no sound stream")
-                found = _decode_sound(container, container.streams.audio[0], cut, position)
-                if found is not None:
-                    return found
+                sound = _decode_sound(container, container.streams.audio[0], cut, position)
+                if sound is not None:
+                    return sound
     except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
     raise MediaError(str(path), f"there is no sound between {_span(cut)}")
@@ -280,7 +280,7 @@ def _decode_sound(
         if time > cut.start + Fraction(cut.frames, CLIP_FPS):
             break
     wanted = np.zeros((channels, round(Fraction(cut.frames, CLIP_FPS) * rate)), np.float32)
-    heard = sum([found.lay(wanted) for found in runs])
+    heard = sum([run.lay(wanted) for run in runs])
     return (wanted, rate) if heard else None
 
 

@@ -217,6 +217,6 @@ def _from_pixels(pixels: Pixels) -> av.VideoFrame:
 
 
 def _colour_of(frame: av.VideoFrame) -> _Colour:
-    # Older releases of PyAV do not tell primaries and transfer of a frame; 2 stands for unspecified.
+    # Older releases of PyAV do not expose primaries and transfer of a frame; 2 stands for unspecified.
     primaries, transfer = (int(getattr(frame, name, 2)) for name in ("color_primaries", "color_trc"))
     return _Colour(int(frame.colorspace), int(frame.color_range), primaries, transfer)

@@ -118,12 +118,12 @@ def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
 
 
 def _files_by_stem(outputs: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
+    files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(outputs.iterdir()):
         if path.is_file() and path.suffix.lower() in suffixes:
             # Some file systems hand back decomposed letters; ids are in normal form C.
-            found[unicodedata.normalize("NFC", path.stem)].append(path)
-    return found
+            files[unicodedata.normalize("NFC", path.stem)].append(path)
+    return files
 
 
 def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: CheckedSubmission) -> Output:

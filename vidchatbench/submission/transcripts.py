@@ -34,18 +34,18 @@ def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmis
 
     Raises:
         InputError: If the file cannot be read, is of another shape, names a sample twice or one that is not there, or
-            lacks a reply that is there.
+            has none for a reply that is there.
     """
     if not path.is_file():
         raise InputError(str(path), ["there is no such file"], _SHAPE)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = _read_object(text) if path.suffix == ".json" else _read_lines(text)
+        pairs = _read_object(text) if path.suffix == ".json" else _read_lines(text)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(str(path), [f"not readable as JSON: {error}"], _SHAPE) from error
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error), _SHAPE) from error
-    names = [name for name, _ in found]
+    names = [name for name, _ in pairs]
     known = {sample.id for sample in benchmark}
     problems = [f"sample {name!r} stands there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     problems += [f"the benchmark has no sample {name!r}" for name in sorted(set(names) - known)]
@@ -53,7 +53,7 @@ def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmis
     problems += [f"the reply to sample {name!r} has no transcript" for name in sorted(there - set(names))]
     if problems:
         raise InputError(str(path), problems, _SHAPE)
-    return dict(found)
+    return dict(pairs)
 
 
 def _read_object(text: str) -> list[tuple[str, str]]:

@@ -36,7 +36,7 @@ class Pin(str, Enum):
 
     @property
     def is_official(self) -> bool:
-        """True where the weight is the table's, as far as anyone can tell."""
+        """True where the weight is the table's, as far as can be known."""
         return self in {Pin.PUBLISHED, Pin.FIRST_DOWNLOAD}
 
 

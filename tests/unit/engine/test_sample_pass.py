@@ -26,7 +26,7 @@ from vidchatbench.engine.plan import Inputs, Plan, Planner
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.media.memory import MemoryClip
-from vidchatbench.plugins.availability import find_lack, weights_of
+from vidchatbench.plugins.availability import find_missing, weights_of
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.submission.check import Output
 from vidchatbench.weights.resolver import WeightResolver
@@ -274,11 +274,11 @@ def test_content_that_breaks_is_our_error(catalogue: Catalogue, store: MemorySto
 
 def test_what_is_read_counts_for_availability(catalogue: Catalogue) -> None:
     metric = catalogue.metric("test/answer")
-    assert find_lack(metric, catalogue, WeightResolver({})) is None
+    assert find_missing(metric, catalogue, WeightResolver({})) is None
     assert weights_of(metric, catalogue) == []
     lacking = Catalogue()
     lacking.metrics.register("test/answer", f"{__name__}:Answer", origin="test")
     lacking.extractors.register("test/asked", f"{__name__}:Asked", origin="test")
-    found = find_lack(lacking.metric("test/answer"), lacking, WeightResolver({}))
+    found = find_missing(lacking.metric("test/answer"), lacking, WeightResolver({}))
     assert found is not None
     assert "test/heard" in found.reason

@@ -212,7 +212,7 @@ class AnnotationFolder:
             merged = self.read("merged", name)
         except (ValueError, RecursionError) as error:
             raise RecordError(name, [f"its annotation is not readable: {error}"]) from error
-        words, shared = next((found for found in transcript_names(clip) if found[0] in said), (None, False))
+        words, shared = next((candidate for candidate in transcript_names(clip) if candidate[0] in said), (None, False))
         # What stands beside the annotation proper may be damaged: the clip is then one without it.
         asr, caption = None, None
         with contextlib.suppress(ValueError, RecursionError):
@@ -244,7 +244,7 @@ def gather(
         wanted: Which are wanted.
         kept: Where they are kept.
         ledger: Where it is noted which archives were read.
-        progress: Who hears of it.
+        progress: Receives progress.
 
     Returns:
         What was left out or not understood.
@@ -273,9 +273,9 @@ def _facts(archive: Archive, wanted: Wanted, kept: AnnotationFolder) -> dict[str
 
 def _read(part: Part, archive: Archive, wanted: Wanted, kept: AnnotationFolder, problems: list[str]) -> None:
     for again in (True, False):
-        told: list[str] = []
+        messages: list[str] = []
         try:
-            for member in read_members(archive.open(), lambda name: wanted.takes(part, name), problems=told):
+            for member in read_members(archive.open(), lambda name: wanted.takes(part, name), problems=messages):
                 kept.keep(part, member.name, member.content)
             break
         except InputError:
@@ -283,5 +283,5 @@ def _read(part: Part, archive: Archive, wanted: Wanted, kept: AnnotationFolder, 
             if not again or not archive.fetch_anew():
                 raise
         finally:
-            problems += told if told not in ([], problems[-len(told) :]) else []
+            problems += messages if messages not in ([], problems[-len(messages) :]) else []
     archive.release()

@@ -61,8 +61,8 @@ def clip_files(root: Path, clip: str) -> tuple[Path, Path]:
 
 def recipe(clip: ListedClip) -> str:
     """Returns a hash of all that the list says of how to cut a clip; another recipe is another clip."""
-    told = [clip.video, clip.start, clip.end, list(clip.box), CUT_PROFILE]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    parts = [clip.video, clip.start, clip.end, list(clip.box), CUT_PROFILE]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 class WholeClips:

@@ -76,7 +76,7 @@ class Cutter:
         videos: Where videos come from.
         ledger: Where every outcome is noted.
         settings: How to prepare.
-        progress: Who hears of it.
+        progress: Receives progress.
     """
 
     def __init__(self, videos: VideoSource, ledger: Ledger, settings: PrepareSettings, progress: Progress) -> None:

@@ -271,18 +271,18 @@ def _plain(message: str) -> str:
 
 def _files_of(video: str, info: Mapping[str, Any], folder: Path) -> dict[str, str]:
     parts = info.get("requested_downloads") or []
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for part in parts:
         path = folder / Path(str(part.get("filepath") or "")).name
         if not path.is_file():
             continue
         if part.get("vcodec") not in {None, "none"} or part.get("height"):
-            found.setdefault("picture", path.name)
-            found.setdefault("picture_format", str(part.get("format_id")))
+            files.setdefault("picture", path.name)
+            files.setdefault("picture_format", str(part.get("format_id")))
         if part.get("acodec") != "none":
-            found["sound"] = path.name
-            found["sound_format"] = str(part.get("format_id"))
-    if "picture" not in found or "sound" not in found:
-        lacking = "picture" if "picture" not in found else "sound"
-        raise LostVideoError(video, f"no_{lacking}", f"the host offers no {lacking} of it", for_good=False)
-    return found
+            files["sound"] = path.name
+            files["sound_format"] = str(part.get("format_id"))
+    if "picture" not in files or "sound" not in files:
+        missing = "picture" if "picture" not in files else "sound"
+        raise LostVideoError(video, f"no_{missing}", f"the host offers no {missing} of it", for_good=False)
+    return files

@@ -85,8 +85,8 @@ class Ledger:
         state: State = "dead" if for_good else "unreachable"
         now = datetime.now(timezone.utc)
         # File names may hold bytes that are no text.
-        told, known = message.encode(errors="replace").decode(), dict(facts or {})
-        return self._write(Outcome(kind=kind, name=name, state=state, reason=reason, message=told, facts=known, at=now))
+        text, known = message.encode(errors="replace").decode(), dict(facts or {})
+        return self._write(Outcome(kind=kind, name=name, state=state, reason=reason, message=text, facts=known, at=now))
 
     def _write(self, outcome: Outcome) -> Outcome:
         line = ("\n" if self._torn else "") + outcome.model_dump_json() + "\n"

@@ -120,20 +120,20 @@ def read_list(path: Path) -> tuple[ListedSample, ...]:
         InputError: Listing every line that cannot be read, and every id that stands twice.
     """
     problems: list[str] = []
-    found: dict[str, ListedSample] = {}
+    samples: dict[str, ListedSample] = {}
     for number, line in _lines(path):
         try:
             sample = ListedSample.model_validate_json(line)
         except ValidationError as error:
             problems += [f"line {number}: {text}" for text in describe_validation(error)]
             continue
-        if sample.id.casefold() in found:
+        if sample.id.casefold() in samples:
             problems.append(f"line {number}: sample id {sample.id!r} stands twice")
-        found.setdefault(sample.id.casefold(), sample)
-    problems += _contradictions(found.values())
+        samples.setdefault(sample.id.casefold(), sample)
+    problems += _contradictions(samples.values())
     if problems:
         raise InputError(str(path), problems)
-    return tuple(found.values())
+    return tuple(samples.values())
 
 
 def _contradictions(samples: Iterable[ListedSample]) -> list[str]:

@@ -268,8 +268,8 @@ def _of_hub(request: _Request, where: str) -> Planned:
 def _settled_commit(path: Path, where: str) -> str | None:
     """Returns the commit at which an earlier run has begun to read the same annotations."""
     try:
-        told = json.loads(path.read_bytes())
-        commit = str(told["commit"]) if told["asked"] == where else ""
+        content = json.loads(path.read_bytes())
+        commit = str(content["commit"]) if content["asked"] == where else ""
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return commit if _COMMIT.fullmatch(commit) else None

@@ -44,7 +44,7 @@ def publish(root: Path, target: Path, version: str, progress: Progress, *, worke
         root: The prepared test set.
         target: Where to; the folder exists.
         version: Version of the list, three numbers.
-        progress: Who hears of it.
+        progress: Receives progress.
         workers: Processes that look at clips.
 
     Returns:
@@ -100,17 +100,17 @@ def _fingerprints(
     whole = [clip.clip for clip in clips.values() if there.holds(clip)]
     if not whole:
         raise UsageError(f"no clip of {root} is whole; prepare it first: vidchatbench data prepare --out {root}")
-    found: dict[str, Fingerprint] = {}
+    prints: dict[str, Fingerprint] = {}
     progress.begin("taking fingerprints", len(whole), "clips")
     with worker_pool(min(workers, len(whole))) as pool:
         waiting: dict[str, Future[Fingerprint]] = {
             name: pool.submit(fingerprint, clip_files(root, name)[0]) for name in whole
         }
         for name, future in waiting.items():
-            found[name] = future.result()
-            progress.advance(len(found))
+            prints[name] = future.result()
+            progress.advance(len(prints))
     progress.end()
-    return found
+    return prints
 
 
 def _public(sample: ListedSample, prints: dict[str, Fingerprint]) -> ListedSample:

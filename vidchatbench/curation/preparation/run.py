@@ -74,7 +74,7 @@ def prepare(name: str, settings: PrepareSettings, progress: Progress) -> Prepare
     Args:
         name: Name of the test set.
         settings: How to prepare.
-        progress: Who hears of it.
+        progress: Receives progress.
 
     Raises:
         UsageError: If another run is at work in the folder, or it holds something else.
@@ -144,8 +144,8 @@ class _Preparation:
     def _announce(self, planned: Planned, samples: Sequence[ListedSample], waiting: Sequence[Video]) -> None:
         plan = planned.plan
         missing = [clip for video in waiting for clip in video.clips]
-        told = f"{plan.name}: {plan.listed} entries ({plan.list_form}), {len(samples)} samples"
-        self._progress.note(f"{told}; {len(missing)} clips of {len(waiting)} videos are still to be made")
+        message = f"{plan.name}: {plan.listed} entries ({plan.list_form}), {len(samples)} samples"
+        self._progress.note(f"{message}; {len(missing)} clips of {len(waiting)} videos are still to be made")
         need = disk_need(missing, self._settings)
         sizes = f"{_readable(need.clips)} for clips, {_readable(need.videos)} for videos while they are cut"
         if self._settings.keep_videos:
@@ -164,8 +164,8 @@ class _Preparation:
             return list(samples)
         ladders = {ladder.id: ladder.ladder for ladder in read_ladders(path)}
         without = sum(sample.id not in ladders for sample in samples)
-        told = f"graded replies: {path}" + (f"; {without} samples have none" if without else "")
-        self._progress.note(told)
+        message = f"graded replies: {path}" + (f"; {without} samples have none" if without else "")
+        self._progress.note(message)
         return [
             sample.model_copy(update={"ladder": ladders[sample.id]}) if sample.id in ladders else sample
             for sample in samples

@@ -70,7 +70,7 @@ def status_of(root: Path, progress: Progress) -> SetStatus:
 
     Args:
         root: Its folder.
-        progress: Who hears of it.
+        progress: Receives progress.
 
     Raises:
         UsageError: If nothing was prepared there.
@@ -81,28 +81,28 @@ def status_of(root: Path, progress: Progress) -> SetStatus:
         raise UsageError(f"nothing was prepared in {root}; begin with: vidchatbench data prepare --out {root}")
     published = _published(planned.plan.name)
     look = _Look(root, Ledger(root / "preparation" / LEDGER_FILE), published)
-    found = [
+    samples = [
         SampleStatus(id=lost.id, condition="dead", reason=lost.reason, message=lost.message)
         for lost in planned.plan.lost
     ]
     progress.begin("looking at samples", len(planned.samples), "samples")
     for number, sample in enumerate(planned.samples):
-        found.append(look.sample(sample))
+        samples.append(look.sample(sample))
         progress.advance(number + 1)
     progress.end()
     reasons: dict[str, int] = {}
-    for one in found:
+    for one in samples:
         if one.reason is not None:
             reasons[one.reason] = reasons.get(one.reason, 0) + 1
     return SetStatus(
         name=planned.plan.name,
         version=planned.plan.version,
         listed=planned.plan.listed,
-        counts={condition: sum(one.condition == condition for one in found) for condition in CONDITIONS},
+        counts={condition: sum(one.condition == condition for one in samples) for condition in CONDITIONS},
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         compared=look.compared,
         notes=tuple(look.notes),
-        samples=tuple(found),
+        samples=tuple(samples),
     )
 
 

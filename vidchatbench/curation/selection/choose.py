@@ -138,10 +138,10 @@ def choose(videos: Iterable[VideoClips], rules: Rules, exclusions: Exclusions) -
     for video in videos:
         pool.unreadable += len(video.unreadable)
         listed = {clip.record.name.text for clip in video.clips if clip.in_test}
-        found = branch_items(
+        items = branch_items(
             [clip.record for clip in video.clips], rules.branch, history_s=rules.history_s, gap_s=rules.gap_s
         )
-        _gather(pool, found, listed, steps, rules)
+        _gather(pool, items, listed, steps, rules)
     funnel = _funnel(pool, steps, rules)
     if len(pool.samples) < rules.n:
         raise InputError(f"{rules.n} samples", [_too_few(funnel, rules)], _way_out(len(pool.samples), rules))

@@ -99,12 +99,12 @@ def _chosen(selection: Selection) -> list[str]:
     else:
         lines.append("**No training list was given: nothing says that a system has not seen these speakers.**")
     filled = sum(cell.chosen > 0 for cell in selection.strata)
-    told = (
+    summary = (
         f"The strata are the combinations of framing, facing direction, topic and length: {len(selection.strata)} had "
         f"eligible samples, and {filled} of them gave at least one. Of the other combinations of these values, "
         f"{len(selection.empty_strata)}, none had any; `selection.json` lists them."
     )
-    return [*lines, "", told, ""]
+    return [*lines, "", summary, ""]
 
 
 def _made_of(choice: Choice, clips: Mapping[str, IndexedClip], drawn: Sequence[Plot]) -> list[str]:
@@ -119,9 +119,9 @@ def _made_of(choice: Choice, clips: Mapping[str, IndexedClip], drawn: Sequence[P
         lines.append(f"| {title} | {len(values)} of {len(sides)} | {' | '.join(cells)} |".replace("| -", "| −"))
     languages = Counter(clip.language or UNKNOWN for clip in sides).most_common()
     languages.sort(key=lambda one: (-one[1], one[0]))
-    told = ", ".join(f"{_plain(name)} {count}" for name, count in languages[:_MAX_LANGUAGES])
+    counted = ", ".join(f"{_plain(name)} {count}" for name, count in languages[:_MAX_LANGUAGES])
     more = f", and {plural(len(languages) - _MAX_LANGUAGES, 'other')}" if len(languages) > _MAX_LANGUAGES else ""
-    return [*lines, "", f"Languages of the clips: {told}{more}.", ""]
+    return [*lines, "", f"Languages of the clips: {counted}{more}.", ""]
 
 
 def _limits(selection: Selection) -> list[str]:

@@ -85,12 +85,12 @@ def check_out(out: Path) -> None:
 
 def _clips(choice: Choice, index: AnnotationIndex) -> dict[str, IndexedClip]:
     names = {name for sample in choice.samples for name in _names(sample)}
-    found: dict[str, IndexedClip] = {}
+    chosen: dict[str, IndexedClip] = {}
     for video_id in sorted({ClipName.parse(name).video_id for name in names}):
         video = index.video(video_id)
         clips = video.clips if video is not None else ()
-        found.update((clip.record.name.text, clip) for clip in clips if clip.record.name.text in names)
-    return found
+        chosen.update((clip.record.name.text, clip) for clip in clips if clip.record.name.text in names)
+    return chosen
 
 
 def _names(sample: Chosen) -> Iterator[str]:

@@ -193,12 +193,12 @@ def read_clip_list(path: Path, *, not_understood: list[str] | None = None) -> It
     Raises:
         InputError: If it cannot be read, or if JSON is cut off; after the names before the cut have been yielded.
     """
-    told = not_understood if not_understood is not None else []
+    messages = not_understood if not_understood is not None else []
     for text, is_name in clip_list_strings(path):
         if is_clip_name(text):
             yield bare(text)
-        elif is_name and len(told) < _MAX_LISTED:
-            told.append(text[:120])
+        elif is_name and len(messages) < _MAX_LISTED:
+            messages.append(text[:120])
 
 
 def clip_list_strings(path: Path) -> Iterator[tuple[str, bool]]:

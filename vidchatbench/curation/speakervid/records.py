@@ -231,8 +231,8 @@ def _time(fields: Mapping[str, object], problems: list[str], unread: list[str]) 
     def get(*keys: str) -> float | None:
         for key in keys:
             if (given := fields.get(key)) is not None:
-                if (found := number(given)) is not None:
-                    return found
+                if (seconds := number(given)) is not None:
+                    return seconds
                 unread.append(f"{key} {str(given)[:40]!r} is no number")
         return None
 
@@ -292,15 +292,15 @@ def _box(fields: Mapping[str, object], sizes: _Sizes, problems: list[str], unrea
         problems.append("no bbox")
         return None
     try:
-        found = read_box(given, sizes.raw, sizes.clip)
+        box = read_box(given, sizes.raw, sizes.clip)
     except ValueError as error:
         problems.append(str(error))
         return None
-    if found.clipped:
+    if box.clipped:
         unread.append(f"bbox {str(given)[:80]} lies slightly outside the picture and was clipped")
-    if not found.sure:
+    if not box.sure:
         unread.append("bbox may be corners or a size; taken for corners")
-    return found
+    return box
 
 
 def _talking(fields: Mapping[str, object], clip: ClipName, unread: list[str]) -> bool | None:
@@ -325,12 +325,12 @@ def _voices(fields: Mapping[str, object], clip: ClipName, unread: list[str]) -> 
 
 
 def _sync(fields: Mapping[str, object]) -> float | None:
-    found: list[float] = []
+    confidences: list[float] = []
     sync = fields.get("sync")
     for stretches in sync.values() if isinstance(sync, Mapping) else ():
         for triple in stretches if isinstance(stretches, list) else ():
             # Confidence, distance, offset.
             first = triple[0] if isinstance(triple, list) and triple else triple
             if (confidence := number(first)) is not None:
-                found.append(confidence)
-    return max(found or numbers(fields.get("conf")), default=None)
+                confidences.append(confidence)
+    return max(confidences or numbers(fields.get("conf")), default=None)
