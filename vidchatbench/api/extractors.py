@@ -97,7 +97,7 @@ class Timeline(Protocol):
         ...
 
     def at(self, time: float) -> object:
-        """What the feature says of the given time; only called for times up to the horizon."""
+        """Returns the feature's value at a time; only called for times up to the horizon."""
         ...
 
     def result(self) -> Feature:
@@ -212,7 +212,7 @@ class TimelineSession(FrameSession):
 
     @abstractmethod
     def at(self, time: float) -> object:
-        """What the feature says of the given time; only called for times up to the horizon."""
+        """Returns the feature's value at a time; only called for times up to the horizon."""
 
     @abstractmethod
     def result(self) -> Feature:

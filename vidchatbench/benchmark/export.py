@@ -73,7 +73,7 @@ def export_benchmark(
         progress: Called after each sample with the number done and of all.
 
     Raises:
-        UsageError: If ``out`` holds anything that is no export.
+        UsageError: If ``out`` holds something other than an export.
         InputError: If the benchmark's media are missing or not those of the manifest, or its paths are unsafe.
         OSError: If the folder cannot be written.
     """

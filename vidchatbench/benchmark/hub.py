@@ -262,11 +262,11 @@ class HubTable:
 
         files = [self._address(file) for file in self._row_files]
         try:
-            # Files and form are named here: a stranger's card could make anything of them.
+            # Files and format are given here: an untrusted card could name others.
             dataset = load_dataset("parquet", data_files={"test": files}, split="test", streaming=True)
             schema = pa.schema([]) if dataset.features is None else dataset.features.arrow_schema
             columns = check_schema(schema, self.subject)
-            # As Arrow, for then no column is decoded, whatever the file says that it is.
+            # As Arrow, so that no column is decoded, whatever type the file declares.
             yield from dataset.select_columns(list(columns)).with_format("arrow").iter(batch_size=1)
         except client_errors():
             raise  # some of them are ValueErrors too

@@ -217,7 +217,7 @@ def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str], subjec
 
 
 def media_bytes(cell: object) -> bytes | None:
-    """Returns the bytes in a media column's cell; its path is never opened, for a stranger wrote it."""
+    """Returns the bytes in a media column's cell; its path is never opened, because it is untrusted."""
     content = cell.get("bytes") if isinstance(cell, dict) else None
     return content if isinstance(content, bytes) else None
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _GAP = 64 * 1024
-"""Bytes that nobody asked for and that are fetched all the same, because a request of its own costs more."""
+"""Unneeded bytes up to this number are fetched too, because a second request costs more."""
 
 
 class RemoteParquet(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types

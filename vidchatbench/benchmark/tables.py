@@ -233,7 +233,7 @@ def _is_sha256(value: object) -> bool:
 def check_media_files(rows: Sequence[TableRow]) -> list[str]:
     """Returns the problems that forbid writing the media of these rows into one folder, one line each.
 
-    Rows are data from strangers: a path must name one file of one content, inside of the folder, on every system.
+    Rows are untrusted: a path must name one file of one content, inside the folder, on every system.
     """
     problems: list[str] = []
     hashes: dict[str, str | None] = {}

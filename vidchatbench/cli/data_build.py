@@ -78,7 +78,7 @@ def build(options: BuildOptions) -> None:
 
 
 def _line_printer() -> Callable[[str, int], None]:
-    """Says every now and then how far the indexing is."""
+    """Returns a callback that prints the progress of indexing from time to time."""
     last = time.monotonic()
 
     def report(source: str, count: int) -> None:

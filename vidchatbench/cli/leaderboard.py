@@ -144,7 +144,7 @@ def _print_findings(findings: Sequence[Finding]) -> None:
 
 
 def _markdown(by_bundle: Mapping[str, Sequence[Finding]]) -> str:
-    """Returns a table for a comment; what a stranger wrote cannot be markup, a mention or a link in it."""
+    """Returns a table for a comment; untrusted text cannot become markup, a mention or a link in it."""
     from vidchatbench.leaderboard.verification.findings import has_errors
 
     def plain(text: str) -> str:

@@ -51,7 +51,7 @@ def split_ids(text: str | None) -> list[str] | None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns Ctrl-C into a message that says that nothing is lost, and exit code 130."""
+    """Turns Ctrl-C into exit code 130 and a message that nothing is lost."""
     import typer
 
     try:
@@ -196,7 +196,7 @@ def _print_footnotes(console: Console, results: Results) -> None:
 
 
 def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> None:
-    """Says who judged, how well the judge knew the graded replies, and how its scores go with length."""
+    """Prints the judges, their agreement with the graded replies, and how scores relate to length."""
     anchors = judge.anchors
     tau = ", ".join(f"{one.model} {one.tau:.2f}" for one in anchors.judges)
     text = f"judge {judge.judge}: {judge.n} replies, each asked {judge.repeats} times; anchors {anchors.status}"
@@ -223,7 +223,7 @@ def print_reasons(console: Console, run: Path) -> None:
 
 
 def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:
-    """Says what a number is to be read against: its anchors, or what real clips score against each other."""
+    """Prints what a number is compared with: its anchors, or the score of real clips against each other."""
     if metric.anchored is not None and metric.anchors.oracle is not None:
         nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
         best = format_value(metric.anchors.oracle)

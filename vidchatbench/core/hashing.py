@@ -1,4 +1,4 @@
-"""Content hashes; apart from the decoder, so that hashing a file needs no media library."""
+"""Content hashes; separate from the decoder, so that hashing a file needs no media library."""
 
 from __future__ import annotations
 

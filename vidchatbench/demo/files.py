@@ -57,7 +57,7 @@ def write_marker(path: Path, seed: int, files: dict[str, str]) -> None:
 
 
 def is_whole(paths: DemoPaths, seed: int) -> bool:
-    """Says whether the folder holds this seed's demonstration, with every file as it was written.
+    """Returns whether the folder holds this seed's demonstration, every file unchanged.
 
     Files that a user has added, a system of their own for instance, are no damage.
     """

@@ -44,7 +44,7 @@ _HOLE = Fraction(1, 50)
 _UNSEEKABLE = frozenset({"mpeg"})
 """Formats in which what is decoded after a jump does not have its own timestamps."""
 _UNTIMED = frozenset({"avi"})
-"""Formats without timestamps: of pictures that were coded out of order, nobody knows the times."""
+"""Formats without timestamps: the times of reordered pictures are unknown."""
 _RUN_UP = Fraction(1)
 """Seconds of sound that are decoded before the cut: decoders need what came before to give exact samples."""
 

@@ -93,7 +93,7 @@ def build_catalogue(points: Iterable[EntryPoint]) -> Catalogue:
     for point in sorted(points, key=lambda p: (not _is_built_in(p), p.name, p.value)):
         try:
             _admit(catalogue, point)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger does must not stop the rest
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not stop the rest
             reason = f"{type(error).__name__}: {error}"
             catalogue.broken.append(BrokenPlugin(point.name, reason, traceback.format_exc()))
     catalogue.metrics.freeze()

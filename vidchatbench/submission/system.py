@@ -1,4 +1,4 @@
-"""``system.yaml`` and ``<id>.json``: what a submission says of itself."""
+"""``system.yaml`` and ``<id>.json``: a submission's own description."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSTEM_FILE = "system.yaml"
 
 
 class SystemDescription(FrozenModel):
-    """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
+    """The system that produced the outputs; every field but the name is optional and shown as unknown if absent."""
 
     name: str = Field(min_length=1, max_length=100)
     revision: str | None = None

@@ -58,7 +58,7 @@ def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmis
 
 def _read_object(text: str) -> list[tuple[str, str]]:
     _OBJECT.validate_json(text)
-    # As pairs, so that a name that stands twice is seen.
+    # As pairs, so that duplicate names are noticed.
     pairs: list[tuple[str, str]] = json.loads(text, object_pairs_hook=list)
     return pairs
 

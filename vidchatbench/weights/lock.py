@@ -1,4 +1,4 @@
-"""The record of hashes seen first, for weights of which nobody has published one.
+"""The record of hashes seen first, for weights without a published hash.
 
 From the first file on, every further one must be equal to it. The record lies beside the cached weights.
 """
@@ -79,7 +79,7 @@ def read_lock() -> dict[str, LockEntry]:
 
 
 def record_first(name: str, entry: LockEntry) -> None:
-    """Records what was seen first; a record that is there already stands.
+    """Records what was seen first; an existing record is kept.
 
     Raises:
         OSError: If the record cannot be written.

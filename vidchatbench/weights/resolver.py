@@ -118,7 +118,7 @@ class WeightResolver:
         return None
 
     def _search_by_blob(self, spec: WeightSpec) -> WeightFile | None:
-        # A file of which nobody has published any hash cannot be verified; only `weights pull` brings it.
+        # A file without a published hash cannot be verified; only `weights pull` brings it.
         if self._mirror is None or spec.git_blob is None:
             return None
         for file in sorted(self._mirror.rglob("*")):

@@ -29,7 +29,7 @@ class HubArchive:
         return self.commit
 
     def open(self) -> Path:
-        """Fetches the archive, or the rest of it, and returns where it lies."""
+        """Fetches the archive, or its missing rest, and returns its path."""
         return _fetch(self.dataset, self.commit, self.name, self.desk)
 
     def release(self) -> None:
@@ -78,7 +78,7 @@ class HubAnnotations:
         return self._dataset.commit
 
     def test_list(self) -> Path:
-        """Fetches the test list; returns where it lies.
+        """Fetches the test list and returns its path.
 
         Raises:
             InputError: If the dataset has none.
@@ -88,7 +88,7 @@ class HubAnnotations:
         return _fetch(self._name, self.commit, TEST_LIST, self._desk)
 
     def archives(self, part: Part) -> Sequence[Archive]:
-        """Returns what there is of a part."""
+        """Returns the archives of a part."""
         files = sorted(file for file in self._dataset.files if part_of(file) == part)
         return [HubArchive(self._name, self.commit, file, self._desk) for file in files]
 

@@ -29,7 +29,7 @@ _TASKS: Mapping[Branch, Task] = {
 
 
 class _Entry(FrozenModel):
-    """What is read of an entry of ``pairs.json``; the rest of it is for people."""
+    """The fields read from an entry of ``pairs.json``; the others are for people."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -43,7 +43,7 @@ def read_selection(root: Path, *, language: str | None = None) -> Pairing:
 
     Args:
         root: The folder.
-        language: Language of clips of which the annotations do not say it.
+        language: Language of clips whose annotations give none.
 
     Raises:
         InputError: If a file is missing or is not the one that was chosen.

@@ -29,7 +29,7 @@ class Outcome(FrozenModel):
         kind: What it is.
         name: Which one: an archive's path, a video's id, a clip's name.
         state: ``done``; ``dead``, which another try would not change; ``unreachable``, which it may.
-        reason: Machine-readable reason where it is not done.
+        reason: Machine-readable reason if it is not done.
         message: The same in words.
         facts: Sizes, hashes and settings that later steps and the manifest need.
         at: When, in UTC.
@@ -81,7 +81,7 @@ class Ledger:
         for_good: bool,
         facts: Mapping[str, Fact] | None = None,
     ) -> Outcome:
-        """Notes that a part cannot be had: for good, or as long as something stands in the way."""
+        """Records that a part is unavailable: for good, or for the time being."""
         state: State = "dead" if for_good else "unreachable"
         now = datetime.now(timezone.utc)
         # File names may hold bytes that are no text.
@@ -105,5 +105,5 @@ class Ledger:
             try:
                 outcome = Outcome.model_validate_json(line)
             except ValidationError:
-                continue  # torn by a crash, or the empty end of the file; what it spoke of is done again
+                continue  # torn by a crash, or the empty end of the file; its part is done again
             self._known[outcome.kind, outcome.name] = outcome

@@ -68,7 +68,7 @@ class Plan(FrozenModel):
         lost: Entries that give no sample.
         not_understood: What was left out while lists and annotations were read.
         transcripts: What is said in each clip, by name.
-        language: Language that was given for clips of which nobody says it.
+        language: Language that was given for clips whose annotations name none.
     """
 
     schema_version: Literal[1] = 1
@@ -317,7 +317,7 @@ def _wanted(entries: Sequence[TestEntry]) -> Wanted:
     for entry in entries:
         for name in (entry.initiator, entry.responder):
             if name is None or not is_clip_name(name):
-                continue  # what is no clip's name is told of when pairs are made
+                continue  # names of no clip are reported when pairs are made
             clips.append(ClipName.parse(name))
             if entry.initiator is None:
                 videos.add(clips[-1].video_id)

@@ -30,7 +30,7 @@ from vidchatbench.errors import UsageError
 SCHEMA_FILE = "samples.schema.json"
 VERSION_FILE = "VERSION"
 _VERSION = re.compile(r"[1-9]\d*\.\d+\.\d+")
-# What the annotations say of a person or of the talk stays where it is: the list says which clips, and no more.
+# Annotations about a person or the talk are not published: the list names clips, and no more.
 _PUBLIC_TAGS = frozenset({"dyad", "framing", "view", "gap_s"})
 
 
@@ -45,7 +45,7 @@ def publish(root: Path, target: Path, version: str, progress: Progress, *, worke
         target: Where to; the folder exists.
         version: Version of the list, three numbers.
         progress: Receives progress.
-        workers: Processes that look at clips.
+        workers: Processes that analyse clips.
 
     Returns:
         The samples of the list.

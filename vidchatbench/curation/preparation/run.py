@@ -31,7 +31,7 @@ LEDGER_FILE = "ledger.jsonl"
 LOCK_FILE = ".lock"
 VIDEOS_FOLDER = "videos"
 LADDER_FILE = "ladder.jsonl"
-"""What `ladder build` writes; where it lies in the test set's folder, the manifest takes its graded replies."""
+"""Written by `ladder build`; if it is in the test set's folder, the manifest takes its graded replies."""
 
 _CLIP_BYTES_PER_SECOND = 900_000
 _VIDEO_BYTES_PER_SECOND = 450_000
@@ -60,7 +60,7 @@ class Prepared:
     Attributes:
         root: The test set's folder.
         planned: Its plan.
-        header: What ``benchmark.json`` says; ``None`` where no sample is whole.
+        header: The content of ``benchmark.json``; ``None`` if no sample is whole.
     """
 
     root: Path
@@ -114,7 +114,7 @@ class _Preparation:
         whole = [sample for sample in samples if all(map(self._clips.holds, sample.clips))]
         self._find_portraits([sample.responder for sample in whole if sample.responder is not None])
         if not whole:
-            # A manifest of an earlier run would speak of clips that are not there any more.
+            # A manifest of an earlier run would name clips that no longer exist.
             for name in (HEADER_FILE, MANIFEST_FILE, CHECKSUMS_FILE):
                 (settings.out / name).unlink(missing_ok=True)
             return Prepared(settings.out, planned, None)
@@ -226,7 +226,7 @@ def disk_need(clips: Iterable[ListedClip], settings: PrepareSettings) -> DiskNee
 
 
 def _clear_temporaries(out: Path, desk: Path) -> None:
-    """Removes what killed runs have left; nobody else is at work here."""
+    """Removes leftovers of killed runs; no other process writes here."""
     for folder in (out, out / MEDIA_FOLDER, out / IMAGES_FOLDER, desk):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)

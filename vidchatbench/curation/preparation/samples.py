@@ -1,4 +1,4 @@
-"""From a test list and the records of its clips to samples; what cannot become one is told, not dropped."""
+"""Makes samples from a test list and the records of its clips; entries that give none are reported, not dropped."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pair(
     Args:
         entries: The list.
         records: The records of its clips, and of all clips of a video for which initiators are to be found.
-        language: Language of clips of which the annotations do not say it.
+        language: Language of clips whose annotations give none.
     """
     pairing = Pairing()
     known, unreadable = _sorted(records)
@@ -70,7 +70,7 @@ def pair(
     counts: Counter[str] = Counter()
     for entry in entries:
         name = _plain(entry.responder)
-        # Ids name files, and some disks do not tell capitals from small letters.
+        # Ids name files, and some file systems ignore case.
         counts[name.casefold()] += 1
         count = counts[name.casefold()]
         sample_id = name if count == 1 else f"{name}~{count}"
@@ -146,7 +146,7 @@ def _missing(name: str, unreadable: Mapping[str, RecordError]) -> LostEntry:
 def make_sample(
     sample_id: str, initiator: ClipRecord, responder: ClipRecord, *, dyad: str, language: str | None
 ) -> ListedSample:
-    """Makes the sample of two clips; ``dyad`` says where it is known from that they belong together."""
+    """Makes the sample of two clips; ``dyad`` names how the two are known to belong together."""
     tags: dict[str, str | float | int | bool | None] = {
         "dyad": dyad,
         "framing": responder.framing,

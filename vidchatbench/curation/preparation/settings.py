@@ -25,7 +25,7 @@ class PrepareSettings:
         cookies: Cookies for the host, for videos that want a login.
         workers: Processes that cut; by default one per core.
         manners: How the host is treated.
-        language: Language of clips of which nobody says it.
+        language: Language of clips whose annotations give none.
         only: Ids of samples to prepare; by default all.
         retry_dead: Whether videos that were gone before are asked for again.
     """

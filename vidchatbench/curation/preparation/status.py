@@ -1,4 +1,4 @@
-"""How a prepared test set stands: which samples are alive, which are gone and why, which differ."""
+"""The condition of a prepared test set: which samples are alive, which are gone and why, which differ."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WORST: tuple[Condition, ...] = ("dead", "unreachable", "waiting", "damaged", "d
 
 
 class SampleStatus(FrozenModel):
-    """How one sample stands; ``reason`` and ``message`` say why it is not alive."""
+    """The condition of one sample; ``reason`` and ``message`` explain why it is not alive."""
 
     id: str
     condition: Condition
@@ -41,7 +41,7 @@ class SampleStatus(FrozenModel):
 
 
 class SetStatus(FrozenModel):
-    """How a test set stands.
+    """The condition of a test set.
 
     Attributes:
         name: Its name.
@@ -124,7 +124,7 @@ class _Look:
         self.notes: list[str] = []
 
     def sample(self, sample: ListedSample) -> SampleStatus:
-        """Returns how a sample stands: as the worst of its clips."""
+        """Returns the condition of a sample, which is that of its worst clip."""
         clips = [self._clip(clip) for clip in sample.clips]
         worst = min(clips, key=lambda clip: _WORST.index(clip.condition))
         if worst.condition == "alive" and sample.responder is not None:

@@ -49,11 +49,11 @@ class VideoSource(Protocol):
         ...
 
     def release(self, video: str) -> None:
-        """Says that all clips of a video are cut."""
+        """Releases a video all of whose clips are cut."""
         ...
 
     def stop(self) -> None:
-        """Says that nothing more is wanted, also not what is under way."""
+        """Cancels everything, including what is under way."""
         ...
 
 
@@ -104,7 +104,7 @@ class VideoFolder:
 
 
 def _ids_of(path: Path) -> set[str]:
-    """Returns the ids that a file may be of: by its own name, else by its folder's, as kept downloads lie."""
+    """Returns the ids that a file may belong to: by its own name, else by its folder's, as for kept downloads."""
     own = {match[1] for pattern in _NAMES if (match := pattern.fullmatch(path.stem))}
     if own or re.fullmatch(_ID, path.parent.name) is None:
         return own
@@ -157,7 +157,7 @@ class HostedVideos:
 
     @staticmethod
     def tidy(folder: Path, ledger: Ledger) -> None:
-        """Deletes what a killed run has left of videos that nothing is waited for: downloads not to be kept, and parts.
+        """Deletes leftovers of a killed run for videos that are no longer needed: downloads not to be kept, and parts.
 
         Args:
             folder: Where downloads go.
@@ -170,7 +170,7 @@ class HostedVideos:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _whole(self, video: str) -> Source | None:
-        """Returns a video that an earlier run has brought, if it is undamaged."""
+        """Returns a video that an earlier run downloaded, if it is undamaged."""
         folder = self._folder / video
         try:
             facts = json.loads((folder / _NOTE).read_bytes())
@@ -185,7 +185,7 @@ class HostedVideos:
 
 
 def _was_kept(folder: Path) -> bool:
-    """Whether a download was meant to stay; one that does not say so is the user's."""
+    """Whether a download was meant to stay; one without a record is the user's."""
     try:
         return json.loads((folder / _NOTE).read_bytes())[_KEPT] is not False
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The datasheet of a chosen test set: what it is made of, how it was chosen, what it cannot tell."""
+"""The datasheet of a chosen test set: its composition, how it was chosen, its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotation files out of archives or folders, streamed, as bytes: nothing that an archive says is a path here."""
+"""Annotation files from archives or folders, streamed as bytes; names in an archive are never used as paths."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None, *, problems: 
 
     Args:
         path: A ``.tar.gz``, ``.tgz`` or ``.tar`` file, or a folder.
-        wanted: Says by base name whether a file is read; ``None`` reads all.
+        wanted: Decides by base name whether a file is read; ``None`` reads all.
         problems: Gets a line for everything that is unsafe or too large and was left out.
 
     Raises:
@@ -97,7 +97,7 @@ class _Counted:
         return content
 
     def ends_well(self, offset: int) -> bool:
-        """Whether the archive's end mark stands at ``offset``, and nothing but zeros after it."""
+        """Whether the archive's end mark is at ``offset``, and nothing but zeros after it."""
         rest = b"".join(self._last)
         start = offset - (self.position - len(rest))
         if start < 0 or len(rest) - start < _BLOCK or any(rest[start:]):

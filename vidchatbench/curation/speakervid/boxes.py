@@ -108,7 +108,7 @@ def _by_size(
 ) -> tuple[BoxForm, bool]:
     if raw_size is None or clip_size is None:
         return "corners", False
-    # A clip of the very size says more than one of the same shape.
+    # An equal size is better evidence than an equal shape.
     for fits in (_has_size, _has_shape):
         fits_corners, fits_size = fits(corners, raw_size, clip_size), fits(size, raw_size, clip_size)
         if fits_corners != fits_size:

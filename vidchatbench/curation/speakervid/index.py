@@ -106,7 +106,7 @@ class AnnotationIndex:
         Args:
             root: The dataset's folder, see :func:`~vidchatbench.curation.speakervid.layout.find_sources`.
             path: The index; made if it is not there.
-            progress: Is told the source and how many of its files have been read.
+            progress: Receives the source and the number of its files read so far.
 
         Raises:
             InputError: If there are no annotations, or archives are damaged; what could be read is in the index then.

@@ -19,7 +19,7 @@ from vidchatbench.curation.speakervid.names import ClipName, bare, video_of
 from vidchatbench.errors import InputError
 
 Progress = Callable[[str, int], None]
-"""Is told the name of a source and how many of its files have been read."""
+"""Receives the name of a source and the number of its files read so far."""
 
 _CHUNK = 20000
 _MAX_REMARKS = 200
@@ -124,7 +124,7 @@ def _identity(path: Path) -> str:
 
 
 def _folder_identity(folder: Path) -> tuple[int, int, int]:
-    # What a folder says of itself does not change with its files.
+    # A folder's own stamp does not change with its files.
     count = size = newest = 0
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -33,7 +33,7 @@ _CAPTION_KEYS = (*_MOTION_KEYS, *_FRAMING_KEYS, *_UPPER_KEYS, *_VIEW_KEYS, "topi
 
 @dataclass(slots=True)
 class Said:
-    """What a transcript file says about one clip.
+    """The content of a transcript file for one clip.
 
     Attributes:
         text: The words; ``None`` where they are unknown.
@@ -50,7 +50,7 @@ class Said:
 
 @dataclass(slots=True)
 class Seen:
-    """What a caption says; every field is ``None`` where it says nothing."""
+    """The content of a caption; fields that it does not give are ``None``."""
 
     motion: float | None = None
     framing: str | None = None
@@ -240,7 +240,7 @@ def _framing(fields: Mapping[str, object], seen: Seen) -> str | None:
     for key in _FRAMING_KEYS:
         if (text := words(fields.get(key))) is None:
             continue
-        # "face" also stands in "facing"; the wider framing is looked for first.
+        # "face" is also part of "facing", so the wider framing is tried first.
         if (framing := next((name for name, sign in _FRAMINGS if sign.search(text.lower())), None)) is not None:
             return framing
         seen.unread.append(f"framing {text[:60]!r}")

@@ -26,7 +26,7 @@ _INITIATOR_KEYS = ("initiator", "initiatorfilename", "input", "source", "questio
 _RESPONDER_KEYS = ("responder", "responderfilename", "output", "target", "answer", "reply", "second")
 _NAME_KEYS = ("filename", "file", "name", "clip", "clipname", "jsonname")
 _WRAPPERS = ("test", "testset", "data", "pairs", "samples", "entries", "list")
-# Strings, and the marks that say how deep they lie; numbers and words mean nothing here.
+# Strings, and the brackets that give their depth; numbers and words are ignored.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:(?P<end>")|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
@@ -35,7 +35,7 @@ class TestEntry:
     """One entry of the test list.
 
     Attributes:
-        initiator: Name of the initiator's clip; ``None`` where the list does not say it.
+        initiator: Name of the initiator's clip; ``None`` if the list gives none.
         responder: Name of the responder's clip.
     """
 
@@ -156,7 +156,7 @@ def _item_entries(item: object, where: str, problems: list[str]) -> Iterator[Tes
 
 
 def _sides(item: Mapping[str, object]) -> tuple[object, object] | None:
-    """Returns what an object says about both sides; the first may be ``None``."""
+    """Returns both sides that an object names; the first may be ``None``."""
     fields = {spelled(key): value for key, value in item.items()}
     responder = next((fields[key] for key in _RESPONDER_KEYS if fields.get(key) is not None), None)
     if responder is not None:

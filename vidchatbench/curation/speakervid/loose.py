@@ -109,7 +109,7 @@ def by_key(value: Mapping[object, object], depth: int = _DEEPEST) -> dict[str, o
 
 
 def unwrapped(value: object) -> object:
-    """Returns what JSON text within JSON says, also between code fences; other text stays what it is."""
+    """Returns the content of JSON text within JSON, also between code fences; other text is unchanged."""
     for _ in range(_UNWRAPPINGS):
         if not isinstance(value, str):
             return value

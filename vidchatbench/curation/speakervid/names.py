@@ -29,12 +29,12 @@ class ClipName:
     Attributes:
         text: The name without folders and suffix, as it was written.
         video_id: The id of the source video, 11 characters.
-        width: Width of the source video in pixels, where the name says it.
+        width: Width of the source video in pixels, if the name gives it.
         height: Its height.
         scene: Number of the scene within the video.
         label: The speaker heard with this track within the video (``A``, ``B``, …); ``None`` for a person who is seen
             and not heard.
-        track: Number of the face track within the scene, where the name says it.
+        track: Number of the face track within the scene, if the name gives it.
     """
 
     text: str
@@ -69,7 +69,7 @@ class ClipName:
 
     @property
     def speaker_id(self) -> str:
-        """``<video id>:<label>``; for a silent person ``<video id>:<scene>-<track>``, as nobody knows who it is."""
+        """``<video id>:<label>``; for a silent person ``<video id>:<scene>-<track>``, whose identity is unknown."""
         return f"{self.video_id}:{self.label}" if self.label else f"{self.video_id}:{self.scene}-{self.track}"
 
     @property

@@ -34,7 +34,7 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
-    """A clip and what is known about it; ``None`` stands for what no label file says.
+    """A clip and what is known about it; ``None`` marks values that no label file gives.
 
     Attributes:
         name: Its name.
@@ -47,7 +47,7 @@ class ClipRecord:
         raw_size: Width and height of the source video in pixels.
         clip_size: Width and height of the published clip in pixels.
         talking: Whether the person seen is said to talk.
-        speaker_id: Who it is, unique over videos; a silent person is nobody known.
+        speaker_id: The speaker, unique over videos; silent persons have an id of their own.
         n_speakers: Number of speakers heard in the clip.
         clarity: The dataset's sharpness of the picture, unbounded, higher is sharper.
         dover: DOVER quality of the video, 0 to 1.
