@@ -167,12 +167,17 @@ def sample_media(sample: Sample) -> dict[str, SampleMedia]:
     return media
 
 
-def benchmark_media(sample: Sample) -> dict[Role, str]:
-    """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
+def offered_media(sample: Sample) -> dict[Role, SampleMedia]:
+    """Returns the media file of every role that a sample offers besides the candidate."""
     media = sample_media(sample)
-    offered: dict[Role, str] = {}
+    offered: dict[Role, SampleMedia] = {}
     for role, fields in ROLE_FIELDS.items():
         filled = next((name for name in fields if name in media), None)
         if filled is not None:
-            offered[role] = media[filled].path
+            offered[role] = media[filled]
     return offered
+
+
+def benchmark_media(sample: Sample) -> dict[Role, str]:
+    """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
+    return {role: media.path for role, media in offered_media(sample).items()}
