@@ -62,7 +62,7 @@ class MetricCard(FrozenModel):
         id: ``family/name``.
         version: Raised whenever the code of the same protocol could give another number (a bug fix).
         title: The name to print in tables.
-        dimension: The section of the report.
+        dimension: Where the metric stands in the report.
         direction: Whether ``higher`` or ``lower`` is better.
         unit: The unit of the value; ``""`` for pure numbers.
         minimum: Least possible value, ``None`` if unbounded.

@@ -65,7 +65,7 @@ class VideoInfo(AnyFloatModel):
         height: Height of the upright picture.
         rotation: Degrees, counter-clockwise, by which the stored picture is turned.
         pixel_format: As FFmpeg names it.
-        color_space: The matrix, ``unspecified`` if the file gives none.
+        color_space: The matrix, ``unspecified`` where the file does not say.
         fps: Average rate, if announced.
         frames: Number of pictures, if announced.
         start: Timestamp of the first picture in seconds; time 0 of everything that is extracted.
@@ -97,7 +97,7 @@ class AudioInfo(AnyFloatModel):
 
 
 class MediaInfo(FrozenModel):
-    """The result of probing a file; written as one line of ``media.jsonl``.
+    """What probing found; one line of ``media.jsonl`` is made of it.
 
     Attributes:
         sha256: Hash of the file's content.

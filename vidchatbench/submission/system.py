@@ -15,7 +15,7 @@ SYSTEM_FILE = "system.yaml"
 
 
 class SystemDescription(FrozenModel):
-    """The system that produced the outputs; every field but the name is optional and shown as unknown if absent."""
+    """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
 
     name: str = Field(min_length=1, max_length=100)
     revision: str | None = None

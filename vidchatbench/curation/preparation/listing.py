@@ -23,7 +23,7 @@ Hash64 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Fingerprint(FrozenModel):
-    """Identifies a prepared clip, even if it was compressed differently.
+    """What tells a prepared clip from another one, also where it was compressed differently.
 
     Attributes:
         sha256: Hash of the clip as the publisher prepared it.
@@ -50,7 +50,7 @@ class ListedClip(FrozenModel):
         end: Where it ends.
         box: Left, top, right, bottom as fractions of the source's picture.
         speaker_id: Who is seen in it.
-        source_size: Width and height of the source that the annotators saw, if known.
+        source_size: Width and height of the source that the annotators saw, if told.
         fingerprint: What it looks and sounds like, where somebody has prepared it.
     """
 

@@ -68,7 +68,7 @@ class Plan(FrozenModel):
         lost: Entries that give no sample.
         not_understood: What was left out while lists and annotations were read.
         transcripts: What is said in each clip, by name.
-        language: Language that was given for clips whose annotations name none.
+        language: Language that was given for clips of which nobody says it.
     """
 
     schema_version: Literal[1] = 1

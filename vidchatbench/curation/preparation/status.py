@@ -32,7 +32,7 @@ _WORST: tuple[Condition, ...] = ("dead", "unreachable", "waiting", "damaged", "d
 
 
 class SampleStatus(FrozenModel):
-    """The condition of one sample; ``reason`` and ``message`` explain why it is not alive."""
+    """How one sample stands; ``reason`` and ``message`` say why it is not alive."""
 
     id: str
     condition: Condition
@@ -41,7 +41,7 @@ class SampleStatus(FrozenModel):
 
 
 class SetStatus(FrozenModel):
-    """The condition of a test set.
+    """How a test set stands.
 
     Attributes:
         name: Its name.
