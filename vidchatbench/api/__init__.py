@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vidchatbench.api.cards import Dimension, MetricCard, load_card
 from vidchatbench.api.extractors import (
@@ -42,7 +42,15 @@ from vidchatbench.api.scores import Detail, Score, Status
 from vidchatbench.errors import MediaError
 
 if TYPE_CHECKING:
-    from vidchatbench.judge.connect import connect_judge
+    from pathlib import Path
+
+
+class _ConnectJudge(Protocol):
+    def __call__(self, text: str, *, budget: str | None = None, cache: Path | None = None) -> str: ...
+
+
+# Declared, not imported: the judge stands above this package. __getattr__ below loads it when it is first used.
+connect_judge: _ConnectJudge
 
 __all__ = [
     "AXES",
