@@ -189,8 +189,8 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
-    for metric in results.unavailable:
-        say(f"not run: {metric.id} ({metric.reason}); to fix: {metric.fix}", "yellow")
+    for missing in results.unavailable:
+        say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
 
