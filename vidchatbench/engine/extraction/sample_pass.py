@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from vidchatbench.api.extractors import ExtractorContext
-from vidchatbench.api.features import ExtractorSpec, Feature
-from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput
+from vidchatbench.api.features import ExtractorSpec, Feature, Refusal
+from vidchatbench.api.judging import CONNECTIONS
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
+from vidchatbench.api.samples import Sample
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.core.progress import Progress
 from vidchatbench.engine.extraction.worker import guarded_torch
@@ -23,6 +25,18 @@ from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
 
 Known = dict[str, Feature | Failure]
+
+
+def read_content(extractor: SampleExtractor, sample: Sample, notes: SampleNotes) -> Content | None:
+    """Returns what an extractor reads of a sample, with the identity of the judge it asks; ``None`` if it cannot read.
+
+    Raises:
+        UnavailableError: If the judge is not connected.
+    """
+    content = extractor.content(sample, notes)
+    if content is None or extractor.judge_name is None:
+        return content
+    return {**content, "judge": dict(CONNECTIONS.open(extractor.judge_name).identity())}
 
 
 class Store(Protocol):
@@ -147,7 +161,8 @@ class SamplePass:
         if not isinstance(extractor, SampleExtractor):
             raise TypeError(f"extractor {spec.id!r} is none of samples")
         weights = {name: self._resolver.path(name) for name in extractor.weights}
-        extractor.setup(ExtractorContext(self._device, self._batch_size, weights))
+        judge = None if extractor.judge_name is None else CONNECTIONS.open(extractor.judge_name)
+        extractor.setup(ExtractorContext(self._device, self._batch_size, weights, judge))
         return extractor
 
     def _features(self, task: SampleTask, known: Known) -> dict[str, Feature] | Failure:
