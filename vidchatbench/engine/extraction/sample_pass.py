@@ -74,7 +74,7 @@ class SampleTask:
 
 @dataclass
 class SamplePassReport:
-    """What the pass brought: the number of features, and the seconds per extractor."""
+    """The number of features that were extracted, and the seconds per extractor."""
 
     extracted: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class SamplePass:
         store: Where features are kept.
         device: Torch device string.
         batch_size: Most inputs to put through a model at once.
-        progress: Who hears of it.
+        progress: Receives progress.
     """
 
     def __init__(
@@ -168,12 +168,12 @@ class SamplePass:
     def _features(self, task: SampleTask, known: Known) -> dict[str, Feature] | Failure:
         features = {}
         for name, key in task.features.items():
-            found = known.get(key) or self._store.load(key)
-            if found is None:
+            feature = known.get(key) or self._store.load(key)
+            if feature is None:
                 return Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
-            if isinstance(found, Failure):
-                return found
-            features[name] = found
+            if isinstance(feature, Failure):
+                return feature
+            features[name] = feature
         return features
 
     def _answers(
