@@ -11,6 +11,7 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+# The calibration is called "anchors" in this file, because these names and docstrings stand in the JSON Schema.
 class JudgeAnchors(_Frozen):
     """One judge on the anchors.
 
