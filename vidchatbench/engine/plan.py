@@ -16,7 +16,7 @@ from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import file_stamp
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.engine.extraction.jobs import ClipSource, Job, Task, group_into_jobs, side_name
-from vidchatbench.engine.extraction.sample_pass import SampleTask
+from vidchatbench.engine.extraction.sample_pass import SampleTask, read_content
 from vidchatbench.engine.features.keys import describe_extractor, feature_key, sample_key
 from vidchatbench.errors import InputError, MediaError
 from vidchatbench.media.probe import probe
@@ -154,7 +154,7 @@ class Planner:
         return self._task(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
 
     def _content(self, extractor: SampleExtractor, sample: Sample) -> Content | Failure | None:
-        return attempt(lambda: extractor.content(sample, self._notes.get(sample.id, SampleNotes())))
+        return attempt(lambda: read_content(extractor, sample, self._notes.get(sample.id, SampleNotes())))
 
     def _sample_feature(
         self, extractor: SampleExtractor, description: dict[str, object], sample: Sample

@@ -1,4 +1,4 @@
-"""Which metrics a run has, and how results list those that cannot run here."""
+"""Which metrics run: those of a suite or those that are named, with their parameters and their judge."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vidchatbench.api.features import Param
+from vidchatbench.api.judging import is_connection
 from vidchatbench.api.metrics import Metric
 from vidchatbench.core import paths
 from vidchatbench.errors import UsageError
@@ -51,9 +52,14 @@ def choose_metrics(
     configured: Mapping[str, Mapping[str, Param]] = {entry.metric: entry.params for entry in suite.metrics}
 
     def build(name: str) -> Metric:
-        metric = catalogue.metric(name, **configured.get(name, {}))
+        params = configured.get(name, {})
+        metric = catalogue.metric(name, **params)
         changed = {key: value for key, value in (overrides or {}).items() if key in metric.defaults}
-        return catalogue.metric(name, **{**configured.get(name, {}), **changed}) if changed else metric
+        if changed:
+            params = {**params, **changed}
+            metric = catalogue.metric(name, **params)
+        _connect(params.get("judge"), metric)
+        return metric
 
     if metric_ids is None:
         metrics = tuple(build(entry.metric) for entry in suite.metrics)
@@ -63,6 +69,14 @@ def choose_metrics(
     if len(set(metric_ids)) != len(metric_ids):
         raise UsageError("a metric is named twice")
     return MetricChoice(SuiteRef(name="custom", version=0), tuple(build(name) for name in metric_ids))
+
+
+def _connect(judge: Param, metric: Metric) -> None:
+    """Connects the judge that a suite names by its address; the metric keeps only its public name."""
+    if isinstance(judge, str) and is_connection(judge) and metric.params.get("judge") != judge:
+        from vidchatbench.judge.connect import connect_judge
+
+        connect_judge(judge)
 
 
 def list_unavailable(availability: Availability) -> tuple[UnavailableMetric, ...]:

@@ -7,6 +7,7 @@ from typing import Literal
 from vidchatbench.core.models import FrozenModel
 
 
+# The calibration is called "anchors" in this file, because these names and docstrings stand in the JSON Schema.
 class JudgeAnchors(FrozenModel):
     """One judge on the anchors.
 

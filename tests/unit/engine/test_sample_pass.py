@@ -11,9 +11,9 @@ import pytest
 
 from vidchatbench.api.cards import MetricCard
 from vidchatbench.api.extractors import Audio, AudioExtractor
-from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param
+from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param, Refusal
 from vidchatbench.api.metrics import Metric
-from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput, SampleNotes
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.isolation import Blame, Failure

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vidchatbench.api.extractors import ExtractorContext
-from vidchatbench.api.features import ExtractorSpec, Feature
-from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput
+from vidchatbench.api.features import ExtractorSpec, Feature, Refusal
+from vidchatbench.api.judging import CONNECTIONS
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
+from vidchatbench.api.samples import Sample
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.core.progress import Progress
 from vidchatbench.engine.extraction.worker import guarded_torch
@@ -21,6 +23,18 @@ from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
+
+
+def read_content(extractor: SampleExtractor, sample: Sample, notes: SampleNotes) -> Content | None:
+    """Returns what an extractor reads of a sample, with the identity of the judge it asks; ``None`` if it cannot read.
+
+    Raises:
+        UnavailableError: If the judge is not connected.
+    """
+    content = extractor.content(sample, notes)
+    if content is None or extractor.judge_name is None:
+        return content
+    return {**content, "judge": dict(CONNECTIONS.open(extractor.judge_name).identity())}
 
 
 @dataclass(frozen=True)
@@ -46,7 +60,7 @@ class SampleTask:
 
 @dataclass
 class SamplePassReport:
-    """What the pass brought: the number of features, and the seconds per extractor."""
+    """The number of features that were extracted, and the seconds per extractor."""
 
     extracted: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -125,7 +139,8 @@ class SamplePass:
         if not isinstance(extractor, SampleExtractor):
             raise TypeError(f"extractor {spec.id!r} is none of samples")
         weights = {name: self._resolver.path(name) for name in extractor.weights}
-        extractor.setup(ExtractorContext(self._config.device, self._config.batch_size, weights))
+        judge = None if extractor.judge_name is None else CONNECTIONS.open(extractor.judge_name)
+        extractor.setup(ExtractorContext(self._config.device, self._config.batch_size, weights, judge))
         return extractor
 
     def _read(self, task: SampleTask) -> dict[str, Feature] | Failure:
