@@ -23,6 +23,7 @@ from vidchatbench.api.extractors import (
     TimelineSession,
 )
 from vidchatbench.api.features import Array, ExtractorSpec, Feature, Need, Param, Refusal, as_array
+from vidchatbench.api.frame_metrics import FrameMetric, frame_metric
 from vidchatbench.api.judging import (
     AXES,
     NO_JUDGE,
@@ -73,6 +74,7 @@ __all__ = [
     "Feature",
     "Frame",
     "FrameExtractor",
+    "FrameMetric",
     "FrameSession",
     "Judge",
     "JudgeAnswer",
@@ -105,6 +107,7 @@ __all__ = [
     "WeightSpec",
     "as_array",
     "connect_judge",
+    "frame_metric",
     "is_connection",
     "load_card",
     "offer_judge",
