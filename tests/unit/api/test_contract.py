@@ -177,9 +177,9 @@ def test_a_card_is_loaded_from_its_package(tmp_path: Path, monkeypatch: pytest.M
     (package / "good.toml").write_text(text, encoding="utf-8")
     (package / "odd.toml").write_text(f"{text}\ncolour = 'red'\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    assert load_card(package.name, "cards/good.toml") == card()
+    assert load_card(package.name, "good.toml") == card()
     with pytest.raises(ValidationError, match="colour"):
-        load_card(package.name, "cards/odd.toml")
+        load_card(package.name, "odd.toml")
 
 
 # --- scores ---------------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_cards() -> None:
         own = name.endswith(("_safety", "_naturalness"))
         assert card.null == (None if own else "shuffled_replies")
         assert set(card.roles) == {Role.CANDIDATE, Role.INITIATOR}
-        assert card == load_card("vidchatbench_metrics.dialogue", f"{name.split('/')[1]}.toml")
+        assert card == load_card("vidchatbench_metrics.dialogue", f"cards/{name.split('/')[1]}.toml")
         assert all((card.formula, card.reading, card.failure_modes))
     assert set(JUDGE_EXTRACTORS) == {JudgeScores.id, JudgeFrames.id}
 
