@@ -174,15 +174,14 @@ class MetricCard(BaseModel):
         return dict(self._fields)
 
     def vary(self, **changes: object) -> MetricCard:
-        """Returns a validated copy with some attributes changed; whatever changes needs a changed protocol id.
+        """Returns a validated copy with some attributes changed, or the card itself where nothing changes.
 
         Args:
             changes: New values of attributes. ``fields`` gives new values of fields, with which ``protocol`` and
                 ``protocol_text`` are filled anew; a text that is given itself is taken as it is and has none.
 
         Raises:
-            ValueError: If the variation changes what is computed but keeps the protocol id, or the card has no such
-                field.
+            ValueError: If something changes but the protocol id does not, or if the card has no such field.
         """
         fields = changes.pop("fields", {})
         if not _is_table(fields):
@@ -195,7 +194,9 @@ class MetricCard(BaseModel):
         filled = {name: text.format_map(values) for name, text in templates.items()}
         changed = MetricCard.model_validate({**self.model_dump(), **filled, **changes})
         changed._templates, changed._fields = templates, values
-        if changed.model_dump() != self.model_dump() and changed.protocol == self.protocol:
+        if changed.model_dump() == self.model_dump():
+            return self
+        if changed.protocol == self.protocol:
             raise ValueError(f"{self.id}: a variation must carry a protocol id of its own, not {self.protocol!r}")
         return changed
 

@@ -21,8 +21,8 @@ from vidchatbench.api import (
     load_card,
 )
 from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summarise
-from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW, weight_of
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
+from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW
+from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
 
 MIN_COVERAGE = 0.5
 """Share of frames that must show the responder's face."""
@@ -49,7 +49,7 @@ class _SyncMetric(Metric):
         speech_only: Whether only windows within the candidate's speech count.
     """
 
-    defaults = {"network": "syncnet_v2"}
+    defaults = {"network": NETWORKS.default}
     crop: ClassVar[str] = "lossless"
     speech_only: ClassVar[bool] = False
 
@@ -60,23 +60,9 @@ class _SyncMetric(Metric):
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network is another protocol."""
-        network = str(self.params["network"])
-        if network in NETWORKS:
-            return self.default_card
-        weight = weight_of(network)
-        card = self.default_card
-        if not weight.startswith("sha256:"):
-            raise ValueError(
-                f"{card.id} has no network {network!r}; use {', '.join(NETWORKS)} or sha256:<64 hex digits>"
-            )
-        name = f"net-{weight.removeprefix('sha256:')[:12]}"
-        return card.vary(
-            protocol=card.protocol.replace("-v1", f"-{name}-v1"),
-            protocol_text=card.protocol_text.replace("syncnet_v2", name),
-            weights=(weight, *card.weights[1:]),
-            weights_license="unknown, the network was named by its hash",
-            commercial_use=False,
-        )
+        network = NETWORKS.find(str(self.params["network"]), self.default_card.id)
+        variant = "" if network.name == NETWORKS.default else f"-{network.in_protocol}"
+        return NETWORKS.card(self.default_card, network.name, variant=variant)
 
     def needs(self) -> tuple[Need, ...]:
         """Embeddings of the candidate's picture and of its sound, and where it speaks if that matters."""
@@ -93,7 +79,7 @@ class _SyncMetric(Metric):
         primary, tracks = picture.meta["primary"], int(picture.number("tracks"))
         frames = int(picture.number("frames"))
         spoken = features["candidate_speech"] if self.speech_only else None
-        if spoken is not None and (reason := lacks_speech(speech_seconds(spoken))):
+        if spoken is not None and (reason := missing_speech(speech_seconds(spoken))):
             return Score.invalid(reason, speech_seconds=speech_seconds(spoken), tracks=tracks)
         if primary is None:
             return Score.invalid("the responder's face is in no track that is long and large enough", tracks=tracks)

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench_metrics.av_sync.minimal_filter import MinimalFilter
+from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NETWORKS = {"syncnet_v2": "syncnet_v2"}
-"""Short names of the networks in the weights table."""
+NETWORKS = Networks((Network("syncnet_v2", weight="syncnet_v2"),))
 
 SIDE = 224
 """Height and width of the pictures in pixels."""
@@ -56,11 +56,6 @@ _POOLINGS = ("MaxPool2d", "MaxPool3d")
 _PART_OF_A_CONVOLUTION = ("BatchNorm2d", "BatchNorm3d", "ReLU")
 # Rows of the first layer's pooled output made at a time: intermediate results stay within a processor's cache.
 _STRIPE = 9
-
-
-def weight_of(network: str) -> str:
-    """Returns the weights table's name of a network: a short name, or ``sha256:<64 hex digits>`` for any other."""
-    return NETWORKS.get(network, network)
 
 
 def backend_network() -> nn.Module:

@@ -23,11 +23,11 @@ from vidchatbench.api import (
 from vidchatbench_metrics.av_sync.crops import RULES, CropRule, Run, Runs, crop_face, through_jpeg
 from vidchatbench_metrics.av_sync.network import (
     DIMENSIONS,
+    NETWORKS,
     PICTURE_WINDOW,
     WINDOWS_AT_ONCE,
     PictureNetwork,
     load_network,
-    weight_of,
 )
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 
@@ -53,7 +53,7 @@ class SyncNetPicture(FrameExtractor):
     """
 
     id = "av_sync/syncnet_picture"
-    defaults = {"crop": "lossless", "network": "syncnet_v2"}
+    defaults = {"crop": "lossless", "network": NETWORKS.default}
     packages = ("torch", "syncnet_python", "cv2")
 
     def __init__(self, **params: str | int | float | bool | None) -> None:
@@ -69,7 +69,7 @@ class SyncNetPicture(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (NETWORKS.weight_of(str(self.params["network"])),)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:

@@ -14,10 +14,10 @@ from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContex
 from vidchatbench_metrics.av_sync.network import (
     CEPSTRA,
     DIMENSIONS,
+    NETWORKS,
     SOUND_WINDOW,
     SoundNetwork,
     load_network,
-    weight_of,
 )
 
 COLUMNS_PER_FRAME = 4
@@ -45,13 +45,13 @@ class SyncNetSound(AudioExtractor):
     """
 
     id = "av_sync/syncnet_sound"
-    defaults = {"network": "syncnet_v2"}
+    defaults = {"network": NETWORKS.default}
     packages = ("torch", "syncnet_python", "python_speech_features")
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (NETWORKS.weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""

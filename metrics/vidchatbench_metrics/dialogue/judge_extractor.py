@@ -34,8 +34,8 @@ from vidchatbench.api import (
     open_judge,
 )
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
-from vidchatbench_metrics.dialogue.transcription.hearing import OK
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.transcript import OK
 
 FRAME_RATE = 2
 MAX_SIDE = 512

@@ -21,10 +21,10 @@ from vidchatbench.api import (
     SampleNotes,
     as_array,
 )
-from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, tokenizer_of, weight_of
+from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM, Encoders
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
-from vidchatbench_metrics.dialogue.transcription.hearing import OK
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.transcript import OK
 from vidchatbench_metrics.dialogue.wer import is_english
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class _LadderEmbeddings(SampleExtractor):
     encoders learned English only.
 
     Parameters:
-        transcripts: Where the reply's text comes from (see ``transcripts.Transcripts``).
+        transcripts: Where the reply's text comes from (see ``source.Transcripts``).
         network: The official network by its short name, or ``sha256:<64 hex>``.
         tokenizer: Likewise.
 
@@ -54,12 +54,13 @@ class _LadderEmbeddings(SampleExtractor):
         tokens: Tokens of the reply, ``pieces`` the number of pieces it was embedded in.
     """
 
+    encoders: ClassVar[Encoders]
     _encoder: TextEncoder | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The network and its tokenizer."""
-        return (weight_of(str(self.params["network"])), tokenizer_of(str(self.params["tokenizer"])))
+        return self.encoders.weights(str(self.params["network"]), str(self.params["tokenizer"]))
 
     @property
     def source(self) -> Transcripts:
@@ -127,9 +128,10 @@ class ClipLadder(_LadderEmbeddings):
     id: ClassVar[str] = "dialogue/ladder_clip_embeddings"
     defaults: ClassVar[Mapping[str, Param]] = {
         "transcripts": DEFAULT,
-        "network": CLIP_VIT_L14,
-        "tokenizer": CLIP_VIT_L14,
+        "network": CLIP.networks.default,
+        "tokenizer": CLIP.tokenizers.default,
     }
+    encoders = CLIP
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
 
     def encoder(self) -> type[TextEncoder]:
@@ -143,7 +145,12 @@ class SentenceLadder(_LadderEmbeddings):
     """Embeddings by all-MiniLM-L6-v2, pieces of 254 tokens."""
 
     id: ClassVar[str] = "dialogue/ladder_sentence_embeddings"
-    defaults: ClassVar[Mapping[str, Param]] = {"transcripts": DEFAULT, "network": MINILM_L6, "tokenizer": MINILM_L6}
+    defaults: ClassVar[Mapping[str, Param]] = {
+        "transcripts": DEFAULT,
+        "network": MINILM.networks.default,
+        "tokenizer": MINILM.tokenizers.default,
+    }
+    encoders = MINILM
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
 
     def encoder(self) -> type[TextEncoder]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Array, ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.emotion.common_time import Compared, as_wholes, in_step
-from vidchatbench_metrics.emotion.networks import FER, FER_CLASSES, HSEMOTION, HSEMOTION_CLASSES, Networks
+from vidchatbench_metrics.emotion.networks import FER, FER_CLASSES, HSEMOTION, HSEMOTION_CLASSES, varied_card
 
 
 def jensen_shannon_distance(first: Array, second: Array) -> NDArray[np.float64]:
@@ -55,7 +56,7 @@ class _Emotions(Metric):
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network or frame rate is another protocol."""
-        return self.networks.card(self.default_card, self.params, self.number("fps"))
+        return varied_card(self.networks, self.default_card, self.params, self.number("fps"))
 
     def needs(self) -> tuple[Need, ...]:
         """Emotions of candidate and reference."""

@@ -21,22 +21,24 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 from vidchatbench_metrics.faces.tracks import KEY_FPS, MAX_SIDE, MIN_FACE, MTCNN_WEIGHTS
-from vidchatbench_metrics.identity.encoders import NETWORKS, ArcFaceEncoder, FaceEncoder, weight_of
-from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS, FacenetEncoder
+from vidchatbench_metrics.identity.encoders import ArcFaceEncoder, FaceEncoder
+from vidchatbench_metrics.identity.facenet_network import FacenetEncoder
+from vidchatbench_metrics.identity.networks import ARCFACE, FACENET
 
 
 class _Embedding(FrameExtractor):
-    """What the extractors of all networks share: which file, and what to do with it."""
+    """What the extractors share: the network's file, and how to load it."""
 
-    short_names: ClassVar[Mapping[str, str]] = NETWORKS
+    networks: ClassVar[Networks] = ARCFACE
 
     @property
     def network_weight(self) -> str:
         """The recognition network's name in the weights table."""
-        return weight_of(str(self.params["network"]), self.short_names)
+        return self.networks.weight_of(str(self.params["network"]))
 
     @abstractmethod
     def encoder(self, path: Path, device: str) -> FaceEncoder:
@@ -154,7 +156,7 @@ class ArcFaceFrames(_Frames):
     """
 
     id = "identity/arcface_frames"
-    defaults = {"network": "w600k_r50", "fps": 25}
+    defaults = {"network": ARCFACE.default, "fps": 25}
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
         """Loads the network."""
@@ -172,7 +174,7 @@ class ArcFaceReference(_Reference):
     """
 
     id = "identity/arcface_reference"
-    defaults = {"network": "w600k_r50"}
+    defaults = {"network": ARCFACE.default}
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
         """Loads the network."""
@@ -189,8 +191,8 @@ class FacenetFrames(_Frames):
     """
 
     id = "identity/facenet_frames"
-    defaults = {"network": "vggface2", "fps": 25}
-    short_names = FACENET_NETWORKS
+    defaults = {"network": FACENET.default, "fps": 25}
+    networks = FACENET
     packages = ("facenet_pytorch",)
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
@@ -207,8 +209,8 @@ class FacenetReference(_Reference):
     """
 
     id = "identity/facenet_reference"
-    defaults = {"network": "vggface2"}
-    short_names = FACENET_NETWORKS
+    defaults = {"network": FACENET.default}
+    networks = FACENET
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
         """Loads the network."""

@@ -15,6 +15,7 @@ from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.video_quality.even_frames import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
+from vidchatbench_metrics.video_quality.networks import CLIP_IMAGE
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -97,7 +98,8 @@ def vision_sizes(state: Mapping[str, Any]) -> dict[str, int]:
 
 
 class _ClipExtractor(EvenEmbeddings):
-    defaults = {"network": "clip-vit-l14-336"}
+    networks = CLIP_IMAGE
+    defaults = {"network": CLIP_IMAGE.default}
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,9 +21,10 @@ from vidchatbench.api import (
     SetMetric,
     load_card,
 )
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
-from vidchatbench_metrics.video_quality.weights import BY_HASH
+from vidchatbench_metrics.video_quality.networks import CLIP_IMAGE, I3D, INCEPTION
 
 MIN_SECONDS = 1.0
 """Seconds that a clip must last."""
@@ -35,8 +35,6 @@ MIN_COVERAGE = 0.5
 CMMD_SIGMA = 10.0
 CMMD_SCALE = 1000.0
 
-_HASH_SHOWN = 12
-
 
 class _Distribution(SetMetric):
     """Rows of candidate and reference from one extractor of single clips.
@@ -46,26 +44,13 @@ class _Distribution(SetMetric):
             file lies in the weights mirror.
     """
 
+    networks: ClassVar[Networks]
     extractor: ClassVar[str]
     extractor_params: ClassVar[Mapping[str, Param]] = {}
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network is another protocol."""
-        official, network = str(self.defaults["network"]), str(self.params["network"])
-        if network == official:
-            return self.default_card
-        if not re.fullmatch(f"{BY_HASH}[0-9a-f]{{64}}", network):
-            raise ValueError(
-                f"{self.default_card.id} has no network {network!r}; use {official} or sha256:<64 hex digits>"
-            )
-        card, name = self.default_card, network.replace(":", "-")[: len(BY_HASH) + _HASH_SHOWN]
-        return card.vary(
-            protocol=card.protocol.replace(official, name),
-            protocol_text=card.protocol_text.replace(official, name),
-            weights=(network, *card.weights[1:]),
-            weights_license="unknown, the network was named by its hash",
-            commercial_use=False,
-        )
+        return self.networks.card(self.default_card, str(self.params["network"]))
 
     def needs(self) -> tuple[Need, ...]:
         """The same features of both sides."""
@@ -135,14 +120,16 @@ class _InceptionFaces(_Faces):
     """Inception features of the responder's face."""
 
     extractor = "video_quality/inception_faces"
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
 
 
 class _FaceMotion(_Faces):
     """One row per clip, of the responder's face in sixteen frames from its beginning."""
 
     extractor = "video_quality/i3d_faces"
-    defaults = {"network": "i3d-sgv"}
+    networks = I3D
+    defaults = {"network": I3D.default}
 
     def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
         """Returns the rows of both sides, and in how many frames each of them shows the face."""
@@ -161,7 +148,8 @@ class _Motion(_Distribution):
     """One row per clip, of sixteen frames from its beginning."""
 
     extractor = "video_quality/i3d_clip"
-    defaults = {"network": "i3d-sgv"}
+    networks = I3D
+    defaults = {"network": I3D.default}
     extractor_params = {"every": 1}
 
     def problem(self, feature: Feature) -> str | None:
@@ -178,7 +166,8 @@ class Fid(_Frechet):
     """Fréchet Inception distance of frames, lower is better."""
 
     default_card = load_card(__package__, "cards/fid.toml")
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
     extractor = "video_quality/inception_frames"
 
 
@@ -186,7 +175,8 @@ class Kid(_Kernel):
     """Kernel Inception distance of frames, lower is better."""
 
     default_card = load_card(__package__, "cards/kid.toml")
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
     extractor = "video_quality/inception_frames"
 
 
@@ -247,7 +237,8 @@ class Cmmd(_Distribution):
     """CLIP maximum mean discrepancy of frames, lower is better."""
 
     default_card = load_card(__package__, "cards/cmmd.toml")
-    defaults = {"network": "clip-vit-l14-336"}
+    networks = CLIP_IMAGE
+    defaults = {"network": CLIP_IMAGE.default}
     extractor = "video_quality/clip_image_frames"
 
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> GaussianMmd:

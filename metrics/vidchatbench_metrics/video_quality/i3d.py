@@ -24,7 +24,7 @@ from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
 from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
-from vidchatbench_metrics.video_quality.weights import weight_of
+from vidchatbench_metrics.video_quality.networks import I3D
 
 SIDE = 224
 """Pixels a side of what the network looks at."""
@@ -83,7 +83,7 @@ class I3dClip(FrameExtractor):
     """
 
     id = "video_quality/i3d_clip"
-    defaults = {"network": "i3d-sgv", "every": 1}
+    defaults = {"network": I3D.default, "every": 1}
 
     @property
     def fps(self) -> float:
@@ -93,7 +93,7 @@ class I3dClip(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (I3D.weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
@@ -123,7 +123,7 @@ class I3dFaces(FrameExtractor):
     """
 
     id = "video_quality/i3d_faces"
-    defaults = {"network": "i3d-sgv"}
+    defaults = {"network": I3D.default}
 
     @property
     def fps(self) -> float:
@@ -133,7 +133,7 @@ class I3dFaces(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (I3D.weight_of(str(self.params["network"])),)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:

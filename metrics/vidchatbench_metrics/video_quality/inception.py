@@ -14,6 +14,7 @@ from vidchatbench.api import ExtractorContext
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.video_quality.even_frames import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
+from vidchatbench_metrics.video_quality.networks import INCEPTION
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.video_quality.inception_network import FidInception
@@ -77,7 +78,8 @@ class InceptionFeatures:
 
 
 class _InceptionExtractor(EvenEmbeddings):
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""

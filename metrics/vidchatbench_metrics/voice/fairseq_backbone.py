@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedModel, Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
 from vidchatbench_metrics.common.torch_weights import fill
-from vidchatbench_metrics.voice.shared import CONV_KERNELS, CONV_STRIDES
+from vidchatbench_metrics.voice.front_end import CONV_KERNELS, CONV_STRIDES
 
 State = Mapping[str, torch.Tensor]
 _Model = TypeVar("_Model", bound=PreTrainedModel)

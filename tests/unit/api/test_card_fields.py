@@ -121,7 +121,7 @@ def test_a_copied_card_can_be_varied(package: Package) -> None:
             PROTOCOL,
             TEXT,
             f'{FIELDS}crop = "a"\n',
-            r"the table fields has \{crop\}, which protocol and protocol_text do not use",
+            r"the table fields has \{crop\}, which protocol and",
         ),
         (PROTOCOL, f"{TEXT} {{", FIELDS, r"protocol_text: .*; a brace that is meant as such is written \{\{ or \}\}"),
         (PROTOCOL, f"{TEXT} }}", FIELDS, "protocol_text: Single '}'"),

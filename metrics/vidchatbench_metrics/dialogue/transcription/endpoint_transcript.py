@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
-from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word, silence, transcript
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
+from vidchatbench_metrics.dialogue.transcription.transcript import Passage, Word, silence, transcript
+from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -87,7 +87,7 @@ class EndpointTranscript(AudioExtractor):
             EndpointError: If the endpoint gives none; that is not the clip's fault.
         """
         spoken = speech_seconds(upstream["speech"])
-        if lacks_speech(spoken):
+        if missing_speech(spoken):
             return silence(spoken)
         answer = self._ask(wav_bytes(audio.samples))
         passages = _passages(answer, audio.duration)

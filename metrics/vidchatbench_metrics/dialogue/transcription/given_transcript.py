@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from vidchatbench.api import Content, Feature, Refusal, Sample, SampleExtractor, SampleInput, SampleNotes
-from vidchatbench_metrics.dialogue.transcription.hearing import EMPTY, OK
+from vidchatbench_metrics.dialogue.transcription.transcript import EMPTY, OK
 
 
 class GivenTranscript(SampleExtractor):

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role
 from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import split_endpoint
-from vidchatbench_metrics.dialogue.transcription.hearing import OK, REASONS, SILENT
+from vidchatbench_metrics.dialogue.transcription.transcript import OK, REASONS, SILENT
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
+from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
 WHISPER = "whisper-"
 ENDPOINT = "endpoint:"
@@ -163,6 +163,6 @@ def unusable(transcript: Feature, features: Mapping[str, Feature]) -> tuple[str,
         features: The metric's features; ``speech`` is among them where :meth:`Transcripts.gate` asked for it.
     """
     status = str(transcript.meta["status"])
-    if "speech" in features and lacks_speech(speech_seconds(features["speech"])):
+    if "speech" in features and missing_speech(speech_seconds(features["speech"])):
         status = SILENT
     return None if status == OK else (REASONS[status], {"status": status})

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Role, Sample, Score, Status, load_card
-from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
+from vidchatbench.api import (
+    ClipInfo,
+    ExtractorContext,
+    ExtractorSpec,
+    Feature,
+    Frame,
+    MetricCard,
+    Need,
+    PairExtractor,
+    PairSession,
+    Role,
+    Sample,
+    Score,
+    Status,
+    Timeline,
+    as_array,
+    load_card,
+)
+from vidchatbench_metrics.common.geometry import HEIGHT, MIN_COMMON_SECONDS, WIDTH
+from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
+from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.psnr_ssim import _Paired
+from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
+from vidchatbench_metrics.video_quality.paired_frames import Measure, PairedFrames, PairedMetric
 
 if TYPE_CHECKING:
     import torch
 
-
-from collections import Counter
-
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorContext,
-    Frame,
-    PairExtractor,
-    PairSession,
-    Timeline,
-    as_array,
+NETWORKS = Networks(
+    (Network("alex", "alexnet_imagenet1k_v1", title="alexnet-owt-7be5be79"),), hashed_label="alex-{digits}"
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
-from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
-from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
-from vidchatbench_metrics.video_quality.psnr_ssim import Measure, _PairedFrames
+"""The backbones."""
+
+LINEAR_WEIGHT = "lpips_alex_v0.1"
 
 FACE_SIDE = 256
 """Pixels a side to which the faces are brought."""
@@ -43,8 +54,82 @@ FACE_SIDE = 256
 MAX_FACES = 2
 """Faces of a picture that are compared, the largest ones; that makes four distances for a pair of pictures at most."""
 
+MIN_COVERAGE = 0.5
+"""Share of the frame pairs in common that must show the responder's face on both sides."""
 
-class LpipsFrames(_PairedFrames):
+_SLICE_OF_LAYER = {"0": "slice1", "3": "slice2", "6": "slice3", "8": "slice4", "10": "slice5"}
+
+
+class LpipsDistance:
+    """LPIPS 0.1 with AlexNet between two pictures, ``lpips.LPIPS(net="alex", version="0.1")``.
+
+    Source: Zhang et al. 2018, arXiv 1801.03924; richzhang/PerceptualSimilarity @ 082bb24, ``lpips/lpips.py``.
+
+    Args:
+        backbone: State dict of torchvision's ``alexnet``, with or without its classifier.
+        linear: State dict of the linear layers, ``lpips/weights/v0.1/alex.pth`` of the package.
+        device: Torch device string.
+
+    Raises:
+        ValueError: If one of the files is of another network.
+    """
+
+    def __init__(self, backbone: Path, linear: Path, device: str) -> None:
+        import_torchvision()
+        import torch  # heavy, and only extractors that run need it
+        from lpips import LPIPS
+
+        self._torch = torch
+        self._device = torch.device(device)
+        with warnings.catch_warnings():
+            # The package asks torchvision for an untrained network by a parameter that torchvision has renamed.
+            warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+            network = LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
+        constants = {key: value for key, value in network.state_dict().items() if key.startswith("scaling_layer.")}
+        fill(network, {**constants, **_backbone_state(load_state(backbone)), **_linear_state(load_state(linear))})
+        self._network = network.eval().to(self._device)
+
+    def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+        """Returns the distance of two pictures.
+
+        Args:
+            first: uint8 RGB of shape (height, width, 3), both sides at least 63.
+            second: The same shape.
+
+        Returns:
+            A value of 0 or more; 0 for identical pictures.
+        """
+        if np.array_equal(first, second):
+            return 0.0
+        # One pair at a time, so that no number depends on which pairs came together.
+        with self._torch.inference_mode():
+            return float(self._network(self._tensor(first), self._tensor(second)))
+
+    def _tensor(self, picture: NDArray[np.uint8]) -> torch.Tensor:
+        values = self._torch.from_numpy(picture.copy()).to(self._device).permute(2, 0, 1)[None]
+        tensor: torch.Tensor = values.to(self._torch.float32) / 127.5 - 1.0
+        return tensor
+
+
+def _backbone_state(state: dict[str, Any]) -> dict[str, Any]:
+    # The package cuts torchvision's layers into five slices and keeps their numbers.
+    found: dict[str, Any] = {}
+    for key, value in state.items():
+        part, _, rest = key.partition(".")
+        layer, _, kind = rest.partition(".")
+        if part != "classifier":
+            known = part == "features" and layer in _SLICE_OF_LAYER
+            found[f"net.{_SLICE_OF_LAYER[layer]}.{layer}.{kind}" if known else key] = value
+    return found
+
+
+def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
+    # Each linear layer is registered twice, as ``lin0`` and in the list ``lins``.
+    twice = {key.replace("lin", "lins.", 1): value for key, value in state.items() if key.startswith("lin")}
+    return {**state, **twice}
+
+
+class LpipsFrames(PairedFrames):
     """LPIPS of every frame pair, both scaled to cover 480 x 768 and centre-cropped.
 
     Parameters:
@@ -63,8 +148,7 @@ class LpipsFrames(_PairedFrames):
     @property
     def weights(self) -> tuple[str, ...]:
         """The backbone and the linear layers."""
-        network = str(self.params["network"])
-        return (NETWORKS.get(network, network), LINEAR_WEIGHT)
+        return (NETWORKS.weight_of(str(self.params["network"])), LINEAR_WEIGHT)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
@@ -106,8 +190,7 @@ class LpipsFaces(PairExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The backbone and the linear layers."""
-        network = str(self.params["network"])
-        return (NETWORKS.get(network, network), LINEAR_WEIGHT)
+        return (NETWORKS.weight_of(str(self.params["network"])), LINEAR_WEIGHT)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -192,87 +275,7 @@ def _faces_in(frame: Frame, squares: Mapping[int, Square]) -> dict[int, Picture]
     return {track: resize_square(square.cut(whole), FACE_SIDE) for track, square in squares.items()}
 
 
-LINEAR_WEIGHT = "lpips_alex_v0.1"
-NETWORKS = {"alex": "alexnet_imagenet1k_v1"}
-"""Short names of the backbones in the weights table."""
-
-_SLICE_OF_LAYER = {"0": "slice1", "3": "slice2", "6": "slice3", "8": "slice4", "10": "slice5"}
-
-
-class LpipsDistance:
-    """LPIPS 0.1 with AlexNet between two pictures, ``lpips.LPIPS(net="alex", version="0.1")``.
-
-    Source: Zhang et al. 2018, arXiv 1801.03924; richzhang/PerceptualSimilarity @ 082bb24, ``lpips/lpips.py``.
-
-    Args:
-        backbone: State dict of torchvision's ``alexnet``, with or without its classifier.
-        linear: State dict of the linear layers, ``lpips/weights/v0.1/alex.pth`` of the package.
-        device: Torch device string.
-
-    Raises:
-        ValueError: If one of the files is of another network.
-    """
-
-    def __init__(self, backbone: Path, linear: Path, device: str) -> None:
-        import_torchvision()
-        import torch  # heavy, and only extractors that run need it
-        from lpips import LPIPS
-
-        self._torch = torch
-        self._device = torch.device(device)
-        with warnings.catch_warnings():
-            # The package asks torchvision for an untrained network by a parameter that torchvision has renamed.
-            warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
-            network = LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
-        constants = {key: value for key, value in network.state_dict().items() if key.startswith("scaling_layer.")}
-        fill(network, {**constants, **_backbone_state(load_state(backbone)), **_linear_state(load_state(linear))})
-        self._network = network.eval().to(self._device)
-
-    def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-        """Returns the distance of two pictures.
-
-        Args:
-            first: uint8 RGB of shape (height, width, 3), both sides at least 63.
-            second: The same shape.
-
-        Returns:
-            A value of 0 or more; 0 for identical pictures.
-        """
-        if np.array_equal(first, second):
-            return 0.0
-        # One pair at a time, so that no number depends on which pairs came together.
-        with self._torch.inference_mode():
-            return float(self._network(self._tensor(first), self._tensor(second)))
-
-    def _tensor(self, picture: NDArray[np.uint8]) -> torch.Tensor:
-        values = self._torch.from_numpy(picture.copy()).to(self._device).permute(2, 0, 1)[None]
-        tensor: torch.Tensor = values.to(self._torch.float32) / 127.5 - 1.0
-        return tensor
-
-
-def _backbone_state(state: dict[str, Any]) -> dict[str, Any]:
-    # The package cuts torchvision's layers into five slices and keeps their numbers.
-    found: dict[str, Any] = {}
-    for key, value in state.items():
-        part, _, rest = key.partition(".")
-        layer, _, kind = rest.partition(".")
-        if part != "classifier":
-            known = part == "features" and layer in _SLICE_OF_LAYER
-            found[f"net.{_SLICE_OF_LAYER[layer]}.{layer}.{kind}" if known else key] = value
-    return found
-
-
-def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
-    # Each linear layer is registered twice, as ``lin0`` and in the list ``lins``.
-    twice = {key.replace("lin", "lins.", 1): value for key, value in state.items() if key.startswith("lin")}
-    return {**state, **twice}
-
-
-MIN_COVERAGE = 0.5
-"""Share of the frame pairs in common that must show the responder's face on both sides."""
-
-
-class Lpips(_Paired):
+class Lpips(PairedMetric):
     """LPIPS (AlexNet, version 0.1) against the real reply, 0 or more, lower is better.
 
     Parameters:
@@ -284,8 +287,6 @@ class Lpips(_Paired):
     default_card = load_card(__package__, "cards/lpips.toml")
     defaults = {"fps": 25, "network": "alex"}
     extractor = "video_quality/lpips_frames"
-    family = "lpips"
-    geometry: ClassVar[str] = "cover480x768"
 
     def make_card(self) -> MetricCard:
         """Returns the card; another frame rate or backbone is another protocol.
@@ -293,24 +294,7 @@ class Lpips(_Paired):
         Raises:
             ValueError: If the network is neither known nor named by its hash.
         """
-        card, fps, network = self.default_card, int(self.number("fps")), str(self.params["network"])
-        if self.params == self.defaults:
-            return card
-        text = card.protocol_text.replace("25 frame pairs a second", f"{fps} frame pairs a second")
-        if network in NETWORKS:
-            return card.vary(protocol=f"lpips/{network}-v0.1-{self.geometry}-{fps}fps-v1", protocol_text=text)
-        if not network.startswith("sha256:"):
-            raise ValueError(
-                f"{card.id} has no network {network!r}; use {', '.join(NETWORKS)} or sha256:<64 hex digits>"
-            )
-        name = f"alex-{network.removeprefix('sha256:')[:12]}"
-        return card.vary(
-            protocol=f"lpips/{name}-v0.1-{self.geometry}-{fps}fps-v1",
-            protocol_text=text.replace("alexnet-owt-7be5be79", name),
-            weights=(network, *card.weights[1:]),
-            weights_license="unknown, the network was named by its hash",
-            commercial_use=False,
-        )
+        return NETWORKS.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
 
     def needs(self) -> tuple[Need, ...]:
         """Frame-wise distances of candidate and reference."""
@@ -337,7 +321,6 @@ class LpipsFace(Lpips):
 
     default_card = load_card(__package__, "cards/lpips_face.toml")
     extractor = "video_quality/lpips_faces"
-    geometry = "face1.3-256"
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages over the frame pairs with both faces; where they are too few, the side that lacks its face decides.
