@@ -39,13 +39,13 @@ _ROUNDING = 1e-4
 
 
 class _SyncMetric(Metric):
-    """What the eight metrics share.
+    """The base of the eight metrics.
 
     Parameters:
         network: ``syncnet_v2``, or ``sha256:<64 hex>`` for any state dict of that network in the weights mirror.
 
     Class attributes:
-        crop: The crops that are looked at, see :class:`vidchatbench_metrics.av_sync.picture.SyncNetPicture`.
+        crop: The rule of the crops, see :class:`vidchatbench_metrics.av_sync.picture.SyncNetPicture`.
         speech_only: Whether only windows within the candidate's speech count.
     """
 
@@ -117,12 +117,12 @@ class _SyncMetric(Metric):
         if len(numbers) < 2:  # noqa: PLR2004 - a single track is the score itself
             return {}
         longest = numbers[np.argsort(-lengths, kind="stable")][:TRACKS_IN_DETAIL]
-        found: dict[str, float] = {}
+        values: dict[str, float] = {}
         for number in sorted(int(number) for number in longest):
             count, _ = _windows(picture, sound, number)
             if count > 0:
-                found[f"track{number}"] = self.value(summarise(_distances(picture, sound, number, count)[0]))
-        return found
+                values[f"track{number}"] = self.value(summarise(_distances(picture, sound, number, count)[0]))
+        return values
 
 
 class _Confidence(_SyncMetric):
@@ -200,7 +200,7 @@ class DistanceInSpeech(_Distance):
 
 
 def _too_little(common: float, seconds: float) -> str | None:
-    """Says why what face and sound have in common is too little, as the rest of a sentence about it."""
+    """Returns why face and sound have too little in common, as the rest of a sentence about it."""
     if common < MIN_SECONDS:
         return f"{common:.2f} s in common; 1 s is needed"
     # Few windows have an uneven curve of distances, whose depth is the score: a short sound must not pay.
@@ -216,8 +216,8 @@ def _windows(picture: Feature, sound: Feature, track: int) -> tuple[int, float]:
     """
     starts = picture["frame"][picture["track"] == track]
     shown = len(starts) + PICTURE_WINDOW - 1
-    heard = int(sound.number("samples")) // _SAMPLES_PER_FRAME - int(starts[0])
-    common = max(0, min(shown, heard))
+    sound_frames = int(sound.number("samples")) // _SAMPLES_PER_FRAME - int(starts[0])
+    common = max(0, min(shown, sound_frames))
     return common - PICTURE_WINDOW, common / _FPS
 
 

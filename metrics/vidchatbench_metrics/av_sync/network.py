@@ -134,8 +134,8 @@ class PictureNetwork:
         with torch.inference_mode(), _exact(self._device):
             first = self._first(torch.from_numpy(full).to(self._device))
             out: torch.Tensor = self._head(self._layers(first).flatten(1))
-            found: NDArray[np.float32] = out[:windows].cpu().numpy()
-        return found
+            embeddings: NDArray[np.float32] = out[:windows].cpu().numpy()
+        return embeddings
 
     def _first(self, frames: torch.Tensor) -> torch.Tensor:
         """The first convolution, normalisation, rectifier and pooling; the pooling goes first, which is the same."""
@@ -188,15 +188,15 @@ class SoundNetwork:
         """
         import torch  # loaded by the constructor
 
-        found = np.zeros((len(windows), DIMENSIONS), np.float32)
+        embeddings = np.zeros((len(windows), DIMENSIONS), np.float32)
         block = np.zeros((SOUNDS_AT_ONCE, 1, *windows.shape[1:]), np.float32)
         for start in range(0, len(windows), SOUNDS_AT_ONCE):
-            some = windows[start : start + SOUNDS_AT_ONCE]
-            block[: len(some), 0] = some
+            chunk = windows[start : start + SOUNDS_AT_ONCE]
+            block[: len(chunk), 0] = chunk
             with torch.inference_mode(), _exact(self._device):
                 out = self._head(self._layers(torch.from_numpy(block).to(self._device)).flatten(1))
-                found[start : start + len(some)] = out[: len(some)].cpu().numpy()
-        return found
+                embeddings[start : start + len(chunk)] = out[: len(chunk)].cpu().numpy()
+        return embeddings
 
 
 Layer = tuple["torch.Tensor", "torch.Tensor", Any]

@@ -88,12 +88,12 @@ def cepstra(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     pcm = to_int16(samples)
     emphasised = np.append(pcm[0], pcm[1:] - _PREEMPHASIS * pcm[:-1])
     columns = 1 + max(0, -(-(len(pcm) - _LENGTH) // _HOP))
-    found = []
+    parts = []
     for start in range(0, columns, _COLUMNS_AT_ONCE):
         count = min(_COLUMNS_AT_ONCE, columns - start)
         part = emphasised[start * _HOP : (start + count - 1) * _HOP + _LENGTH]
-        found.append(package.mfcc(part, SAMPLE_RATE, preemph=0.0).astype(np.float32))
-    return np.concatenate(found)
+        parts.append(package.mfcc(part, SAMPLE_RATE, preemph=0.0).astype(np.float32))
+    return np.concatenate(parts)
 
 
 def windows_of(columns: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

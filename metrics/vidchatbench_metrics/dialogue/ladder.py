@@ -1,4 +1,4 @@
-"""``dialogue/ladder_clip`` and ``/ladder_embed``: which of the five graded replies is the spoken one nearest to."""
+"""``dialogue/ladder_clip`` and ``/ladder_embed``: the grade of the written reply that the spoken one is nearest to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SENTENCE_TEMPERATURE = 0.05
 
 @dataclass(frozen=True)
 class Nearest:
-    """What the ladder says of a reply.
+    """The step of a ladder that a reply is nearest to.
 
     Attributes:
         grade: Grade of the nearest step, the mean of the grades where steps are equally near.
@@ -101,13 +101,13 @@ class _Ladder(TranscriptMetric):
         if problem := unusable(embeddings, features):
             reason, details = problem
             return Score.invalid(reason, **details)
-        found = nearest(embeddings["reply"], embeddings["ladder"], embeddings["grade"], self.temperature)
+        result = nearest(embeddings["reply"], embeddings["ladder"], embeddings["grade"], self.temperature)
         return Score.ok(
-            found.grade,
-            soft=found.soft,
-            cosine=found.cosine,
-            margin=found.margin,
-            tie=found.tie,
+            result.grade,
+            soft=result.soft,
+            cosine=result.cosine,
+            margin=result.margin,
+            tie=result.tie,
             tokens=int(embeddings.number("tokens")),
             pieces=int(embeddings.number("pieces")),
         )

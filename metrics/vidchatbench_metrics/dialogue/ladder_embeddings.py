@@ -34,7 +34,7 @@ _MIN_GRADES = 2
 
 
 class _LadderEmbeddings(SampleExtractor):
-    """Embeddings of what is heard in the reply and of the ladder's texts.
+    """Embeddings of the reply's transcript and of the ladder's texts.
 
     A sample without a ladder of two grades or more, or in another language than English, does not apply: both
     encoders learned English only.
@@ -77,7 +77,7 @@ class _LadderEmbeddings(SampleExtractor):
         self._encoder = self.encoder()(network, tokenizer, context.device)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._encoder = None
 
     def reads(self) -> tuple[Need, ...]:
@@ -89,12 +89,12 @@ class _LadderEmbeddings(SampleExtractor):
         grades = {step.score for step in sample.ladder}
         if len(grades) < _MIN_GRADES or not is_english(sample.language):
             return None
-        found: dict[str, object] = {"ladder": [[step.text, step.score] for step in sample.ladder]}
+        content: dict[str, object] = {"ladder": [[step.text, step.score] for step in sample.ladder]}
         if self.source.given:
             if notes.given_transcript is None:
                 return None
-            found["reply"] = notes.given_transcript
-        return found
+            content["reply"] = notes.given_transcript
+        return content
 
     def extract(self, inputs: Sequence[SampleInput]) -> Iterator[tuple[int, Feature | Refusal]]:
         """Yields one feature after the other."""
@@ -106,18 +106,18 @@ class _LadderEmbeddings(SampleExtractor):
         if self._encoder is None:
             raise RuntimeError("setup() comes before extract()")
         status = str(reply.meta["status"])
-        heard = self._encoder(str(reply.meta["text"])) if status == OK else None
+        embedded = self._encoder(str(reply.meta["text"])) if status == OK else None
         rows = [self._encoder(str(text)).vector for text, _ in ladder]
         return Feature(
             {
-                "reply": np.zeros(0, np.float32) if heard is None else heard.vector,
+                "reply": np.zeros(0, np.float32) if embedded is None else embedded.vector,
                 "ladder": np.stack(rows),
                 "grade": as_array([score for _, score in ladder], "float64"),
             },
             {
                 "status": status,
-                "tokens": 0 if heard is None else heard.tokens,
-                "pieces": 0 if heard is None else heard.pieces,
+                "tokens": 0 if embedded is None else embedded.tokens,
+                "pieces": 0 if embedded is None else embedded.pieces,
             },
         )
 

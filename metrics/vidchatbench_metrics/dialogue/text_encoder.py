@@ -1,4 +1,4 @@
-"""What both text encoders of the ladder share: tokens, pieces of a long text, and one text at a time."""
+"""The base of the text encoders: splits a long text into pieces, embeds each, and joins their vectors."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ class TextEncoder(ABC):
         return unit
 
     def _mark(self, token: str) -> int:
-        found = self._tokenizer.token_to_id(token)
-        if found is None:
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
             raise ValueError(f"this tokenizer is not of this network: it has no token {token!r}")
-        return int(found)
+        return int(number)
 
 
 def pieces_of(text: str, tokens: Callable[[str], list[int]], limit: int) -> list[list[int]]:
@@ -120,9 +120,9 @@ def pieces_of(text: str, tokens: Callable[[str], list[int]], limit: int) -> list
         return [whole]
     pieces: list[list[int]] = [[]]
     for sentence in _SENTENCE_END.split(text.strip()):
-        found = tokens(sentence)
-        for start in range(0, len(found), limit):
-            part = found[start : start + limit]
+        sentence_tokens = tokens(sentence)
+        for start in range(0, len(sentence_tokens), limit):
+            part = sentence_tokens[start : start + limit]
             if len(pieces[-1]) + len(part) > limit:
                 pieces.append([])
             pieces[-1] = [*pieces[-1], *part]

@@ -20,7 +20,7 @@ class _ErrorRate(TranscriptMetric):
     """Errors against the declared transcript, in 0..1, lower is better; details keep what the cap hides."""
 
     def needs(self) -> tuple[Need, ...]:
-        """What is heard, and what is declared."""
+        """The transcript of the reply, and the declared one."""
         declared = Need("declared", ExtractorSpec.of("dialogue/declared"), (Role.CANDIDATE,))
         return (declared, self.source.need(), *self.source.gate())
 
@@ -36,17 +36,17 @@ class _ErrorRate(TranscriptMetric):
         if problem := unusable(features["transcript"], features):
             reason, details = problem
             return Score.invalid(reason, **details, reference_count=len(declared))
-        heard = features["transcript"]
-        found = count_errors(declared, self.units(str(heard.meta["text"]), sample.language))
-        errors = found["substitutions"] + found["deletions"] + found["insertions"]
+        transcript = features["transcript"]
+        counts = count_errors(declared, self.units(str(transcript.meta["text"]), sample.language))
+        errors = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rate = errors / len(declared)
-        language = heard.meta.get("language")
+        language = transcript.meta.get("language")
         return Score.ok(
             min(1.0, rate),
             uncapped=rate,
             errors=errors,
             reference_count=len(declared),
-            **found,
+            **counts,
             **({} if language is None else {"language": str(language)}),
         )
 
@@ -87,7 +87,7 @@ class Cer(_ErrorRate):
 
 
 def is_english(language: str) -> bool:
-    """Says whether a language code, such as ``en`` or ``en-GB``, is of English."""
+    """Returns whether a language code, such as ``en`` or ``en-GB``, is English."""
     return language.lower().replace("_", "-").partition("-")[0] in {"en", "eng", "english"}
 
 
@@ -119,13 +119,17 @@ def _english() -> Callable[[str], str]:
     return made
 
 
-def count_errors(reference: Sequence[str], heard: Sequence[str]) -> dict[str, int]:
+def count_errors(reference: Sequence[str], spoken: Sequence[str]) -> dict[str, int]:
     """Returns the substitutions, deletions and insertions of the best alignment.
 
     Args:
         reference: Units that should have been said, at least one; none holds a space.
-        heard: Units that were said.
+        spoken: Units that were said.
     """
     jiwer: Any = importlib.import_module("jiwer")  # only metrics that run need it
-    found = jiwer.process_words(" ".join(reference), " ".join(heard))
-    return {"substitutions": found.substitutions, "deletions": found.deletions, "insertions": found.insertions}
+    alignment = jiwer.process_words(" ".join(reference), " ".join(spoken))
+    return {
+        "substitutions": alignment.substitutions,
+        "deletions": alignment.deletions,
+        "insertions": alignment.insertions,
+    }

@@ -1,4 +1,4 @@
-"""``emotion/agreement`` and its kin: whether the reply's face shows the emotions that the real reply's face shows."""
+"""``emotion/agreement`` and ``/distribution_agreement``: does the face show the real reply's emotions?"""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def _relative_entropy(values: NDArray[np.float64], base: NDArray[np.float64]) ->
 
 
 class _Emotions(Metric):
-    """What the agreements share.
+    """The base of the agreements.
 
     Parameters:
         network: The default one, another short name, or ``sha256:<64 hex>`` for any of its interface in the weights
             mirror.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are read.
     """
 
     networks: ClassVar[Networks]

@@ -1,4 +1,4 @@
-"""What the metrics that compare emotions ask of a pair of clips: enough of both faces, at the same times or at all."""
+"""Checks that a pair of clips shows enough of both faces, at the same times or at all, and pairs their frames."""
 
 from __future__ import annotations
 

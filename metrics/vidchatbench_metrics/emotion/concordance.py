@@ -39,7 +39,7 @@ class _Concordance(Metric):
 
     Parameters:
         network: ``enet_b0_8_va_mtl``, or ``sha256:<64 hex>`` for any with valence and arousal in the weights mirror.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are read.
     """
 
     defaults = {"network": VALENCE_AROUSAL.default, "fps": 5}

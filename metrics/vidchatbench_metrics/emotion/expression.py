@@ -1,4 +1,4 @@
-"""``emotion/expression_fd`` and its kin: how far the replies' expressions, as a set, lie from those of real replies."""
+"""``emotion/expression_fd`` and ``/expression_kd``: distances of the replies' expressions to the real ones, as sets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Expression(SetMetric):
 
     Parameters:
         network: The default one, or ``sha256:<64 hex>`` for any of its architecture in the weights mirror.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are read.
     """
 
     networks: ClassVar[Networks]

@@ -1,4 +1,4 @@
-"""The responder's face, frame by frame: what the extractors share, and whether a clip shows enough of it."""
+"""The base of this family's extractors: one row for each frame that shows the responder's face."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ResponderRows(FrameSession):
     """Describes the faces of a clip and keeps the rows of the responder.
 
     Besides the arrays that ``arrange`` makes of the rows, the feature has ``index``, int32 (n,), the grid point of each
-    row, and the meta values ``frames``, the number of frames looked at, and ``fps``.
+    row, and the meta values ``frames``, the number of frames read, and ``fps``.
 
     Args:
         faces: Timeline of ``faces/mtcnn``.
@@ -70,9 +70,9 @@ class ResponderRows(FrameSession):
     def finish(self) -> Feature:
         """Returns the feature; without a face its arrays have no rows."""
         primary = primary_track(self._faces)
-        found = [] if primary is None else self._rows.get(primary, [])
-        rows = np.array([row for _, row in found], np.float32).reshape(-1, self._width)
-        arrays = {**self._arrange(rows), "index": as_array([index for index, _ in found], "int32")}
+        described = [] if primary is None else self._rows.get(primary, [])
+        rows = np.array([row for _, row in described], np.float32).reshape(-1, self._width)
+        arrays = {**self._arrange(rows), "index": as_array([index for index, _ in described], "int32")}
         return Feature(arrays, {"frames": self._frames, "fps": self._fps})
 
 
@@ -108,7 +108,7 @@ class ResponderExtractor(FrameExtractor):
         self._describe = self.load(context.weights[self.weights[0]], context.device)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._describe = None
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> ResponderRows:

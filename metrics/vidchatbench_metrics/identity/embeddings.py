@@ -76,7 +76,7 @@ class _Reference(_Embedding):
 
     @property
     def fps(self) -> float:
-        """Frames per second looked at until a face is found."""
+        """Frames per second read until one shows a face."""
         return float(KEY_FPS)
 
     @property
@@ -122,11 +122,11 @@ class _FirstFaceSession(FrameSession):
     def __init__(self, encoder: FaceEncoder, detector: FaceDetector) -> None:
         self._encoder = encoder
         self._detector = detector
-        self._found: tuple[float, NDArray[np.float32]] | None = None
+        self._first: tuple[float, NDArray[np.float32]] | None = None
 
     @property
     def done(self) -> bool:
-        return self._found is not None
+        return self._first is not None
 
     def push(self, frame: Frame) -> None:
         small, scale = frame.fit(MAX_SIDE)
@@ -137,12 +137,12 @@ class _FirstFaceSession(FrameSession):
         largest = int(np.argmax(sizes))
         embedding = self._encoder.encode(frame.rgb(), faces.boxes[largest], faces.landmarks[largest])
         if embedding is not None:
-            self._found = (frame.time, embedding)
+            self._first = (frame.time, embedding)
 
     def finish(self) -> Feature:
-        if self._found is None:
+        if self._first is None:
             return Feature({"embedding": np.zeros(0, np.float32)}, {"time": None})
-        time, embedding = self._found
+        time, embedding = self._first
         return Feature({"embedding": as_array(embedding, "float32")}, {"time": time})
 
 
@@ -152,7 +152,7 @@ class ArcFaceFrames(_Frames):
     Feature:
         embedding: float32 (n, d), each row of length 1, one per frame that shows the responder's face.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames looked at.
+        meta: ``frames``, the number of frames read.
     """
 
     id = "identity/arcface_frames"
@@ -187,7 +187,7 @@ class FacenetFrames(_Frames):
     Feature:
         embedding: float32 (n, 512), each row of length 1, one per frame that shows the responder's face.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames looked at.
+        meta: ``frames``, the number of frames read.
     """
 
     id = "identity/facenet_frames"

@@ -138,7 +138,7 @@ class ArcFaceEncoder:
     def encode(
         self, picture: NDArray[np.uint8], box: NDArray[np.float64], landmarks: NDArray[np.float64]
     ) -> NDArray[np.float32] | None:
-        """Returns the embedding of a face, found by its landmarks alone; see :class:`FaceEncoder`."""
+        """Returns the embedding of a face, located by its landmarks alone; see :class:`FaceEncoder`."""
         del box
         embedding: NDArray[np.float32] = self._network.embed([align_face(picture, landmarks)])[0]
         return embedding

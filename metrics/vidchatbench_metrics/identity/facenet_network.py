@@ -75,7 +75,7 @@ class FacenetEncoder:
     def encode(
         self, picture: NDArray[np.uint8], box: NDArray[np.float64], landmarks: NDArray[np.float64]
     ) -> NDArray[np.float32] | None:
-        """Returns the embedding of a face, found by its box alone; see :class:`FaceEncoder`."""
+        """Returns the embedding of a face, located by its box alone; see :class:`FaceEncoder`."""
         del landmarks
         face = crop_face(picture, box)
         if face is None:

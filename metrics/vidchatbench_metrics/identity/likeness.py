@@ -1,7 +1,7 @@
 """``identity/arcface``, ``/facenet`` and ``/drift``: likeness of the face to the given one, and how it changes.
 
-The three differ in the network and in what they make of the cosines; which frames count, and whose fault it is when
-there is no face, is decided here once.
+All three compare the frames that show the face with the reference image by :func:`cosines`; they differ in the network
+and in how they summarise the cosines.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PARTS = 3
 
 @dataclass(frozen=True)
 class Cosines:
-    """Likeness of the frames that show the face to the given face.
+    """Cosines of the frames that show the face to the reference image.
 
     Attributes:
         values: float64 of shape (n,), in -1..1, n >= 1, in order of time.
-        frames: Number of frames looked at.
+        frames: Number of frames read.
         coverage: Share of them that show the face.
     """
 
@@ -42,7 +42,7 @@ class Cosines:
 
 
 def cosines(features: Mapping[str, Feature]) -> Cosines | Score:
-    """Compares the frames with the reference image, or says why that cannot be done.
+    """Compares the frames with the reference image, where both show the face.
 
     Args:
         features: ``frames`` and ``reference``, as a pair of extractors of this package gives them.
@@ -95,11 +95,13 @@ class FaceLikeness(Metric):
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages the cosines over the frames that show the face."""
         del sample
-        found = cosines(features)
-        if isinstance(found, Score):
-            return found
-        values = found.values
-        return Score.ok(float(values.mean()), frames=found.frames, coverage=found.coverage, lowest=float(values.min()))
+        result = cosines(features)
+        if isinstance(result, Score):
+            return result
+        values = result.values
+        return Score.ok(
+            float(values.mean()), frames=result.frames, coverage=result.coverage, lowest=float(values.min())
+        )
 
 
 class ArcFace(FaceLikeness):
@@ -151,25 +153,25 @@ class IdentityDrift(FaceLikeness):
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Subtracts the early mean from the late one."""
         del sample
-        found = cosines(features)
-        if isinstance(found, Score):
-            return found
-        count = len(found.values)
+        result = cosines(features)
+        if isinstance(result, Score):
+            return result
+        count = len(result.values)
         seconds = count / self.number("fps")
         if seconds < MIN_SECONDS:
             return Score.invalid(
                 f"the face is seen for {seconds:.2f} s; {MIN_SECONDS:g} s is needed to tell early from late",
-                frames=found.frames,
-                coverage=found.coverage,
+                frames=result.frames,
+                coverage=result.coverage,
                 face_seconds=seconds,
             )
         part = np.arange(count) * PARTS // count
-        early, late = (float(found.values[part == which].mean()) for which in (0, PARTS - 1))
+        early, late = (float(result.values[part == which].mean()) for which in (0, PARTS - 1))
         return Score.ok(
             late - early,
             early=early,
             late=late,
-            frames=found.frames,
-            coverage=found.coverage,
+            frames=result.frames,
+            coverage=result.coverage,
             face_seconds=seconds,
         )

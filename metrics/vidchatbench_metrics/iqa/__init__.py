@@ -1,4 +1,4 @@
-"""Image quality: what the pictures are worth by themselves, as models trained on people's opinions rate them."""
+"""Image quality: pictures without a reference, rated by models that were trained on people's opinions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``iqa/*``: quality of the pictures without anything to compare them with, as models trained on opinions see it.
+"""``iqa/*``: quality of the pictures without a reference, by models that were trained on opinions.
 
 The models are pyiqa's (extra ``[iqa]``); without that package the metrics are unavailable and everything else runs.
 """
@@ -170,7 +170,7 @@ class FrameQuality(FrameExtractor):
 
     Feature:
         value: float64 (n,), on the model's own scale, one per frame that the model could rate.
-        meta: ``frames``, the number of frames looked at.
+        meta: ``frames``, the number of frames read.
     """
 
     id = "iqa/frame_quality"

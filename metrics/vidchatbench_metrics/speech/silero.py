@@ -1,4 +1,4 @@
-"""``speech/silero``: where someone speaks, by Silero VAD, and what metrics ask of it.
+"""``speech/silero``: where someone speaks, by Silero VAD, and whether that is enough to judge a clip.
 
 The network is run from its ONNX file without the package, which imports torch.
 """

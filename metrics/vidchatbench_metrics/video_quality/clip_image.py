@@ -118,7 +118,7 @@ class ClipImageFrames(_ClipExtractor):
     Feature:
         embedding: float32 (n, d), each row of length 1, n = 16 for every clip of 16 frames or more.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/clip_image_frames"
@@ -133,7 +133,7 @@ class ClipImageFaces(_ClipExtractor):
     Feature:
         embedding: float32 (n, d), each row of length 1, or (0, 0) where the face is in none of the frames.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/clip_image_faces"

@@ -1,4 +1,4 @@
-"""``video_quality/fid``, ``/fvd``, ``/cmmd`` and their kin: how far the replies, as a set, are from the real ones."""
+"""``video_quality/fid``, ``kid``, ``fvd``, ``kvd``, ``cmmd``: distances between replies and real replies, as sets."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Distribution(SetMetric):
         )
 
     def problem(self, feature: Feature) -> str | None:
-        """Says why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""
+        """Returns why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""
         seconds = feature.number("frames") / FPS
         return f"lasts {seconds:.2f} s; {MIN_SECONDS:g} s is needed" if seconds < MIN_SECONDS else None
 
@@ -104,7 +104,7 @@ class _Faces(_Distribution):
     """Rows of the responder's face only."""
 
     def problem(self, feature: Feature) -> str | None:
-        """Names a clip that is too short, or shows the face in under half of the frames looked at."""
+        """Names a clip that is too short, or shows the face in under half of its chosen frames."""
         short = super().problem(feature)
         seen, chosen = self.faces(feature), int(feature.number("chosen"))
         if short is not None or seen >= MIN_COVERAGE * chosen:
@@ -112,7 +112,7 @@ class _Faces(_Distribution):
         return f"shows the responder's face in {seen} of {chosen} frames; at least half is needed"
 
     def faces(self, feature: Feature) -> int:
-        """Number of the frames looked at that show the responder's face."""
+        """Number of the chosen frames that show the responder's face."""
         return len(feature["embedding"])
 
 
@@ -133,11 +133,11 @@ class _FaceMotion(_Faces):
 
     def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
         """Returns the rows of both sides, and in how many frames each of them shows the face."""
-        found = super().item(features)
-        if isinstance(found, Score):
-            return found
+        item = super().item(features)
+        if isinstance(item, Score):
+            return item
         faces, reference_faces = (self.faces(features[name]) for name in ("candidate", "reference"))
-        return replace(found, details={**found.details, "faces": faces, "reference_faces": reference_faces})
+        return replace(item, details={**item.details, "faces": faces, "reference_faces": reference_faces})
 
     def faces(self, feature: Feature) -> int:
         """Number of the sixteen frames that show the responder's face."""

@@ -85,7 +85,7 @@ class KeptFrame:
 
 
 class EvenFrames:
-    """Gathers frames of the 25 fps grid and says at the end which are the sixteen."""
+    """Gathers frames of the 25 fps grid and picks the sixteen at the end."""
 
     def __init__(self) -> None:
         self._frames = 0
@@ -115,7 +115,7 @@ class EvenFrames:
 
 
 class EvenEmbeddings(FrameExtractor):
-    """What the extractors of sixteen frames have in common; subclasses set :attr:`embed` in their set-up.
+    """The base of the extractors of sixteen frames; subclasses set :attr:`embed` in their set-up.
 
     Class attributes:
         networks: The networks it runs with.

@@ -73,8 +73,8 @@ class InceptionFeatures:
         batch = np.stack([(resize_clean(picture) - 128) / 128 for picture in pictures]).transpose(0, 3, 1, 2)
         with self._torch.inference_mode():
             values = self._network(self._torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
-        found: NDArray[np.float32] = values.cpu().numpy()
-        return found
+        features: NDArray[np.float32] = values.cpu().numpy()
+        return features
 
 
 class _InceptionExtractor(EvenEmbeddings):
@@ -92,7 +92,7 @@ class InceptionFrames(_InceptionExtractor):
     Feature:
         embedding: float32 (n, 2048), n = 16 for every clip of 16 frames or more.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/inception_frames"
@@ -107,7 +107,7 @@ class InceptionFaces(_InceptionExtractor):
     Feature:
         embedding: float32 (n, 2048), or (0, 0) where the face is in none of the frames.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/inception_faces"

@@ -1,4 +1,4 @@
-"""``video_quality/lpips`` and ``/lpips_face``: how far the pictures are from the real reply's, to a network's eye."""
+"""``video_quality/lpips`` and ``/lpips_face``: perceptual distance of the pictures to those of the real reply."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ class LpipsDistance:
 
 def _backbone_state(state: dict[str, Any]) -> dict[str, Any]:
     # The package cuts torchvision's layers into five slices and keeps their numbers.
-    found: dict[str, Any] = {}
+    renamed: dict[str, Any] = {}
     for key, value in state.items():
         part, _, rest = key.partition(".")
         layer, _, kind = rest.partition(".")
         if part != "classifier":
             known = part == "features" and layer in _SLICE_OF_LAYER
-            found[f"net.{_SLICE_OF_LAYER[layer]}.{layer}.{kind}" if known else key] = value
-    return found
+            renamed[f"net.{_SLICE_OF_LAYER[layer]}.{layer}.{kind}" if known else key] = value
+    return renamed
 
 
 def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -224,8 +224,8 @@ class _FaceSession(PairSession):
     def push(self, first: Frame, second: Frame) -> None:
         self._frames += 1
         squares = [largest_squares(faces, frame) for faces, frame in zip(self._faces, (first, second), strict=True)]
-        for seen, found in zip(self._seen, squares, strict=True):
-            seen.update(found.keys())
+        for seen, tracks in zip(self._seen, squares, strict=True):
+            seen.update(tracks.keys())
         if not all(squares):
             return
         ours, theirs = _faces_in(first, squares[0]), _faces_in(second, squares[1])
@@ -258,12 +258,12 @@ def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
     two equally large ones the lower track number goes first.
     """
     height, width = frame.rgb().shape[:2]
-    found: dict[int, Square] = {}
+    squares: dict[int, Square] = {}
     for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.track)):
         square = square_around(face.box, (height, width), (HEIGHT, WIDTH))
-        if square is not None and len(found) < MAX_FACES:
-            found[face.track] = square
-    return found
+        if square is not None and len(squares) < MAX_FACES:
+            squares[face.track] = square
+    return squares
 
 
 def _area(face: Face) -> float:
@@ -323,26 +323,26 @@ class LpipsFace(Lpips):
     extractor = "video_quality/lpips_faces"
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages over the frame pairs with both faces; where they are too few, the side that lacks its face decides.
+        """Averages over the frame pairs with both faces; where they are too few, the side without its face decides.
 
         A real reply that shows its face in under half of the pairs cannot give the score. Otherwise it is the reply's
         fault if it shows its own in fewer pairs than the real one does.
         """
-        found = features["frames"]
+        frames = features["frames"]
         counts = {
-            "common": int(found.number("frames")),
-            "faces": int(found.number("first_faces")),
-            "reference_faces": int(found.number("second_faces")),
+            "common": int(frames.number("frames")),
+            "faces": int(frames.number("first_faces")),
+            "reference_faces": int(frames.number("second_faces")),
         }
-        pairs, least = len(found["value"]), MIN_COVERAGE * counts["common"]
-        if found.number("seconds") >= MIN_COMMON_SECONDS and pairs < least:
-            wanted = f"of {counts['common']} frames in common; at least half is needed"
-            if counts["reference_faces"] < least:
-                reason = f"the real reply shows the responder's face in {counts['reference_faces']} {wanted}"
+        pairs, needed = len(frames["value"]), MIN_COVERAGE * counts["common"]
+        if frames.number("seconds") >= MIN_COMMON_SECONDS and pairs < needed:
+            rest = f"of {counts['common']} frames in common; at least half is needed"
+            if counts["reference_faces"] < needed:
+                reason = f"the real reply shows the responder's face in {counts['reference_faces']} {rest}"
                 return Score.not_applicable(reason, **counts)
             if counts["faces"] < counts["reference_faces"]:
                 reason = f"the reply shows the responder's face in {counts['faces']}, together with the real one in"
-                return Score.invalid(f"{reason} {pairs}, {wanted}", **counts)
-            return Score.not_applicable(f"both replies show the responder's face in {pairs} {wanted}", **counts)
+                return Score.invalid(f"{reason} {pairs}, {rest}", **counts)
+            return Score.not_applicable(f"both replies show the responder's face in {pairs} {rest}", **counts)
         score = super().score(sample, features)
         return replace(score, details={**score.details, **counts})

@@ -1,4 +1,4 @@
-"""What PSNR, SSIM and LPIPS share: a value for each pair of frames, and the mean over the common part of two clips."""
+"""The base of PSNR, SSIM and LPIPS: a value for each pair of frames, averaged over the common part of two clips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Voice metrics: whose voice is heard (SIM-o, Resemblyzer), how it sounds (UTMOS, DNSMOS).
+"""Voice metrics: whether it is the right voice (SIM-o, Resemblyzer), and how natural it sounds (UTMOS, DNSMOS).
 
 Only plain data lives here, so that importing the family loads no model library.
 """

@@ -1,4 +1,4 @@
-"""The front end of wav2vec 2.0 and WavLM: how much of a sound they are given, and how many frames they make of it."""
+"""The front end of wav2vec 2.0 and WavLM: how much of a sound they take, and how many frames it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)
 """Front end of wav2vec 2.0 and WavLM: a frame of 25 ms every 20 ms."""
 
 MAX_SECONDS = 60
-"""Only the beginning is looked at: attention takes memory that grows with the square of the length."""
+"""The networks are given no more of a sound: attention takes memory that grows with the square of the length."""
 
 
 def beginning(samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -89,7 +89,7 @@ class ResemblyzerEmbedding(AudioExtractor):
         self._encoder = SpeakerEncoder(context.weights[WEIGHT])
 
     def release(self) -> None:
-        """Lets go of the encoder."""
+        """Releases the encoder."""
         self._encoder = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
@@ -273,7 +273,7 @@ class VoiceSimilarity(Metric):
         )
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Compares the voices; a silent reference is nobody's fault, a silent candidate is the submission's."""
+        """Compares the voices; a silent reference makes the sample not applicable, a silent candidate is invalid."""
         del sample
         candidate, reference = features["candidate_voice"], features["reference_voice"]
         spoken = speech_seconds(features["candidate_speech"])

@@ -50,7 +50,7 @@ class WavlmSpeakerEmbedding(AudioExtractor):
 
     Meta:
         frames: Number of frames, 50 a second.
-        seconds: Length of the sound that was looked at.
+        seconds: Length of the sound that the network was given.
 
     Source: microsoft/UniSpeech @ 40d3227, ``downstreams/speaker_verification``; Chen et al. 2022, arXiv 2110.13900.
     """
@@ -73,7 +73,7 @@ class WavlmSpeakerEmbedding(AudioExtractor):
         self._network = SpeakerNetwork(context.weights[self.weights[0]], context.device, official=official)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._network = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
@@ -114,7 +114,7 @@ class SimO(Metric):
         )
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Compares the voices; a silent reference is nobody's fault, a silent candidate is the submission's."""
+        """Compares the voices; a silent reference makes the sample not applicable, a silent candidate is invalid."""
         del sample
         candidate, reference = features["candidate_voice"], features["reference_voice"]
         spoken = speech_seconds(features["candidate_speech"])

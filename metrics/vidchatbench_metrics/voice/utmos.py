@@ -45,7 +45,7 @@ class UtmosScores(AudioExtractor):
             shorter than 25 ms.
 
     Meta:
-        seconds: Length of the sound that was looked at.
+        seconds: Length of the sound that the network was given.
 
     Source: tarepan/SpeechMOS @ ed25eac (MIT), ``utmos22_strong``; Saeki et al. 2022, arXiv 2204.02152.
     """
@@ -68,7 +68,7 @@ class UtmosScores(AudioExtractor):
         self._network = UtmosNetwork(context.weights[self.weights[0]], context.device, official=official)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._network = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:

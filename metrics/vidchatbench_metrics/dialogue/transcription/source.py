@@ -46,7 +46,7 @@ class Transcripts:
 
     @property
     def given(self) -> bool:
-        """Says whether the user brings them."""
+        """Whether the user brings them."""
         return self.name == GIVEN
 
     @property
@@ -56,7 +56,7 @@ class Transcripts:
 
     @property
     def shown(self) -> str:
-        """The parameter as results may show it: an endpoint's URL is nobody's business."""
+        """The parameter as results show it, without an endpoint's URL."""
         return f"{ENDPOINT}#{self.model}" if self.model else self.name
 
     @property
@@ -93,9 +93,9 @@ class Transcripts:
         return Need(name, self.spec, (Role.CANDIDATE,))
 
     def gate(self) -> tuple[Need, ...]:
-        """Returns the need for the candidate's speech, ``speech``, where no extractor of transcripts looks after it.
+        """Returns the need for the candidate's speech, ``speech``, where no extractor of transcripts checks it.
 
-        A text that somebody brings says nothing of whether anybody speaks in the clip.
+        A text that is brought does not show that anybody speaks in the clip.
         """
         return (Need("speech", ExtractorSpec.of("speech/silero"), (Role.CANDIDATE,)),) if self.given else ()
 

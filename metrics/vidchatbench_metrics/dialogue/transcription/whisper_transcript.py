@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class WhisperTranscript(AudioExtractor):
-    """Transcript of a clip with word times; a clip with under 0.3 s of speech is ``silent`` and is not listened to.
+    """Transcript of a clip with word times; a clip with under 0.3 s of speech is ``silent`` and is not transcribed.
 
     Parameters:
         model: A size of Whisper, such as ``large-v3``.
@@ -69,7 +69,7 @@ class WhisperTranscript(AudioExtractor):
         )
 
     def release(self) -> None:
-        """Lets go of the model."""
+        """Releases the model."""
         self._whisper = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
