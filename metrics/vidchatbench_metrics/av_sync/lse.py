@@ -9,17 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ExtractorSpec,
-    Feature,
-    Metric,
-    MetricCard,
-    Need,
-    Role,
-    Sample,
-    Score,
-    load_card,
-)
+from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
 from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summarise
 from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW
 from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds

@@ -11,14 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, as_array
-from vidchatbench_metrics.av_sync.network import (
-    CEPSTRA,
-    DIMENSIONS,
-    NETWORKS,
-    SOUND_WINDOW,
-    SoundNetwork,
-    load_network,
-)
+from vidchatbench_metrics.av_sync.network import CEPSTRA, DIMENSIONS, NETWORKS, SOUND_WINDOW, SoundNetwork, load_network
 
 COLUMNS_PER_FRAME = 4
 """Columns of 10 ms for each picture of 40 ms."""

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorContext,
-    Feature,
-    Frame,
-    FrameExtractor,
-    Timeline,
-    TimelineSession,
-)
+from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, FrameExtractor, Timeline, TimelineSession
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import Face, FaceTimeline
 

@@ -15,16 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorSpec,
-    Feature,
-    Frame,
-    FrameExtractor,
-    FrameSession,
-    Timeline,
-    as_array,
-)
+from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Frame, FrameExtractor, FrameSession, Timeline, as_array
 from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.timeline import primary_track

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ExtractorContext,
-    load_card,
-)
+from vidchatbench.api import ExtractorContext, load_card
 from vidchatbench_metrics.video_quality.paired_frames import Measure, PairedFrames, PairedMetric
 
 if TYPE_CHECKING:

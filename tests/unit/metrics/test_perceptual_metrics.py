@@ -154,6 +154,10 @@ class TestNoReference:
         assert models == {name: name.removeprefix("iqa/") for name in IQA}
         assert set(models.values()) == set(MODELS)
 
+    @pytest.mark.parametrize("name", IQA)
+    def test_protocol_ids_name_the_release_that_is_asked_for(self, catalogue: Catalogue, name: str) -> None:
+        assert f"/pyiqa{no_reference.PYIQA_VERSION}-" in catalogue.metric(name).card.protocol
+
     def test_a_frame_without_a_rating_is_counted_but_left_out(self) -> None:
         extractor = FrameQuality(model="niqe")
         seen: list[tuple[int, ...]] = []
