@@ -49,7 +49,7 @@ from vidchatbench_metrics.identity.facenet_network import FacenetEncoder
 from vidchatbench_metrics.video_quality.clip_image import ClipImageEncoder
 from vidchatbench_metrics.video_quality.i3d import I3dNetwork
 from vidchatbench_metrics.video_quality.inception_network import FidInception
-from vidchatbench_metrics.video_quality.perceptual import LpipsDistance
+from vidchatbench_metrics.video_quality.lpips import LpipsDistance
 from vidchatbench_metrics.voice.utmos_network import UtmosNetwork
 from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import SAMPLE_RATE, Audio, ExtractorContext, Feature, Sample, SampleInput, SampleNotes, Side
-from vidchatbench_metrics import dialogue, voice
+from vidchatbench_metrics import dialogue, speech
 from vidchatbench_metrics.dialogue.ladder import LadderClip, LadderEmbed
 from vidchatbench_metrics.dialogue.ladder_embeddings import ClipLadder, SentenceLadder
 from vidchatbench_metrics.dialogue.text_clip import ClipText
@@ -371,7 +371,7 @@ def shared_clip(name: str) -> np.ndarray:
 
 def speech_of(samples: np.ndarray) -> Feature:
     extractor = SileroSpeech()
-    (packaged,) = (spec.package for spec in voice.WEIGHTS if spec.name == "silero_vad_16k")
+    (packaged,) = (spec.package for spec in speech.WEIGHTS if spec.name == "silero_vad_16k")
     assert packaged is not None
     found = find_spec(packaged.module)
     if found is None or found.submodule_search_locations is None:

@@ -22,7 +22,7 @@ from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.weights.resolver import WeightResolver
 from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.perceptual import (
+from vidchatbench_metrics.video_quality.lpips import (
     LINEAR_WEIGHT,
     Lpips,
     LpipsDistance,
@@ -30,11 +30,11 @@ from vidchatbench_metrics.video_quality.perceptual import (
     LpipsFaces,
     LpipsFrames,
 )
-from vidchatbench_metrics.video_quality.weights import PERCEPTUAL_WEIGHTS
+from vidchatbench_metrics.video_quality.weights import LPIPS_WEIGHTS
 
 torch = pytest.importorskip("torch")
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
-SPECS = {spec.name: spec for spec in PERCEPTUAL_WEIGHTS}
+SPECS = {spec.name: spec for spec in LPIPS_WEIGHTS}
 
 # protocols.md 4.3: black against white, AlexNet, version 0.1; its tolerance for real weights is 1e-4 (16, row 6).
 BLACK_AGAINST_WHITE = 0.81400907

@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import Audio, ExtractorContext, Feature
-from vidchatbench_metrics.voice import WEIGHTS
-from vidchatbench_metrics.voice import shared as speech_networks
-from vidchatbench_metrics.voice.shared import frame_count
+from vidchatbench_metrics.voice import WEIGHTS, front_end
+from vidchatbench_metrics.voice.front_end import frame_count
 from vidchatbench_metrics.voice.utmos import UtmosScores
 
 torch = pytest.importorskip("torch")
@@ -212,7 +211,7 @@ class TestExtractor:
         assert np.isfinite(scores).all()
 
     def test_only_the_beginning_is_heard(self, extractor, monkeypatch):
-        monkeypatch.setattr(speech_networks, "MAX_SECONDS", 1)
+        monkeypatch.setattr(front_end, "MAX_SECONDS", 1)
         feature = run(extractor, sound(2.5))
         assert feature.number("seconds") == 1.0
         np.testing.assert_array_equal(feature["frames"], run(extractor, sound(2.5)[:16000])["frames"])

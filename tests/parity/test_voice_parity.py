@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature
+from vidchatbench_metrics import speech, voice
 from vidchatbench_metrics.speech.silero import SileroSpeech, speech_segments
-from vidchatbench_metrics.voice import WEIGHTS
 from vidchatbench_metrics.voice.dnsmos import DnsmosScores, p808_input
 from vidchatbench_metrics.voice.mel import MelOptions, mel_filters, mel_spectrogram, power_to_db
 from vidchatbench_metrics.voice.resemblyzer import ResemblyzerEmbedding, partial_starts, raise_volume, trim_silence
@@ -69,7 +69,7 @@ def talk(seconds: float, pitch: float, seed: int) -> np.ndarray:
     return (0.2 * wave / np.abs(wave).max() + rng.normal(0, 2e-4, len(wave))).astype(np.float32)
 
 
-CARRIED = tuple(spec for spec in WEIGHTS if spec.package is not None)
+CARRIED = tuple(spec for spec in (*speech.WEIGHTS, *voice.WEIGHTS) if spec.package is not None)
 
 
 def weights() -> dict[str, Path]:

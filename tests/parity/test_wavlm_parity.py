@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from vidchatbench.api import Audio, ExtractorContext, Feature
-from vidchatbench_metrics.voice import shared as speech_networks
-from vidchatbench_metrics.voice.shared import frame_count
+from vidchatbench_metrics.voice import front_end
+from vidchatbench_metrics.voice.front_end import frame_count
 from vidchatbench_metrics.voice.sim_o import WavlmSpeakerEmbedding
 
 torch = pytest.importorskip("torch")
@@ -277,7 +277,7 @@ class TestExtractor:
         assert {len(state) for state in states} == {frame_count(samples)}
 
     def test_only_the_beginning_is_heard(self, extractor, monkeypatch):
-        monkeypatch.setattr(speech_networks, "MAX_SECONDS", 1)
+        monkeypatch.setattr(front_end, "MAX_SECONDS", 1)
         feature = run(extractor, sound(2.5))
         assert feature.number("seconds") == 1.0
         np.testing.assert_array_equal(feature["embedding"], run(extractor, sound(2.5)[:16000])["embedding"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 import math
+import string
 import sys
+from collections.abc import Mapping
 from enum import Enum
-from typing import Literal
+from typing import Literal, TypeGuard
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationInfo, model_validator
 
 from vidchatbench.api.samples import TASKS, Role, Task
 from vidchatbench.core.models import FrozenModel
@@ -21,6 +23,8 @@ else:
 NAME_PATTERN = r"^[a-z0-9_]+/[a-z0-9_]+$"
 NullAnchor = Literal["shuffled_replies", "shuffled_audio"]
 PROTOCOL_PATTERN = r"^[a-z0-9_]+/[a-z0-9_.+-]+$"
+TEMPLATES = ("protocol", "protocol_text")
+"""The texts of a card that may hold fields."""
 
 
 class Dimension(str, Enum):
@@ -57,6 +61,20 @@ class MetricCard(FrozenModel):
     Two numbers may be compared only if their protocol ids are equal: ``protocol`` names everything that can change
     the number (decoding, geometry, frame rate, crop, weights, aggregation within the sample). Another choice is
     another protocol id, never an edit.
+
+    A card whose metric has parameters writes them as fields into ``protocol`` and ``protocol_text``, and gives their
+    defaults in a table ``fields`` at the end of its file::
+
+        protocol = "psnr/cover480x768-{fps}fps-v1"
+        protocol_text = "{fps} frame pairs a second from t = 0, ..."
+
+        [fields]
+        fps = "25"
+
+    Both texts are then read filled, and :meth:`vary` fills them anew. A field is a plain name in braces; a brace that
+    is meant as such is doubled, ``{{`` or ``}}``. A field without a default, a default that neither text uses, and a
+    stray brace are errors that name the card's file. Without ``fields`` (:func:`load_card` always reads a table,
+    if an empty one) the texts are taken as they are.
 
     Attributes:
         id: ``family/name``.
@@ -118,6 +136,25 @@ class MetricCard(FrozenModel):
     citation: str
     source: str
 
+    _templates: dict[str, str] = PrivateAttr(default_factory=dict)
+    _fields: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _fill_fields(
+        cls, data: object, handler: ModelWrapValidatorHandler[MetricCard], info: ValidationInfo
+    ) -> MetricCard:
+        if not isinstance(data, Mapping) or "fields" not in data:
+            return handler(data)
+        content = {name: value for name, value in data.items() if name != "fields"}
+        templates = {name: content[name] for name in TEMPLATES if isinstance(content.get(name), str)}
+        file = (info.context or {}).get("file") or f"card {data.get('id')}"
+        fields = _checked_fields(file, templates, data["fields"])
+        card = handler({**content, **{name: text.format_map(fields) for name, text in templates.items()}})
+        if fields:
+            card._templates, card._fields = templates, fields
+        return card
+
     @model_validator(mode="after")
     def _check_range(self) -> MetricCard:
         for name in ("worst", "ideal"):
@@ -136,14 +173,35 @@ class MetricCard(FrozenModel):
             raise ValueError("weights_license is given exactly where there are weights")
         return self
 
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """What the fields of ``protocol`` and ``protocol_text`` are filled with."""
+        return dict(self._fields)
+
     def vary(self, **changes: object) -> MetricCard:
-        """Returns a validated copy with some fields changed; a changed protocol text needs a changed protocol id.
+        """Returns a validated copy with some attributes changed, or the card itself where nothing changes.
+
+        Args:
+            changes: New values of attributes. ``fields`` gives new values of fields, with which ``protocol`` and
+                ``protocol_text`` are filled anew; a text that is given itself is taken as it is and has none.
 
         Raises:
-            ValueError: If the variation changes what is computed but keeps the protocol id.
+            ValueError: If something changes but the protocol id does not, or if the card has no such field.
         """
-        changed = MetricCard.model_validate({**self.model_dump(), **changes})
-        if changed != self and changed.protocol == self.protocol:
+        fields = changes.pop("fields", {})
+        if not _is_table(fields):
+            raise ValueError(f"the card of {self.id}: fields must be a table of names and texts")
+        values = {**self._fields, **fields}
+        if unknown := sorted(values.keys() - self._fields.keys()):
+            known = ", ".join(sorted(self._fields)) or "none"
+            raise ValueError(f"the card of {self.id} has no field {', '.join(unknown)} (it has: {known})")
+        templates = {name: text for name, text in self._templates.items() if name not in changes}
+        filled = {name: text.format_map(values) for name, text in templates.items()}
+        changed = MetricCard.model_validate({**self.model_dump(), **filled, **changes})
+        changed._templates, changed._fields = templates, values
+        if changed.model_dump() == self.model_dump():
+            return self
+        if changed.protocol == self.protocol:
             raise ValueError(f"{self.id}: a variation must carry a protocol id of its own, not {self.protocol!r}")
         return changed
 
@@ -153,13 +211,60 @@ def load_card(package: str | None, name: str) -> MetricCard:
 
     Args:
         package: Import name of the package, usually ``__package__``.
-        name: File name of the card, such as ``"psnr.toml"``.
+        name: Path of the card's file in the package, such as ``"cards/psnr.toml"``.
 
     Raises:
         ValueError: If there is no package, as in a script that is run by its path.
-        pydantic.ValidationError: If the card lacks a field, has an unknown one or contradicts itself.
+        pydantic.ValidationError: If the card lacks an attribute, has an unknown one or contradicts itself, or if its
+            texts and its fields do not fit.
     """
     if package is None:
         raise ValueError(f"{name!r} cannot be found: a metric's module must be part of a package")
     text = importlib.resources.files(package).joinpath(name).read_text(encoding="utf-8")
-    return MetricCard.model_validate(tomllib.loads(text))
+    return MetricCard.model_validate({"fields": {}, **tomllib.loads(text)}, context={"file": f"{package}/{name}"})
+
+
+def _is_table(fields: object) -> TypeGuard[Mapping[str, str]]:
+    return isinstance(fields, Mapping) and all(isinstance(part, str) for item in fields.items() for part in item)
+
+
+def _checked_fields(file: str, templates: Mapping[str, str], fields: object) -> dict[str, str]:
+    """Returns the values of fields if the texts have exactly these.
+
+    Args:
+        file: What an error calls the card.
+        templates: Texts with fields, by name.
+        fields: Values of the fields by name.
+
+    Raises:
+        ValueError: If they do not fit, or a text has a brace that is neither doubled nor around a plain name.
+    """
+    if not _is_table(fields):
+        raise ValueError(f"{file}: fields must be a table of names and texts")
+    used: set[str] = set()
+    for name, template in templates.items():
+        names = _field_names(f"{file}: {name}", template)
+        if missing := sorted(names - fields.keys()):
+            raise ValueError(f"{file}: {name} has {_listed(missing)}, which the table fields does not fill")
+        used |= names
+    if unknown := sorted(fields.keys() - used):
+        raise ValueError(f"{file}: the table fields has {_listed(unknown)}, which {' and '.join(TEMPLATES)} do not use")
+    return dict(fields)
+
+
+def _field_names(where: str, template: str) -> set[str]:
+    try:
+        parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; a brace that is meant as such is written {{{{ or }}}}") from error
+    for name, form, conversion in parts:
+        if not (name and name.isidentifier()) or form or conversion:
+            raise ValueError(
+                f"{where}: {{{name}}} is no field: a field is a plain name, and a brace that is meant as such is "
+                "written {{ or }}"
+            )
+    return {name for name, _, _ in parts if name}
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in names)

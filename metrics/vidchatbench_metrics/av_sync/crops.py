@@ -41,20 +41,20 @@ class CropRule:
 
     Attributes:
         relink: Whether tracks are formed anew as SyncNet's pipeline does, over gaps of up to 25 frames.
-        least_frames: Frames with a detection that a track must have.
-        least_side: What the mean longer side of its box must exceed, in pixels.
+        min_frames: Frames with a detection that a track must have.
+        min_side: What the mean longer side of its box must exceed, in pixels.
         jpeg: Whether the crop goes through a JPEG.
     """
 
     relink: bool
-    least_frames: int
-    least_side: float
+    min_frames: int
+    min_side: float
     jpeg: bool
 
 
 RULES = {
-    "lossless": CropRule(relink=False, least_frames=25, least_side=0.0, jpeg=False),
-    "sgc": CropRule(relink=True, least_frames=51, least_side=100.0, jpeg=True),
+    "lossless": CropRule(relink=False, min_frames=25, min_side=0.0, jpeg=False),
+    "sgc": CropRule(relink=True, min_frames=51, min_side=100.0, jpeg=True),
 }
 
 
@@ -130,9 +130,9 @@ class Runs:
         """Continues the runs with the faces of the next frame and returns those that have ended with it."""
         left = list(faces)
         for run in self.live:
-            found = next((i for i, face in enumerate(left) if self._continues(run, index, face)), None)
-            if found is not None:
-                run.add(index, left.pop(found))
+            position = next((i for i, face in enumerate(left) if self._continues(run, index, face)), None)
+            if position is not None:
+                run.add(index, left.pop(position))
         for face in left:
             run = Run(self._count, index)
             self._count += 1

@@ -20,7 +20,7 @@ _EPS = 1e-6
 
 @dataclass(frozen=True)
 class Lse:
-    """What SyncNet says of a clip.
+    """SyncNet's numbers of a clip.
 
     Attributes:
         offset: Frames by which the sound comes too early; negative where it comes too late.

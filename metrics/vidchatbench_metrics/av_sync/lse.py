@@ -9,20 +9,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ExtractorSpec,
-    Feature,
-    Metric,
-    MetricCard,
-    Need,
-    Role,
-    Sample,
-    Score,
-    load_card,
-)
+from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
 from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summarise
-from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW, weight_of
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
+from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW
+from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
 
 MIN_COVERAGE = 0.5
 """Share of frames that must show the responder's face."""
@@ -39,17 +29,17 @@ _ROUNDING = 1e-4
 
 
 class _SyncMetric(Metric):
-    """What the eight metrics share.
+    """The base of the eight metrics.
 
     Parameters:
         network: ``syncnet_v2``, or ``sha256:<64 hex>`` for any state dict of that network in the weights mirror.
 
     Class attributes:
-        crop: The crops that are looked at, see :class:`vidchatbench_metrics.av_sync.picture.SyncNetPicture`.
+        crop: The rule of the crops, see :class:`vidchatbench_metrics.av_sync.picture.SyncNetPicture`.
         speech_only: Whether only windows within the candidate's speech count.
     """
 
-    defaults = {"network": "syncnet_v2"}
+    defaults = {"network": NETWORKS.default}
     crop: ClassVar[str] = "lossless"
     speech_only: ClassVar[bool] = False
 
@@ -60,23 +50,9 @@ class _SyncMetric(Metric):
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network is another protocol."""
-        network = str(self.params["network"])
-        if network in NETWORKS:
-            return self.default_card
-        weight = weight_of(network)
-        card = self.default_card
-        if not weight.startswith("sha256:"):
-            raise ValueError(
-                f"{card.id} has no network {network!r}; use {', '.join(NETWORKS)} or sha256:<64 hex digits>"
-            )
-        name = f"net-{weight.removeprefix('sha256:')[:12]}"
-        return card.vary(
-            protocol=card.protocol.replace("-v1", f"-{name}-v1"),
-            protocol_text=card.protocol_text.replace("syncnet_v2", name),
-            weights=(weight, *card.weights[1:]),
-            weights_license="unknown, the network was named by its hash",
-            commercial_use=False,
-        )
+        network = NETWORKS.find(str(self.params["network"]), self.default_card.id)
+        variant = "" if network.name == NETWORKS.default else f"-{network.in_protocol}"
+        return NETWORKS.card(self.default_card, network.name, variant=variant)
 
     def needs(self) -> tuple[Need, ...]:
         """Embeddings of the candidate's picture and of its sound, and where it speaks if that matters."""
@@ -93,7 +69,7 @@ class _SyncMetric(Metric):
         primary, tracks = picture.meta["primary"], int(picture.number("tracks"))
         frames = int(picture.number("frames"))
         spoken = features["candidate_speech"] if self.speech_only else None
-        if spoken is not None and (reason := lacks_speech(speech_seconds(spoken))):
+        if spoken is not None and (reason := missing_speech(speech_seconds(spoken))):
             return Score.invalid(reason, speech_seconds=speech_seconds(spoken), tracks=tracks)
         if primary is None:
             return Score.invalid("the responder's face is in no track that is long and large enough", tracks=tracks)
@@ -131,12 +107,12 @@ class _SyncMetric(Metric):
         if len(numbers) < 2:  # noqa: PLR2004 - a single track is the score itself
             return {}
         longest = numbers[np.argsort(-lengths, kind="stable")][:TRACKS_IN_DETAIL]
-        found: dict[str, float] = {}
+        values: dict[str, float] = {}
         for number in sorted(int(number) for number in longest):
             count, _ = _windows(picture, sound, number)
             if count > 0:
-                found[f"track{number}"] = self.value(summarise(_distances(picture, sound, number, count)[0]))
-        return found
+                values[f"track{number}"] = self.value(summarise(_distances(picture, sound, number, count)[0]))
+        return values
 
 
 class _Confidence(_SyncMetric):
@@ -214,7 +190,7 @@ class DistanceInSpeech(_Distance):
 
 
 def _too_little(common: float, seconds: float) -> str | None:
-    """Says why what face and sound have in common is too little, as the rest of a sentence about it."""
+    """Returns why face and sound have too little in common, as the rest of a sentence about it."""
     if common < MIN_SECONDS:
         return f"{common:.2f} s in common; 1 s is needed"
     # Few windows have an uneven curve of distances, whose depth is the score: a short sound must not pay.
@@ -230,8 +206,8 @@ def _windows(picture: Feature, sound: Feature, track: int) -> tuple[int, float]:
     """
     starts = picture["frame"][picture["track"] == track]
     shown = len(starts) + PICTURE_WINDOW - 1
-    heard = int(sound.number("samples")) // _SAMPLES_PER_FRAME - int(starts[0])
-    common = max(0, min(shown, heard))
+    sound_frames = int(sound.number("samples")) // _SAMPLES_PER_FRAME - int(starts[0])
+    common = max(0, min(shown, sound_frames))
     return common - PICTURE_WINDOW, common / _FPS
 
 

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench_metrics.av_sync.minimal_filter import MinimalFilter
+from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NETWORKS = {"syncnet_v2": "syncnet_v2"}
-"""Short names of the networks in the weights table."""
+NETWORKS = Networks((Network("syncnet_v2", weight="syncnet_v2"),))
 
 SIDE = 224
 """Height and width of the pictures in pixels."""
@@ -56,11 +56,6 @@ _POOLINGS = ("MaxPool2d", "MaxPool3d")
 _PART_OF_A_CONVOLUTION = ("BatchNorm2d", "BatchNorm3d", "ReLU")
 # Rows of the first layer's pooled output made at a time: intermediate results stay within a processor's cache.
 _STRIPE = 9
-
-
-def weight_of(network: str) -> str:
-    """Returns the weights table's name of a network: a short name, or ``sha256:<64 hex digits>`` for any other."""
-    return NETWORKS.get(network, network)
 
 
 def backend_network() -> nn.Module:
@@ -139,8 +134,8 @@ class PictureNetwork:
         with torch.inference_mode(), _exact(self._device):
             first = self._first(torch.from_numpy(full).to(self._device))
             out: torch.Tensor = self._head(self._layers(first).flatten(1))
-            found: NDArray[np.float32] = out[:windows].cpu().numpy()
-        return found
+            embeddings: NDArray[np.float32] = out[:windows].cpu().numpy()
+        return embeddings
 
     def _first(self, frames: torch.Tensor) -> torch.Tensor:
         """The first convolution, normalisation, rectifier and pooling; the pooling goes first, which is the same."""
@@ -193,15 +188,15 @@ class SoundNetwork:
         """
         import torch  # loaded by the constructor
 
-        found = np.zeros((len(windows), DIMENSIONS), np.float32)
+        embeddings = np.zeros((len(windows), DIMENSIONS), np.float32)
         block = np.zeros((SOUNDS_AT_ONCE, 1, *windows.shape[1:]), np.float32)
         for start in range(0, len(windows), SOUNDS_AT_ONCE):
-            some = windows[start : start + SOUNDS_AT_ONCE]
-            block[: len(some), 0] = some
+            chunk = windows[start : start + SOUNDS_AT_ONCE]
+            block[: len(chunk), 0] = chunk
             with torch.inference_mode(), _exact(self._device):
                 out = self._head(self._layers(torch.from_numpy(block).to(self._device)).flatten(1))
-                found[start : start + len(some)] = out[: len(some)].cpu().numpy()
-        return found
+                embeddings[start : start + len(chunk)] = out[: len(chunk)].cpu().numpy()
+        return embeddings
 
 
 Layer = tuple["torch.Tensor", "torch.Tensor", Any]

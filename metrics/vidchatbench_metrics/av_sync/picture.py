@@ -23,11 +23,11 @@ from vidchatbench.api import (
 from vidchatbench_metrics.av_sync.crops import RULES, CropRule, Run, Runs, crop_face, through_jpeg
 from vidchatbench_metrics.av_sync.network import (
     DIMENSIONS,
+    NETWORKS,
     PICTURE_WINDOW,
     WINDOWS_AT_ONCE,
     PictureNetwork,
     load_network,
-    weight_of,
 )
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 
@@ -48,12 +48,12 @@ class SyncNetPicture(FrameExtractor):
         embedding: float32 (n, 1024).
         track: int32 (n,), number of the track.
         frame: int32 (n,), index at 25 per second of the window's first frame.
-        meta: ``frames`` looked at, ``tracks`` kept, ``seconds`` the picture lasts, ``primary``, the track with most
+        meta: ``frames`` read, ``tracks`` kept, ``seconds`` the picture lasts, ``primary``, the track with most
             frames of the responder's face, or ``None`` where none is kept.
     """
 
     id = "av_sync/syncnet_picture"
-    defaults = {"crop": "lossless", "network": "syncnet_v2"}
+    defaults = {"crop": "lossless", "network": NETWORKS.default}
     packages = ("torch", "syncnet_python", "cv2")
 
     def __init__(self, **params: str | int | float | bool | None) -> None:
@@ -69,7 +69,7 @@ class SyncNetPicture(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (NETWORKS.weight_of(str(self.params["network"])),)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -116,18 +116,18 @@ class _Session(FrameSession):
     def _advance(self, run: Run) -> None:
         """Makes the crops that have become final, and embeds them where the run is long enough."""
         crops = self._crops.setdefault(run.number, [])
-        if run.ended and len(run.tracks) < self._rule.least_frames:
+        if run.ended and len(run.tracks) < self._rule.min_frames:
             crops.clear()
             return
         for position in range(run.cropped, run.final()):
             crop = crop_face(self._pictures[run.start + position], *run.smoothed(position))
             crops.append(through_jpeg(crop) if self._rule.jpeg else crop)
             run.cropped += 1
-        if run.ended and run.mean_side <= self._rule.least_side:
+        if run.ended and run.mean_side <= self._rule.min_side:
             self._rows.pop(run.number, None)
             crops.clear()
             return
-        if len(run.tracks) >= self._rule.least_frames:
+        if len(run.tracks) >= self._rule.min_frames:
             self._embed(run, crops)
         if run.ended:
             self._kept.append(run)
@@ -144,8 +144,8 @@ class _Session(FrameSession):
             self._advance(run)
         kept = sorted(self._kept, key=lambda run: run.number)
         rows = [np.concatenate(self._rows[run.number]) for run in kept]
-        starts = [run.start + np.arange(len(found)) for run, found in zip(kept, rows, strict=True)]
-        numbers = [np.full(len(found), number) for number, found in enumerate(rows)]
+        starts = [run.start + np.arange(len(windows)) for run, windows in zip(kept, rows, strict=True)]
+        numbers = [np.full(len(windows), number) for number, windows in enumerate(rows)]
         arrays = {
             "embedding": as_array(np.concatenate([np.zeros((0, DIMENSIONS)), *rows]), "float32"),
             "track": as_array(np.concatenate([np.zeros(0), *numbers]), "int32"),

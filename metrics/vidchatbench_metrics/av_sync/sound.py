@@ -11,14 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, as_array
-from vidchatbench_metrics.av_sync.network import (
-    CEPSTRA,
-    DIMENSIONS,
-    SOUND_WINDOW,
-    SoundNetwork,
-    load_network,
-    weight_of,
-)
+from vidchatbench_metrics.av_sync.network import CEPSTRA, DIMENSIONS, NETWORKS, SOUND_WINDOW, SoundNetwork, load_network
 
 COLUMNS_PER_FRAME = 4
 """Columns of 10 ms for each picture of 40 ms."""
@@ -45,13 +38,13 @@ class SyncNetSound(AudioExtractor):
     """
 
     id = "av_sync/syncnet_sound"
-    defaults = {"network": "syncnet_v2"}
+    defaults = {"network": NETWORKS.default}
     packages = ("torch", "syncnet_python", "python_speech_features")
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (NETWORKS.weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
@@ -88,12 +81,12 @@ def cepstra(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     pcm = to_int16(samples)
     emphasised = np.append(pcm[0], pcm[1:] - _PREEMPHASIS * pcm[:-1])
     columns = 1 + max(0, -(-(len(pcm) - _LENGTH) // _HOP))
-    found = []
+    parts = []
     for start in range(0, columns, _COLUMNS_AT_ONCE):
         count = min(_COLUMNS_AT_ONCE, columns - start)
         part = emphasised[start * _HOP : (start + count - 1) * _HOP + _LENGTH]
-        found.append(package.mfcc(part, SAMPLE_RATE, preemph=0.0).astype(np.float32))
-    return np.concatenate(found)
+        parts.append(package.mfcc(part, SAMPLE_RATE, preemph=0.0).astype(np.float32))
+    return np.concatenate(parts)
 
 
 def windows_of(columns: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

@@ -1,1 +1,1 @@
-"""What metric families share: geometry, networks and distances between sets."""
+"""Shared by metric families: geometry, networks, weights files, vectors and distances between sets."""

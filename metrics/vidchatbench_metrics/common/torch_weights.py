@@ -39,7 +39,7 @@ def fill(network: nn.Module, state: dict[str, Any], *, superfluous: tuple[str, .
         superfluous: Beginnings of keys that the file has and the network does not need.
 
     Raises:
-        ValueError: If the file lacks something of the network, or holds something else than it should.
+        ValueError: If an entry of the network is missing in the file, or the file holds another one.
     """
     missing, unexpected = network.load_state_dict(state, strict=False)
     unexpected = [key for key in unexpected if not key.startswith(superfluous)] if superfluous else unexpected

@@ -35,8 +35,8 @@ from vidchatbench.api import (
     Timeline,
 )
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
-from vidchatbench_metrics.dialogue.transcription.hearing import OK
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.transcript import OK
 
 FRAME_RATE = 2
 MAX_SIDE = 512

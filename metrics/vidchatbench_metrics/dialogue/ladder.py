@@ -1,4 +1,4 @@
-"""``dialogue/ladder_clip`` and ``/ladder_embed``: which of the five graded replies is the spoken one nearest to."""
+"""``dialogue/ladder_clip`` and ``/ladder_embed``: the grade of the written reply that the spoken one is nearest to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Param, Role, Sample, Score, load_card
-from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, card_for
+from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM, Encoders
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
 
 TIE = 1e-6
@@ -23,7 +23,7 @@ SENTENCE_TEMPERATURE = 0.05
 
 @dataclass(frozen=True)
 class Nearest:
-    """What the ladder says of a reply.
+    """The step of a ladder that a reply is nearest to.
 
     Attributes:
         grade: Grade of the nearest step, the mean of the grades where steps are equally near.
@@ -74,13 +74,14 @@ class _Ladder(TranscriptMetric):
         tokenizer: Likewise, its tokenizer.
     """
 
+    encoders: ClassVar[Encoders]
     extractor: ClassVar[str]
     temperature: ClassVar[float]
 
     def make_card(self) -> MetricCard:
         """Returns the card; other transcripts or another encoder are another protocol."""
-        official = str(self.defaults["network"])
-        card = card_for(self.default_card, official, str(self.params["network"]), str(self.params["tokenizer"]))
+        network, tokenizer = str(self.params["network"]), str(self.params["tokenizer"])
+        card = self.encoders.card(self.default_card, network, tokenizer)
         return self.source.card(card)
 
     def needs(self) -> tuple[Need, ...]:
@@ -100,13 +101,13 @@ class _Ladder(TranscriptMetric):
         if problem := unusable(embeddings, features):
             reason, details = problem
             return Score.invalid(reason, **details)
-        found = nearest(embeddings["reply"], embeddings["ladder"], embeddings["grade"], self.temperature)
+        result = nearest(embeddings["reply"], embeddings["ladder"], embeddings["grade"], self.temperature)
         return Score.ok(
-            found.grade,
-            soft=found.soft,
-            cosine=found.cosine,
-            margin=found.margin,
-            tie=found.tie,
+            result.grade,
+            soft=result.soft,
+            cosine=result.cosine,
+            margin=result.margin,
+            tie=result.tie,
             tokens=int(embeddings.number("tokens")),
             pieces=int(embeddings.number("pieces")),
         )
@@ -118,9 +119,10 @@ class LadderClip(_Ladder):
     default_card = load_card("vidchatbench_metrics.dialogue", "cards/ladder_clip.toml")
     defaults: ClassVar[Mapping[str, Param]] = {
         "transcripts": DEFAULT,
-        "network": CLIP_VIT_L14,
-        "tokenizer": CLIP_VIT_L14,
+        "network": CLIP.networks.default,
+        "tokenizer": CLIP.tokenizers.default,
     }
+    encoders = CLIP
     extractor = "dialogue/ladder_clip_embeddings"
     temperature = CLIP_TEMPERATURE
 
@@ -129,6 +131,11 @@ class LadderEmbed(_Ladder):
     """The same with sentence embeddings, which were trained to tell what sentences mean."""
 
     default_card = load_card("vidchatbench_metrics.dialogue", "cards/ladder_embed.toml")
-    defaults: ClassVar[Mapping[str, Param]] = {"transcripts": DEFAULT, "network": MINILM_L6, "tokenizer": MINILM_L6}
+    defaults: ClassVar[Mapping[str, Param]] = {
+        "transcripts": DEFAULT,
+        "network": MINILM.networks.default,
+        "tokenizer": MINILM.tokenizers.default,
+    }
+    encoders = MINILM
     extractor = "dialogue/ladder_sentence_embeddings"
     temperature = SENTENCE_TEMPERATURE

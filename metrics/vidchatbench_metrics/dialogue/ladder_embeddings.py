@@ -21,10 +21,10 @@ from vidchatbench.api import (
     SampleNotes,
     as_array,
 )
-from vidchatbench_metrics.dialogue.text_weights import CLIP_VIT_L14, MINILM_L6, tokenizer_of, weight_of
+from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM, Encoders
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
-from vidchatbench_metrics.dialogue.transcription.hearing import OK
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.transcript import OK
 from vidchatbench_metrics.dialogue.wer import is_english
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ _MIN_GRADES = 2
 
 
 class _LadderEmbeddings(SampleExtractor):
-    """Embeddings of what is heard in the reply and of the ladder's texts.
+    """Embeddings of the reply's transcript and of the ladder's texts.
 
     A sample without a ladder of two grades or more, or in another language than English, does not apply: both
     encoders learned English only.
 
     Parameters:
-        transcripts: Where the reply's text comes from (see ``transcripts.Transcripts``).
+        transcripts: Where the reply's text comes from (see ``source.Transcripts``).
         network: The official network by its short name, or ``sha256:<64 hex>``.
         tokenizer: Likewise.
 
@@ -54,12 +54,13 @@ class _LadderEmbeddings(SampleExtractor):
         tokens: Tokens of the reply, ``pieces`` the number of pieces it was embedded in.
     """
 
+    encoders: ClassVar[Encoders]
     _encoder: TextEncoder | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The network and its tokenizer."""
-        return (weight_of(str(self.params["network"])), tokenizer_of(str(self.params["tokenizer"])))
+        return self.encoders.weights(str(self.params["network"]), str(self.params["tokenizer"]))
 
     @property
     def source(self) -> Transcripts:
@@ -76,7 +77,7 @@ class _LadderEmbeddings(SampleExtractor):
         self._encoder = self.encoder()(network, tokenizer, context.device)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._encoder = None
 
     def reads(self) -> tuple[Need, ...]:
@@ -88,12 +89,12 @@ class _LadderEmbeddings(SampleExtractor):
         grades = {step.score for step in sample.ladder}
         if len(grades) < _MIN_GRADES or not is_english(sample.language):
             return None
-        found: dict[str, object] = {"ladder": [[step.text, step.score] for step in sample.ladder]}
+        content: dict[str, object] = {"ladder": [[step.text, step.score] for step in sample.ladder]}
         if self.source.given:
             if notes.given_transcript is None:
                 return None
-            found["reply"] = notes.given_transcript
-        return found
+            content["reply"] = notes.given_transcript
+        return content
 
     def extract(self, inputs: Sequence[SampleInput]) -> Iterator[tuple[int, Feature | Refusal]]:
         """Yields one feature after the other."""
@@ -105,18 +106,18 @@ class _LadderEmbeddings(SampleExtractor):
         if self._encoder is None:
             raise RuntimeError("setup() comes before extract()")
         status = str(reply.meta["status"])
-        heard = self._encoder(str(reply.meta["text"])) if status == OK else None
+        embedded = self._encoder(str(reply.meta["text"])) if status == OK else None
         rows = [self._encoder(str(text)).vector for text, _ in ladder]
         return Feature(
             {
-                "reply": np.zeros(0, np.float32) if heard is None else heard.vector,
+                "reply": np.zeros(0, np.float32) if embedded is None else embedded.vector,
                 "ladder": np.stack(rows),
                 "grade": as_array([score for _, score in ladder], "float64"),
             },
             {
                 "status": status,
-                "tokens": 0 if heard is None else heard.tokens,
-                "pieces": 0 if heard is None else heard.pieces,
+                "tokens": 0 if embedded is None else embedded.tokens,
+                "pieces": 0 if embedded is None else embedded.pieces,
             },
         )
 
@@ -127,9 +128,10 @@ class ClipLadder(_LadderEmbeddings):
     id: ClassVar[str] = "dialogue/ladder_clip_embeddings"
     defaults: ClassVar[Mapping[str, Param]] = {
         "transcripts": DEFAULT,
-        "network": CLIP_VIT_L14,
-        "tokenizer": CLIP_VIT_L14,
+        "network": CLIP.networks.default,
+        "tokenizer": CLIP.tokenizers.default,
     }
+    encoders = CLIP
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
 
     def encoder(self) -> type[TextEncoder]:
@@ -143,7 +145,12 @@ class SentenceLadder(_LadderEmbeddings):
     """Embeddings by all-MiniLM-L6-v2, pieces of 254 tokens."""
 
     id: ClassVar[str] = "dialogue/ladder_sentence_embeddings"
-    defaults: ClassVar[Mapping[str, Param]] = {"transcripts": DEFAULT, "network": MINILM_L6, "tokenizer": MINILM_L6}
+    defaults: ClassVar[Mapping[str, Param]] = {
+        "transcripts": DEFAULT,
+        "network": MINILM.networks.default,
+        "tokenizer": MINILM.tokenizers.default,
+    }
+    encoders = MINILM
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
 
     def encoder(self) -> type[TextEncoder]:

@@ -1,4 +1,4 @@
-"""The text encoders of the ladder: their files, and how a network is named in a metric's parameters.
+"""The text encoders of the ladder: their files, their names, and what the choice of one makes of a metric's card.
 
 CLIP is taken from the safetensors file of openai/clip-vit-large-patch14, not from OpenAI's ViT-L-14.pt (sha256
 b8cca3fd...): that one is a TorchScript archive, which torch reads only by running code out of it, while this one is the
@@ -7,17 +7,10 @@ conversion of the same weights that everybody's transformers loads, holds number
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
 from vidchatbench.api import MetricCard, WeightSpec
-
-CLIP_VIT_L14 = "clip-vit-l14"
-MINILM_L6 = "minilm-l6-v2"
-
-_WEIGHTS = {CLIP_VIT_L14: "clip_vit_l14", MINILM_L6: "minilm_l6_v2"}
-_TOKENIZERS = {CLIP_VIT_L14: "clip_tokenizer", MINILM_L6: "minilm_l6_v2_tokenizer"}
-_BY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
-_SHOWN_DIGITS = 12
+from vidchatbench_metrics.common.networks import Network, Networks
 
 _CLIP_REPOSITORY = (
     "https://huggingface.co/openai/clip-vit-large-patch14/resolve/32bd64288804d66eefd0ccbe215aa642df71cc41"
@@ -70,42 +63,52 @@ TEXT_WEIGHTS: tuple[WeightSpec, ...] = (
 )
 
 
-def weight_of(network: str) -> str:
-    """Returns the weights table's name of a network: a short name, or ``sha256:<64 hex digits>`` for any other."""
-    return _WEIGHTS.get(network, network)
+@dataclass(frozen=True)
+class Encoders:
+    """Text encoders of one architecture: a network, and the tokenizer that it was trained with.
 
-
-def tokenizer_of(tokenizer: str) -> str:
-    """Returns the weights table's name of a tokenizer, given by its network's short name or by its own hash."""
-    return _TOKENIZERS.get(tokenizer, tokenizer)
-
-
-def card_for(card: MetricCard, official: str, network: str, tokenizer: str) -> MetricCard:
-    """Returns the card for an encoder that is named by its hashes: another protocol, of unknown licence.
-
-    Args:
-        card: The card for the official network, whose name is part of its protocol id.
-        official: Short name of the official network.
-        network: The network asked for.
-        tokenizer: The tokenizer asked for.
-
-    Raises:
-        ValueError: If one of them is neither the official one nor named by its hash.
+    Attributes:
+        networks: The networks.
+        tokenizers: The tokenizers; the official one goes by the name of its network.
     """
-    if network == tokenizer == official:
-        return card
-    for kind, name in (("network", network), ("tokenizer", tokenizer)):
-        if name != official and _BY_HASH.fullmatch(name) is None:
-            raise ValueError(f"{card.id} has no {kind} {name!r}; use {official} or sha256:<64 hex digits>")
-    shown = "-".join(
-        f"{kind}-{name.partition(':')[2][:_SHOWN_DIGITS]}"
-        for kind, name in (("net", network), ("tok", tokenizer))
-        if name != official
+
+    networks: Networks
+    tokenizers: Networks
+
+    def weights(self, network: str, tokenizer: str) -> tuple[str, str]:
+        """Returns the weights table's names of a network and a tokenizer."""
+        return self.networks.weight_of(network), self.tokenizers.weight_of(tokenizer)
+
+    def card(self, card: MetricCard, network: str, tokenizer: str) -> MetricCard:
+        """Returns the card of a metric that runs with an encoder; one named by its hashes is another protocol.
+
+        Args:
+            card: The card for the official encoder; its fields are ``encoder`` and ``note``.
+            network: The network asked for.
+            tokenizer: The tokenizer asked for.
+
+        Raises:
+            ValueError: If there is no such network or tokenizer.
+        """
+        parts = (self.networks.find(network, card.id), self.tokenizers.find(tokenizer, card.id))
+        others = [part for part in parts if part.name != self.networks.default]
+        if not others:
+            return card
+        encoder = "-".join(part.in_protocol for part in others)
+        return card.vary(
+            fields={"encoder": encoder, "note": f" Encoder: {encoder} in place of the official one."},
+            weights=(*(part.weight for part in parts), *card.weights[2:]),
+            weights_license="unknown, the encoder was named by its hash",
+            commercial_use=False,
+        )
+
+
+def _encoders(name: str, network: str, tokenizer: str) -> Encoders:
+    return Encoders(
+        Networks((Network(name, weight=network),)),
+        Networks((Network(name, weight=tokenizer),), hashed_label="tok-{digits}", kind="tokenizer"),
     )
-    return card.vary(
-        protocol=card.protocol.replace(official, shown),
-        protocol_text=f"{card.protocol_text.rstrip()} Encoder: {shown} in place of the official one.\n",
-        weights=(weight_of(network), tokenizer_of(tokenizer), *card.weights[2:]),
-        weights_license="unknown, the encoder was named by its hash",
-        commercial_use=False,
-    )
+
+
+CLIP = _encoders("clip-vit-l14", network="clip_vit_l14", tokenizer="clip_tokenizer")
+MINILM = _encoders("minilm-l6-v2", network="minilm_l6_v2", tokenizer="minilm_l6_v2_tokenizer")

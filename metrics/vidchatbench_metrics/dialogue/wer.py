@@ -1,4 +1,4 @@
-"""``dialogue/wer`` and ``/cer``: whether the system said what it says that it said."""
+"""``dialogue/wer`` and ``/cer``: whether the system said what it declares, word by word or character by character."""
 
 from __future__ import annotations
 
@@ -16,44 +16,11 @@ _LEFT_OUT = frozenset("PSCZ")
 """Unicode's punctuation, symbols, controls and separators; marks stay, for many scripts write with them."""
 
 
-def is_english(language: str) -> bool:
-    """Says whether a language code, such as ``en`` or ``en-GB``, is of English."""
-    return language.lower().replace("_", "-").partition("-")[0] in {"en", "eng", "english"}
-
-
-def words(text: str) -> list[str]:
-    """Returns the words of an English text after Whisper's normaliser (lower case, digits, British to American...).
-
-    It may leave a lone point or sign of currency behind; what has neither letter nor digit is no word.
-    """
-    return [word for word in _english()(text).split() if any(letter.isalnum() for letter in word)]
-
-
-def characters(text: str, language: str) -> list[str]:
-    """Returns the characters of a text, without spaces, after normalisation.
-
-    English goes through Whisper's English normaliser. Other languages are brought to Unicode's form NFKC and to lower
-    case, and lose punctuation and symbols. (Whisper's own normaliser for them also deletes marks, which are the vowels
-    of many scripts.)
-    """
-    if is_english(language):
-        return list("".join(words(text)))
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return [letter for letter in plain if unicodedata.category(letter)[0] not in _LEFT_OUT]
-
-
-@cache
-def _english() -> Callable[[str], str]:
-    # Only metrics that run need it, and it reads a table of spellings.
-    made: Callable[[str], str] = importlib.import_module("whisper_normalizer.english").EnglishTextNormalizer()
-    return made
-
-
 class _ErrorRate(TranscriptMetric):
     """Errors against the declared transcript, in 0..1, lower is better; details keep what the cap hides."""
 
     def needs(self) -> tuple[Need, ...]:
-        """What is heard, and what is declared."""
+        """The transcript of the reply, and the declared one."""
         declared = Need("declared", ExtractorSpec.of("dialogue/declared"), (Role.CANDIDATE,))
         return (declared, self.source.need(), *self.source.gate())
 
@@ -69,17 +36,17 @@ class _ErrorRate(TranscriptMetric):
         if problem := unusable(features["transcript"], features):
             reason, details = problem
             return Score.invalid(reason, **details, reference_count=len(declared))
-        heard = features["transcript"]
-        found = count_errors(declared, self.units(str(heard.meta["text"]), sample.language))
-        errors = found["substitutions"] + found["deletions"] + found["insertions"]
+        transcript = features["transcript"]
+        counts = count_errors(declared, self.units(str(transcript.meta["text"]), sample.language))
+        errors = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rate = errors / len(declared)
-        language = heard.meta.get("language")
+        language = transcript.meta.get("language")
         return Score.ok(
             min(1.0, rate),
             uncapped=rate,
             errors=errors,
             reference_count=len(declared),
-            **found,
+            **counts,
             **({} if language is None else {"language": str(language)}),
         )
 
@@ -119,13 +86,50 @@ class Cer(_ErrorRate):
         return characters(text, language)
 
 
-def count_errors(reference: Sequence[str], heard: Sequence[str]) -> dict[str, int]:
+def is_english(language: str) -> bool:
+    """Returns whether a language code, such as ``en`` or ``en-GB``, is English."""
+    return language.lower().replace("_", "-").partition("-")[0] in {"en", "eng", "english"}
+
+
+def words(text: str) -> list[str]:
+    """Returns the words of an English text after Whisper's normaliser (lower case, digits, British to American...).
+
+    It may leave a lone point or sign of currency behind; what has neither letter nor digit is no word.
+    """
+    return [word for word in _english()(text).split() if any(letter.isalnum() for letter in word)]
+
+
+def characters(text: str, language: str) -> list[str]:
+    """Returns the characters of a text, without spaces, after normalisation.
+
+    English goes through Whisper's English normaliser. Other languages are brought to Unicode's form NFKC and to lower
+    case, and lose punctuation and symbols. (Whisper's own normaliser for them also deletes marks, which are the vowels
+    of many scripts.)
+    """
+    if is_english(language):
+        return list("".join(words(text)))
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return [letter for letter in plain if unicodedata.category(letter)[0] not in _LEFT_OUT]
+
+
+@cache
+def _english() -> Callable[[str], str]:
+    # Only metrics that run need it, and it reads a table of spellings.
+    made: Callable[[str], str] = importlib.import_module("whisper_normalizer.english").EnglishTextNormalizer()
+    return made
+
+
+def count_errors(reference: Sequence[str], spoken: Sequence[str]) -> dict[str, int]:
     """Returns the substitutions, deletions and insertions of the best alignment.
 
     Args:
         reference: Units that should have been said, at least one; none holds a space.
-        heard: Units that were said.
+        spoken: Units that were said.
     """
     jiwer: Any = importlib.import_module("jiwer")  # only metrics that run need it
-    found = jiwer.process_words(" ".join(reference), " ".join(heard))
-    return {"substitutions": found.substitutions, "deletions": found.deletions, "insertions": found.insertions}
+    alignment = jiwer.process_words(" ".join(reference), " ".join(spoken))
+    return {
+        "substitutions": alignment.substitutions,
+        "deletions": alignment.deletions,
+        "insertions": alignment.insertions,
+    }

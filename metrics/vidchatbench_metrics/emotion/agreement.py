@@ -1,4 +1,4 @@
-"""``emotion/agreement`` and its kin: whether the reply's face shows the emotions that the real reply's face shows."""
+"""``emotion/agreement`` and ``/distribution_agreement``: does the face show the real reply's emotions?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Array, ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.emotion.common_time import Compared, as_wholes, in_step
-from vidchatbench_metrics.emotion.networks import FER, FER_CLASSES, HSEMOTION, HSEMOTION_CLASSES, Networks
+from vidchatbench_metrics.emotion.networks import FER, FER_CLASSES, HSEMOTION, HSEMOTION_CLASSES, varied_card
 
 
 def jensen_shannon_distance(first: Array, second: Array) -> NDArray[np.float64]:
@@ -41,12 +42,12 @@ def _relative_entropy(values: NDArray[np.float64], base: NDArray[np.float64]) ->
 
 
 class _Emotions(Metric):
-    """What the agreements share.
+    """The base of the agreements.
 
     Parameters:
         network: The default one, another short name, or ``sha256:<64 hex>`` for any of its interface in the weights
             mirror.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are read.
     """
 
     networks: ClassVar[Networks]
@@ -55,7 +56,7 @@ class _Emotions(Metric):
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network or frame rate is another protocol."""
-        return self.networks.card(self.default_card, self.params, self.number("fps"))
+        return varied_card(self.networks, self.default_card, self.params, self.number("fps"))
 
     def needs(self) -> tuple[Need, ...]:
         """Emotions of candidate and reference."""

@@ -1,4 +1,4 @@
-"""What the metrics that compare emotions ask of a pair of clips: enough of both faces, at the same times or at all."""
+"""Checks that a pair of clips shows enough of both faces, at the same times or at all, and pairs their frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import Feature, Score
 from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
-from vidchatbench_metrics.emotion.responder import coverage, lacks_face
+from vidchatbench_metrics.emotion.responder import coverage, missing_face
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def as_wholes(candidate: Feature, reference: Feature) -> Compared | Score:
 def _refusal(candidate: Feature, reference: Feature) -> Score | None:
     details = _coverages(candidate, reference)
     # The reference goes first: which samples leave the denominator must not depend on the candidate.
-    if reason := lacks_face(reference) or _too_short(face_seconds(reference)):
+    if reason := missing_face(reference) or _too_short(face_seconds(reference)):
         return Score.not_applicable(f"reference: {reason}", **details)
-    if reason := lacks_face(candidate):
+    if reason := missing_face(candidate):
         return Score.invalid(reason, **details)
     return None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vidchatbench.api import Array, ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
 from vidchatbench_metrics.emotion.common_time import in_step
-from vidchatbench_metrics.emotion.networks import VALENCE_AROUSAL
+from vidchatbench_metrics.emotion.networks import VALENCE_AROUSAL, varied_card
 
 
 def concordance(first: Array, second: Array) -> float:
@@ -39,7 +39,7 @@ class _Concordance(Metric):
 
     Parameters:
         network: ``enet_b0_8_va_mtl``, or ``sha256:<64 hex>`` for any with valence and arousal in the weights mirror.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are read.
     """
 
     defaults = {"network": VALENCE_AROUSAL.default, "fps": 5}
@@ -47,7 +47,7 @@ class _Concordance(Metric):
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network or frame rate is another protocol."""
-        return VALENCE_AROUSAL.card(self.default_card, self.params, self.number("fps"))
+        return varied_card(VALENCE_AROUSAL, self.default_card, self.params, self.number("fps"))
 
     def needs(self) -> tuple[Need, ...]:
         """Valence and arousal of candidate and reference."""

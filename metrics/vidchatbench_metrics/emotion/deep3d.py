@@ -92,7 +92,7 @@ class Deep3dCoefficients(ResponderExtractor):
         expression: float32 (n, 64), coefficients of the expression basis.
         angle: float32 (n, 3), rotation of the head in radians.
         index: int32 (n,), grid point.
-        meta: ``frames``, the number of frames looked at, and ``fps``.
+        meta: ``frames``, the number of frames read, and ``fps``.
 
     Source: sicxu/Deep3DFaceRecon_pytorch @ 9167c71 (MIT); Deng et al. 2019, arXiv 1903.08527.
     """

@@ -1,4 +1,4 @@
-"""``emotion/expression_fd`` and its kin: how far the replies' expressions, as a set, lie from those of real replies."""
+"""``emotion/expression_fd`` and ``/expression_kd``: distances of the replies' expressions to the real ones, as sets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from vidchatbench.api import (
     SetMetric,
     load_card,
 )
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.common.set_distances import FrechetDistance, PolynomialMmd
-from vidchatbench_metrics.emotion.networks import DEEP3D, TDDFA, Networks
-from vidchatbench_metrics.emotion.responder import coverage, lacks_face
+from vidchatbench_metrics.emotion.networks import DEEP3D, TDDFA, varied_card
+from vidchatbench_metrics.emotion.responder import coverage, missing_face
 
 
 class _Expression(SetMetric):
@@ -28,7 +29,7 @@ class _Expression(SetMetric):
 
     Parameters:
         network: The default one, or ``sha256:<64 hex>`` for any of its architecture in the weights mirror.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are read.
     """
 
     networks: ClassVar[Networks]
@@ -36,7 +37,7 @@ class _Expression(SetMetric):
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network or frame rate is another protocol."""
-        return self.networks.card(self.default_card, self.params, self.number("fps"))
+        return varied_card(self.networks, self.default_card, self.params, self.number("fps"))
 
     def needs(self) -> tuple[Need, ...]:
         """Coefficients of candidate and reference."""
@@ -53,9 +54,9 @@ class _Expression(SetMetric):
             "reference_coverage": coverage(reference),
         }
         # The reference goes first: which samples leave the denominator must not depend on the candidate.
-        if reason := lacks_face(reference):
+        if reason := missing_face(reference):
             return Score.not_applicable(f"reference: {reason}", **details)
-        if reason := lacks_face(candidate):
+        if reason := missing_face(candidate):
             return Score.invalid(reason, **details)
         return SetItem(candidate["expression"], reference["expression"], details)
 

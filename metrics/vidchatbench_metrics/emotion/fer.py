@@ -24,7 +24,7 @@ class FerFrames(ResponderExtractor):
     Feature, with one row per frame that shows the responder's face:
         probability: float32 (n, 7), softmax over :data:`FER_CLASSES`.
         index: int32 (n,), grid point.
-        meta: ``frames``, the number of frames looked at, and ``fps``.
+        meta: ``frames``, the number of frames read, and ``fps``.
 
     Source: oarriaga/face_classification (MIT); Arriaga et al. 2017, arXiv 1710.07557.
     """

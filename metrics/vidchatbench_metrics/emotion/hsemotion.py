@@ -98,7 +98,7 @@ class HsemotionFrames(ResponderExtractor):
         valence: float32 (n,), about -1..1; of shape (0,) if the network gives none.
         arousal: float32 (n,), about -1..1; of shape (0,) if the network gives none.
         index: int32 (n,), grid point.
-        meta: ``frames``, the number of frames looked at, and ``fps``.
+        meta: ``frames``, the number of frames read, and ``fps``.
 
     Source: sb-ai-lab/EmotiEffLib @ f1df0e8 (Apache-2.0), ``facial_analysis.py``; Savchenko 2021, arXiv 2103.17107.
     """

@@ -1,4 +1,4 @@
-"""What all extractors of this family share: one row of numbers for each frame that shows the responder's face."""
+"""The base of this family's extractors: one row for each frame that shows the responder's face."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
-from vidchatbench_metrics.emotion.networks import Networks
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
+
+MIN_COVERAGE = 0.5
+"""Share of frames that must show the face."""
 
 Describe = Callable[[NDArray[np.uint8], Face], "NDArray[np.float32] | None"]
 """Takes an upright picture, uint8 RGB (height, width, 3), and a face in it; returns a row, ``None`` if it cannot."""
@@ -36,7 +39,7 @@ class ResponderRows(FrameSession):
     """Describes the faces of a clip and keeps the rows of the responder.
 
     Besides the arrays that ``arrange`` makes of the rows, the feature has ``index``, int32 (n,), the grid point of each
-    row, and the meta values ``frames``, the number of frames looked at, and ``fps``.
+    row, and the meta values ``frames``, the number of frames read, and ``fps``.
 
     Args:
         faces: Timeline of ``faces/mtcnn``.
@@ -67,9 +70,9 @@ class ResponderRows(FrameSession):
     def finish(self) -> Feature:
         """Returns the feature; without a face its arrays have no rows."""
         primary = primary_track(self._faces)
-        found = [] if primary is None else self._rows.get(primary, [])
-        rows = np.array([row for _, row in found], np.float32).reshape(-1, self._width)
-        arrays = {**self._arrange(rows), "index": as_array([index for index, _ in found], "int32")}
+        described = [] if primary is None else self._rows.get(primary, [])
+        rows = np.array([row for _, row in described], np.float32).reshape(-1, self._width)
+        arrays = {**self._arrange(rows), "index": as_array([index for index, _ in described], "int32")}
         return Feature(arrays, {"frames": self._frames, "fps": self._fps})
 
 
@@ -93,7 +96,7 @@ class ResponderExtractor(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (self.networks.weight_of(str(self.params["network"])),)
+        return (self.networks.find(str(self.params["network"])).weight,)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -105,7 +108,7 @@ class ResponderExtractor(FrameExtractor):
         self._describe = self.load(context.weights[self.weights[0]], context.device)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._describe = None
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> ResponderRows:
@@ -124,17 +127,13 @@ class ResponderExtractor(FrameExtractor):
         """Makes the arrays of the feature of the responder's rows, float32 (n, width)."""
 
 
-MIN_COVERAGE = 0.5
-"""Share of frames that must show the face."""
-
-
 def coverage(feature: Feature) -> float:
     """Returns the share of frames that show the responder's face, in 0..1; 0 for a clip without frames."""
     frames = feature.number("frames")
     return len(feature["index"]) / frames if frames else 0.0
 
 
-def lacks_face(feature: Feature) -> str | None:
+def missing_face(feature: Feature) -> str | None:
     """Returns why a clip shows too little of the responder's face, or ``None`` if half of its frames show it."""
     if len(feature["index"]) and coverage(feature) >= MIN_COVERAGE:
         return None

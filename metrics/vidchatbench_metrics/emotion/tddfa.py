@@ -197,7 +197,7 @@ class TddfaCoefficients(ResponderExtractor):
     Feature, with one row per frame that shows the responder's face:
         expression: float32 (n, 10), coefficients of the expression basis.
         index: int32 (n,), grid point.
-        meta: ``frames``, the number of frames looked at, and ``fps``.
+        meta: ``frames``, the number of frames read, and ``fps``.
 
     Source: cleardusk/3DDFA_V2 @ 1b6c676 (MIT); Guo et al. 2020, arXiv 2009.09960.
     """

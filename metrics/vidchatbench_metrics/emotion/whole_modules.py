@@ -62,11 +62,11 @@ def load_parameters(path: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path.name} names {', '.join(strangers)}, which no network needs; it was not read")
     with torch.serialization.safe_globals([_stand_in(name) for name in named]):
         root = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
-    found: dict[str, torch.Tensor] = {}
-    _collect(root, "", found)
-    if not found:
+    parameters: dict[str, torch.Tensor] = {}
+    _collect(root, "", parameters)
+    if not parameters:
         raise ValueError(f"{path.name} holds no network")
-    return found
+    return parameters
 
 
 def _stand_in(name: str) -> type[_StandIn]:
@@ -74,7 +74,7 @@ def _stand_in(name: str) -> type[_StandIn]:
     return type(plain, (_StandIn,), {"__module__": module, "__qualname__": plain})
 
 
-def _collect(module: object, prefix: str, found: dict[str, torch.Tensor]) -> None:
+def _collect(module: object, prefix: str, parameters: dict[str, torch.Tensor]) -> None:
     # A module that contains itself would otherwise never end.
     if not isinstance(module, _StandIn) or prefix.count(".") > _DEEPEST:
         return
@@ -82,6 +82,6 @@ def _collect(module: object, prefix: str, found: dict[str, torch.Tensor]) -> Non
     for kind in ("_parameters", "_buffers"):
         for name, value in module.state.get(kind, {}).items():
             if value is not None and name not in transient:
-                found[f"{prefix}{name}"] = value.detach()
+                parameters[f"{prefix}{name}"] = value.detach()
     for name, child in module.state.get("_modules", {}).items():
-        _collect(child, f"{prefix}{name}.", found)
+        _collect(child, f"{prefix}{name}.", parameters)

@@ -85,8 +85,8 @@ class FaceDetector:
         return self._detect(np.stack(pictures))
 
     def _detect(self, batch: NDArray[np.uint8]) -> list[Detections]:
-        found: tuple[Any, ...] = self._net.detect(np.array(batch), landmarks=True)
-        return [_clean(*columns) for columns in zip(*found, strict=True)]
+        columns: tuple[Any, ...] = self._net.detect(np.array(batch), landmarks=True)
+        return [_clean(*row) for row in zip(*columns, strict=True)]
 
 
 def _clean(boxes: ArrayLike | None, scores: ArrayLike, landmarks: ArrayLike) -> Detections:

@@ -120,7 +120,7 @@ class FaceTimeline:
             self.tracks.append(track)
 
     def close(self) -> None:
-        """Says that no key frame follows."""
+        """Ends the timeline: no key frame follows."""
         self._closed = True
 
     def horizon(self) -> float:
@@ -133,8 +133,8 @@ class FaceTimeline:
         nearest = round(position)
         if abs(position - nearest) < 1e-6:  # noqa: PLR2004 - times are binary fractions of a second
             position = float(nearest)
-        found = (track.at(position, self._n_keys - 1) for track in self.tracks)
-        return [face for face in found if face is not None]
+        faces = (track.at(position, self._n_keys - 1) for track in self.tracks)
+        return [face for face in faces if face is not None]
 
     def primary(self) -> int | None:
         """Number of the responder's track, ``None`` if no face was found at all."""

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorContext,
-    Feature,
-    Frame,
-    FrameExtractor,
-    Timeline,
-    TimelineSession,
-)
+from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, FrameExtractor, Timeline, TimelineSession
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import Face, FaceTimeline
 
@@ -85,8 +77,8 @@ class _Session(TimelineSession):
             self._detect()
 
     def _detect(self) -> None:
-        found = self._detector.detect([pixels for pixels, _ in self._waiting])
-        for detections, (_, scale) in zip(found, self._waiting, strict=True):
+        results = self._detector.detect([pixels for pixels, _ in self._waiting])
+        for detections, (_, scale) in zip(results, self._waiting, strict=True):
             full = detections.scaled(1 / scale)
             self._timeline.add_key(full.boxes, full.landmarks, full.scores)
         self._waiting.clear()

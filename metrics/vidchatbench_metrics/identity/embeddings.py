@@ -21,22 +21,24 @@ from vidchatbench.api import (
     Timeline,
     as_array,
 )
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
 from vidchatbench_metrics.faces.timeline import faces_at, primary_track
 from vidchatbench_metrics.faces.tracks import KEY_FPS, MAX_SIDE, MIN_FACE, MTCNN_WEIGHTS
-from vidchatbench_metrics.identity.encoders import NETWORKS, ArcFaceEncoder, FaceEncoder, weight_of
-from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS, FacenetEncoder
+from vidchatbench_metrics.identity.encoders import ArcFaceEncoder, FaceEncoder
+from vidchatbench_metrics.identity.facenet_network import FacenetEncoder
+from vidchatbench_metrics.identity.networks import ARCFACE, FACENET
 
 
 class _Embedding(FrameExtractor):
-    """What the extractors of all networks share: which file, and what to do with it."""
+    """What the extractors share: the network's file, and how to load it."""
 
-    short_names: ClassVar[Mapping[str, str]] = NETWORKS
+    networks: ClassVar[Networks] = ARCFACE
 
     @property
     def network_weight(self) -> str:
         """The recognition network's name in the weights table."""
-        return weight_of(str(self.params["network"]), self.short_names)
+        return self.networks.weight_of(str(self.params["network"]))
 
     @abstractmethod
     def encoder(self, path: Path, device: str) -> FaceEncoder:
@@ -74,7 +76,7 @@ class _Reference(_Embedding):
 
     @property
     def fps(self) -> float:
-        """Frames per second looked at until a face is found."""
+        """Frames per second read until one shows a face."""
         return float(KEY_FPS)
 
     @property
@@ -120,11 +122,11 @@ class _FirstFaceSession(FrameSession):
     def __init__(self, encoder: FaceEncoder, detector: FaceDetector) -> None:
         self._encoder = encoder
         self._detector = detector
-        self._found: tuple[float, NDArray[np.float32]] | None = None
+        self._first: tuple[float, NDArray[np.float32]] | None = None
 
     @property
     def done(self) -> bool:
-        return self._found is not None
+        return self._first is not None
 
     def push(self, frame: Frame) -> None:
         small, scale = frame.fit(MAX_SIDE)
@@ -135,12 +137,12 @@ class _FirstFaceSession(FrameSession):
         largest = int(np.argmax(sizes))
         embedding = self._encoder.encode(frame.rgb(), faces.boxes[largest], faces.landmarks[largest])
         if embedding is not None:
-            self._found = (frame.time, embedding)
+            self._first = (frame.time, embedding)
 
     def finish(self) -> Feature:
-        if self._found is None:
+        if self._first is None:
             return Feature({"embedding": np.zeros(0, np.float32)}, {"time": None})
-        time, embedding = self._found
+        time, embedding = self._first
         return Feature({"embedding": as_array(embedding, "float32")}, {"time": time})
 
 
@@ -150,11 +152,11 @@ class ArcFaceFrames(_Frames):
     Feature:
         embedding: float32 (n, d), each row of length 1, one per frame that shows the responder's face.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames looked at.
+        meta: ``frames``, the number of frames read.
     """
 
     id = "identity/arcface_frames"
-    defaults = {"network": "w600k_r50", "fps": 25}
+    defaults = {"network": ARCFACE.default, "fps": 25}
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
         """Loads the network."""
@@ -172,7 +174,7 @@ class ArcFaceReference(_Reference):
     """
 
     id = "identity/arcface_reference"
-    defaults = {"network": "w600k_r50"}
+    defaults = {"network": ARCFACE.default}
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
         """Loads the network."""
@@ -185,12 +187,12 @@ class FacenetFrames(_Frames):
     Feature:
         embedding: float32 (n, 512), each row of length 1, one per frame that shows the responder's face.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames looked at.
+        meta: ``frames``, the number of frames read.
     """
 
     id = "identity/facenet_frames"
-    defaults = {"network": "vggface2", "fps": 25}
-    short_names = FACENET_NETWORKS
+    defaults = {"network": FACENET.default, "fps": 25}
+    networks = FACENET
     packages = ("facenet_pytorch",)
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
@@ -207,8 +209,8 @@ class FacenetReference(_Reference):
     """
 
     id = "identity/facenet_reference"
-    defaults = {"network": "vggface2"}
-    short_names = FACENET_NETWORKS
+    defaults = {"network": FACENET.default}
+    networks = FACENET
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
         """Loads the network."""

@@ -13,9 +13,6 @@ from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 
 SIZE = 160
 
-FACENET_NETWORKS = {"vggface2": "facenet_vggface2"}
-"""Short names of the networks in the weights table."""
-
 
 def crop_face(picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8] | None:
     """Cuts a face out as ``extract_face`` of facenet-pytorch does with a Pillow image and no margin.
@@ -78,7 +75,7 @@ class FacenetEncoder:
     def encode(
         self, picture: NDArray[np.uint8], box: NDArray[np.float64], landmarks: NDArray[np.float64]
     ) -> NDArray[np.float32] | None:
-        """Returns the embedding of a face, found by its box alone; see :class:`FaceEncoder`."""
+        """Returns the embedding of a face, located by its box alone; see :class:`FaceEncoder`."""
         del landmarks
         face = crop_face(picture, box)
         if face is None:

@@ -1,7 +1,7 @@
-"""What the metrics on face embeddings share: their parameters, their cards, and the cosines to the given face.
+"""``identity/arcface``, ``/facenet`` and ``/drift``: likeness of the face to the given one, and how it changes.
 
-ArcFace likeness, FaceNet likeness and identity drift differ in the network and in what they make of the cosines; which
-frames count, and whose fault it is when there is no face, is decided here once.
+All three compare the frames that show the face with the reference image by :func:`cosines`; they differ in the network
+and in how they summarise the cosines.
 """
 
 from __future__ import annotations
@@ -14,68 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.identity.encoders import NETWORKS
-from vidchatbench_metrics.identity.facenet_network import FACENET_NETWORKS
+from vidchatbench_metrics.common.networks import Networks
+from vidchatbench_metrics.identity.networks import ARCFACE, FACENET
 
 MIN_COVERAGE = 0.5
 """Share of frames that must show the face."""
 
+MIN_SECONDS = 2.0
+"""Seconds of frames with the face below which early and late are the same moment."""
 
-@dataclass(frozen=True)
-class Terms:
-    """One network: its entry in the weights table and what its licence says, the detector's included."""
-
-    weight: str
-    license: str
-    commercial_use: bool
-
-
-@dataclass(frozen=True)
-class Recogniser:
-    """A family of networks that share an extractor.
-
-    Attributes:
-        extractor: Ids of the extractors without ``_frames`` and ``_reference``.
-        networks: The networks that have a name.
-        file_format: What stands in the protocol id before the hash of a network without a name.
-    """
-
-    extractor: str
-    networks: Mapping[str, Terms]
-    file_format: str
-
-
-ARCFACE = Recogniser(
-    "identity/arcface",
-    {
-        "w600k_r50": Terms(
-            NETWORKS["w600k_r50"], "insightface models: non-commercial research only; MTCNN: MIT", commercial_use=False
-        ),
-        "mobilefacenet": Terms(NETWORKS["mobilefacenet"], "Apache-2.0; MTCNN: MIT", commercial_use=True),
-    },
-    "onnx",
-)
-
-FACENET = Recogniser(
-    "identity/facenet",
-    {
-        "vggface2": Terms(
-            FACENET_NETWORKS["vggface2"],
-            "MIT (weights published with the code); trained on VGGFace2; MTCNN: MIT",
-            commercial_use=True,
-        )
-    },
-    "torch",
-)
+PARTS = 3
 
 
 @dataclass(frozen=True)
 class Cosines:
-    """Likeness of the frames that show the face to the given face.
+    """Cosines of the frames that show the face to the reference image.
 
     Attributes:
         values: float64 of shape (n,), in -1..1, n >= 1, in order of time.
-        frames: Number of frames looked at.
+        frames: Number of frames read.
         coverage: Share of them that show the face.
     """
 
@@ -84,64 +41,8 @@ class Cosines:
     coverage: float
 
 
-class FaceLikeness(Metric):
-    """Mean cosine of the face's embedding to that of the reference image, in -1..1, higher is better."""
-
-    recogniser: ClassVar[Recogniser]
-    protocol_name: ClassVar[str]
-    """The protocol id up to the network's name."""
-
-    def make_card(self) -> MetricCard:
-        """Returns the card; another network or frame rate is another protocol.
-
-        Raises:
-            ValueError: If the network is neither known nor named by its hash.
-        """
-        if self.params == self.defaults:
-            return self.default_card
-        network, fps = str(self.params["network"]), int(self.number("fps"))
-        known = self.recogniser.networks
-        if network not in known and not network.startswith("sha256:"):
-            raise ValueError(
-                f"{self.default_card.id} has no network {network!r}; use {', '.join(known)} or sha256:<64 hex digits>"
-            )
-        name = network
-        if network not in known:
-            name = f"{self.recogniser.file_format}-{network.removeprefix('sha256:')[:12]}"
-        unknown = Terms(network, "unknown, the network was named by its hash", commercial_use=False)
-        terms = known.get(network, unknown)
-        card = self.default_card
-        text = card.protocol_text.replace(str(self.defaults["network"]), name)
-        return card.vary(
-            protocol=f"{self.protocol_name}{name}-{fps}fps-v1",
-            protocol_text=text.replace("25 frames a second", f"{fps} frames a second"),
-            weights=(terms.weight, *card.weights[1:]),
-            weights_license=terms.license,
-            commercial_use=terms.commercial_use,
-        )
-
-    def needs(self) -> tuple[Need, ...]:
-        """Embeddings of the candidate's frames and of the reference image."""
-        network, extractor = self.params["network"], self.recogniser.extractor
-        frames = ExtractorSpec.of(f"{extractor}_frames", network=network, fps=self.params["fps"])
-        reference = ExtractorSpec.of(f"{extractor}_reference", network=network)
-        return (
-            Need("frames", frames, (Role.CANDIDATE,)),
-            Need("reference", reference, (Role.REFERENCE_IMAGE,)),
-        )
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages the cosines over the frames that show the face."""
-        del sample
-        found = cosines(features)
-        if isinstance(found, Score):
-            return found
-        values = found.values
-        return Score.ok(float(values.mean()), frames=found.frames, coverage=found.coverage, lowest=float(values.min()))
-
-
 def cosines(features: Mapping[str, Feature]) -> Cosines | Score:
-    """Compares the frames with the reference image, or says why that cannot be done.
+    """Compares the frames with the reference image, where both show the face.
 
     Args:
         features: ``frames`` and ``reference``, as a pair of extractors of this package gives them.
@@ -166,6 +67,43 @@ def cosines(features: Mapping[str, Feature]) -> Cosines | Score:
     return Cosines(values, frames, coverage)
 
 
+class FaceLikeness(Metric):
+    """Mean cosine of the face's embedding to that of the reference image, in -1..1, higher is better."""
+
+    networks: ClassVar[Networks]
+    extractors: ClassVar[str]
+    """Ids of the extractors without ``_frames`` and ``_reference``."""
+
+    def make_card(self) -> MetricCard:
+        """Returns the card; another network or frame rate is another protocol.
+
+        Raises:
+            ValueError: If the network is neither known nor named by its hash.
+        """
+        return self.networks.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
+
+    def needs(self) -> tuple[Need, ...]:
+        """Embeddings of the candidate's frames and of the reference image."""
+        network = self.params["network"]
+        frames = ExtractorSpec.of(f"{self.extractors}_frames", network=network, fps=self.params["fps"])
+        reference = ExtractorSpec.of(f"{self.extractors}_reference", network=network)
+        return (
+            Need("frames", frames, (Role.CANDIDATE,)),
+            Need("reference", reference, (Role.REFERENCE_IMAGE,)),
+        )
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Averages the cosines over the frames that show the face."""
+        del sample
+        result = cosines(features)
+        if isinstance(result, Score):
+            return result
+        values = result.values
+        return Score.ok(
+            float(values.mean()), frames=result.frames, coverage=result.coverage, lowest=float(values.min())
+        )
+
+
 class ArcFace(FaceLikeness):
     """Mean cosine of the face's ArcFace embedding to that of the reference image, in -1..1, higher is better.
 
@@ -176,9 +114,9 @@ class ArcFace(FaceLikeness):
     """
 
     default_card = load_card(__package__, "cards/arcface.toml")
-    defaults = {"network": "w600k_r50", "fps": 25}
-    recogniser = ARCFACE
-    protocol_name = "arcface/"
+    defaults = {"network": ARCFACE.default, "fps": 25}
+    networks = ARCFACE
+    extractors = "identity/arcface"
 
 
 class Facenet(FaceLikeness):
@@ -191,15 +129,9 @@ class Facenet(FaceLikeness):
     """
 
     default_card = load_card(__package__, "cards/facenet.toml")
-    defaults = {"network": "vggface2", "fps": 25}
-    recogniser = FACENET
-    protocol_name = "facenet/"
-
-
-MIN_SECONDS = 2.0
-"""Seconds of frames with the face below which early and late are the same moment."""
-
-PARTS = 3
+    defaults = {"network": FACENET.default, "fps": 25}
+    networks = FACENET
+    extractors = "identity/facenet"
 
 
 class IdentityDrift(FaceLikeness):
@@ -214,32 +146,32 @@ class IdentityDrift(FaceLikeness):
     """
 
     default_card = load_card(__package__, "cards/drift.toml")
-    defaults = {"network": "w600k_r50", "fps": 25}
-    recogniser = ARCFACE
-    protocol_name = "identity_drift/arcface-"
+    defaults = {"network": ARCFACE.default, "fps": 25}
+    networks = ARCFACE
+    extractors = "identity/arcface"
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Subtracts the early mean from the late one."""
         del sample
-        found = cosines(features)
-        if isinstance(found, Score):
-            return found
-        count = len(found.values)
+        result = cosines(features)
+        if isinstance(result, Score):
+            return result
+        count = len(result.values)
         seconds = count / self.number("fps")
         if seconds < MIN_SECONDS:
             return Score.invalid(
                 f"the face is seen for {seconds:.2f} s; {MIN_SECONDS:g} s is needed to tell early from late",
-                frames=found.frames,
-                coverage=found.coverage,
+                frames=result.frames,
+                coverage=result.coverage,
                 face_seconds=seconds,
             )
         part = np.arange(count) * PARTS // count
-        early, late = (float(found.values[part == which].mean()) for which in (0, PARTS - 1))
+        early, late = (float(result.values[part == which].mean()) for which in (0, PARTS - 1))
         return Score.ok(
             late - early,
             early=early,
             late=late,
-            frames=found.frames,
-            coverage=found.coverage,
+            frames=result.frames,
+            coverage=result.coverage,
             face_seconds=seconds,
         )

@@ -1,4 +1,4 @@
-"""``iqa/*``: quality of the pictures without anything to compare them with, as models trained on opinions see it.
+"""``iqa/*``: quality of the pictures without a reference, by models that were trained on opinions.
 
 The models are pyiqa's (extra ``[iqa]``); without that package the metrics are unavailable and everything else runs.
 """
@@ -14,7 +14,6 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -41,89 +40,32 @@ from vidchatbench.api import (
     load_card,
 )
 from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-
-
-class FrameQuality(FrameExtractor):
-    """Ratings of the frames of a clip, scaled to cover 480 x 768 and centre-cropped.
-
-    Parameters:
-        model: ``musiq``, ``niqe``, ``clipiqa`` or ``topiq_nr``.
-        fps: Frames per second.
-        network: ``official``, or ``sha256:<64 hex>`` for any file that the model can be made of.
-
-    Feature:
-        value: float64 (n,), on the model's own scale, one per frame that the model could rate.
-        meta: ``frames``, the number of frames looked at.
-    """
-
-    id = "iqa/frame_quality"
-    defaults = {"model": "musiq", "fps": 1, "network": "official"}
-    packages = ("pyiqa",)
-
-    @property
-    def fps(self) -> float:
-        """Frames per second."""
-        return self.number("fps")
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The model's one file."""
-        network = str(self.params["network"])
-        return (MODELS[str(self.params["model"])].weight if network == "official" else network,)
-
-    def setup(self, context: ExtractorContext) -> None:
-        """Makes the model."""
-        self._model = QualityModel(str(self.params["model"]), context.weights[self.weights[0]], context.device)
-
-    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _Session:
-        """Starts a clip."""
-        del clip, upstream
-        return _Session(self._model)
-
-
-class _Session(FrameSession):
-    def __init__(self, model: QualityModel) -> None:
-        self._model = model
-        self._frames = 0
-        self._values: list[float] = []
-
-    def push(self, frame: Frame) -> None:
-        self._frames += 1
-        value = self._model(frame.cover(HEIGHT, WIDTH))
-        if math.isfinite(value):
-            self._values.append(value)
-
-    def finish(self) -> Feature:
-        return Feature({"value": as_array(self._values, "float64")}, {"frames": self._frames})
-
 
 PYIQA_VERSION = "0.1.16"
 """The release whose code defines the numbers; it is part of the protocol ids."""
 
 
-@dataclass(frozen=True)
-class Model:
-    """One of pyiqa's models.
-
-    Attributes:
-        weight: Its file's name in the weights table.
-        variant: Which of its published parameters these are; part of the protocol ids.
-        file: How the protocol texts call the file.
-    """
-
-    weight: str
-    variant: str
-    file: str
+def _networks(weight: str, variant: str, file: str) -> Networks:
+    return Networks(
+        (Network("official", weight, label=variant, title=file),),
+        hashed_label="file-{digits}",
+        hashed_license="unknown, the file was named by its hash",
+    )
 
 
 MODELS = {
-    "musiq": Model("pyiqa_musiq_koniq", "koniq", "musiq_koniq_ckpt-e95806b9"),
-    "niqe": Model("pyiqa_niqe", "original", "niqe_modelparameters"),
-    "clipiqa": Model("clip_rn50", "rn50", "openai/CLIP RN50"),
-    "topiq_nr": Model("pyiqa_topiq_nr_koniq", "koniq", "cfanet_nr_koniq_res50-9a73138b"),
+    "musiq": _networks("pyiqa_musiq_koniq", "koniq", "musiq_koniq_ckpt-e95806b9"),
+    "niqe": _networks("pyiqa_niqe", "original", "niqe_modelparameters"),
+    "clipiqa": _networks("clip_rn50", "rn50", "openai/CLIP RN50"),
+    "topiq_nr": _networks("pyiqa_topiq_nr_koniq", "koniq", "cfanet_nr_koniq_res50-9a73138b"),
 }
+"""pyiqa's models by pyiqa's names: the official file of each, with which of its published parameters these are."""
+
+MIN_RATED = 0.5
+"""Share of frames that the model must be able to rate."""
 
 
 class QualityModel:
@@ -218,8 +160,57 @@ def _importable_clip() -> Iterator[None]:
         del sys.modules[name]
 
 
-MIN_RATED = 0.5
-"""Share of frames that the model must be able to rate."""
+class FrameQuality(FrameExtractor):
+    """Ratings of the frames of a clip, scaled to cover 480 x 768 and centre-cropped.
+
+    Parameters:
+        model: ``musiq``, ``niqe``, ``clipiqa`` or ``topiq_nr``.
+        fps: Frames per second.
+        network: ``official``, or ``sha256:<64 hex>`` for any file that the model can be made of.
+
+    Feature:
+        value: float64 (n,), on the model's own scale, one per frame that the model could rate.
+        meta: ``frames``, the number of frames read.
+    """
+
+    id = "iqa/frame_quality"
+    defaults = {"model": "musiq", "fps": 1, "network": "official"}
+    packages = ("pyiqa",)
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.number("fps")
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The model's one file."""
+        return (MODELS[str(self.params["model"])].weight_of(str(self.params["network"])),)
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Makes the model."""
+        self._model = QualityModel(str(self.params["model"]), context.weights[self.weights[0]], context.device)
+
+    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _Session:
+        """Starts a clip."""
+        del clip, upstream
+        return _Session(self._model)
+
+
+class _Session(FrameSession):
+    def __init__(self, model: QualityModel) -> None:
+        self._model = model
+        self._frames = 0
+        self._values: list[float] = []
+
+    def push(self, frame: Frame) -> None:
+        self._frames += 1
+        value = self._model(frame.cover(HEIGHT, WIDTH))
+        if math.isfinite(value):
+            self._values.append(value)
+
+    def finish(self) -> Feature:
+        return Feature({"value": as_array(self._values, "float64")}, {"frames": self._frames})
 
 
 class _NoReference(Metric):
@@ -239,21 +230,9 @@ class _NoReference(Metric):
         Raises:
             ValueError: If the network is neither the official one nor named by its hash.
         """
-        card, fps, network = self.default_card, self.number("fps"), str(self.params["network"])
-        if self.params == self.defaults:
-            return card
-        variant, text = MODELS[self.model].variant, card.protocol_text
-        changes: dict[str, object] = {}
-        if network != "official":
-            if not network.startswith("sha256:"):
-                raise ValueError(f"{card.id} has no network {network!r}; use official or sha256:<64 hex digits>")
-            variant = f"file-{network.removeprefix('sha256:')[:12]}"
-            text = text.replace(MODELS[self.model].file, variant)
-            changes = {"weights": (network,), "weights_license": "unknown, the file was named by its hash"}
-        if fps != self.defaults["fps"]:
-            text = text.replace("1 frame a second", f"{fps:g} frames a second")
-        protocol = f"{self.model}/pyiqa{PYIQA_VERSION}-{variant}-cover480x768-{fps:g}fps-v1"
-        return card.vary(protocol=protocol, protocol_text=text, **changes)
+        fps = self.number("fps")
+        rate = "1 frame" if fps == 1 else f"{fps:g} frames"
+        return MODELS[self.model].card(self.default_card, str(self.params["network"]), fps=f"{fps:g}", rate=rate)
 
     def needs(self) -> tuple[Need, ...]:
         """Ratings of the candidate's frames."""

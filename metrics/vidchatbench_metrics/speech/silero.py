@@ -1,4 +1,7 @@
-"""Where someone speaks: Silero VAD, run from its ONNX file without the package (which imports torch)."""
+"""``speech/silero``: where someone speaks, by Silero VAD, and whether that is enough to judge a clip.
+
+The network is run from its ONNX file without the package, which imports torch.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +24,12 @@ from vidchatbench.api import (
 )
 from vidchatbench_metrics.common.onnx_network import OnnxNetwork
 
-MIN_SPEECH_SECONDS = 0.3
-
-
-def speech_of(role: Role) -> Need:
-    """Returns the need for the speech segments of a role, under the name ``<role>_speech``."""
-    return Need(f"{role.value}_speech", ExtractorSpec.of("speech/silero"), (role,))
-
-
-def speech_seconds(feature: Feature) -> float:
-    """Returns the seconds of speech in a clip, from the feature of ``speech/silero``."""
-    return feature.number("speech_seconds")
-
-
-def lacks_speech(seconds: float) -> str | None:
-    """Returns why a clip cannot be judged, or ``None`` if it holds 0.3 s of speech or more."""
-    if seconds >= MIN_SPEECH_SECONDS:
-        return None
-    return f"no speech: {seconds:.2f} s found, {MIN_SPEECH_SECONDS:g} s is needed"
-
-
 WEIGHT = "silero_vad_16k"
+
 WINDOW = 512
 """Samples that one probability stands for (32 ms)."""
 
+MIN_SPEECH_SECONDS = 0.3
 _CONTEXT = 64
 _STATE_SHAPE = (2, 1, 128)
 _ENTER = 0.5
@@ -166,3 +151,20 @@ def _widened(segments: list[tuple[int, int]], n_samples: int) -> list[tuple[int,
         ends[index] += pad
         starts[index + 1] -= pad
     return list(zip(starts, ends, strict=True))
+
+
+def speech_of(role: Role) -> Need:
+    """Returns the need for the speech segments of a role, under the name ``<role>_speech``."""
+    return Need(f"{role.value}_speech", ExtractorSpec.of("speech/silero"), (role,))
+
+
+def speech_seconds(feature: Feature) -> float:
+    """Returns the seconds of speech in a clip, from the feature of ``speech/silero``."""
+    return feature.number("speech_seconds")
+
+
+def missing_speech(seconds: float) -> str | None:
+    """Returns why a clip cannot be judged, or ``None`` if it holds 0.3 s of speech or more."""
+    if seconds >= MIN_SPEECH_SECONDS:
+        return None
+    return f"no speech: {seconds:.2f} s found, {MIN_SPEECH_SECONDS:g} s is needed"

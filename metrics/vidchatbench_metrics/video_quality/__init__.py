@@ -1,15 +1,8 @@
-"""Video quality: fidelity to the real reply, distances between sets, no-reference scores, sharpness, flicker, face."""
+"""Video quality: fidelity to the real reply, distances between sets, sharpness, flicker, face."""
 
 from __future__ import annotations
 
-from vidchatbench_metrics.video_quality.weights import (
-    DISTRIBUTION_EXTRACTORS,
-    DISTRIBUTION_METRICS,
-    DISTRIBUTION_WEIGHTS,
-    PERCEPTUAL_EXTRACTORS,
-    PERCEPTUAL_METRICS,
-    PERCEPTUAL_WEIGHTS,
-)
+from vidchatbench_metrics.video_quality.weights import DISTRIBUTION_WEIGHTS, LPIPS_WEIGHTS
 
 _PACKAGE = "vidchatbench_metrics.video_quality"
 
@@ -21,8 +14,20 @@ METRICS = {
     "video_quality/flicker": f"{_PACKAGE}.flicker:Flicker",
     "video_quality/face_presence": f"{_PACKAGE}.face_presence:FacePresence",
     "video_quality/duration_ratio": f"{_PACKAGE}.duration_ratio:DurationRatio",
-    **DISTRIBUTION_METRICS,
-    **PERCEPTUAL_METRICS,
+    "video_quality/fid": f"{_PACKAGE}.distribution:Fid",
+    "video_quality/kid": f"{_PACKAGE}.distribution:Kid",
+    "video_quality/fid_face": f"{_PACKAGE}.distribution:FidFace",
+    "video_quality/kid_face": f"{_PACKAGE}.distribution:KidFace",
+    "video_quality/fvd": f"{_PACKAGE}.distribution:Fvd",
+    "video_quality/kvd": f"{_PACKAGE}.distribution:Kvd",
+    "video_quality/fvd_face": f"{_PACKAGE}.distribution:FvdFace",
+    "video_quality/kvd_face": f"{_PACKAGE}.distribution:KvdFace",
+    "video_quality/fvd_128f": f"{_PACKAGE}.distribution:Fvd128",
+    "video_quality/kvd_128f": f"{_PACKAGE}.distribution:Kvd128",
+    "video_quality/cmmd": f"{_PACKAGE}.distribution:Cmmd",
+    "video_quality/cmmd_face": f"{_PACKAGE}.distribution:CmmdFace",
+    "video_quality/lpips": f"{_PACKAGE}.lpips:Lpips",
+    "video_quality/lpips_face": f"{_PACKAGE}.lpips:LpipsFace",
 }
 
 EXTRACTORS = {
@@ -32,8 +37,14 @@ EXTRACTORS = {
     "video_quality/face_laplacian": f"{_PACKAGE}.sharpness:FaceLaplacian",
     "video_quality/frame_laplacian": f"{_PACKAGE}.sharpness:FrameLaplacian",
     "video_quality/frame_difference": f"{_PACKAGE}.flicker:FrameDifference",
-    **DISTRIBUTION_EXTRACTORS,
-    **PERCEPTUAL_EXTRACTORS,
+    "video_quality/inception_frames": f"{_PACKAGE}.inception:InceptionFrames",
+    "video_quality/inception_faces": f"{_PACKAGE}.inception:InceptionFaces",
+    "video_quality/i3d_clip": f"{_PACKAGE}.i3d:I3dClip",
+    "video_quality/i3d_faces": f"{_PACKAGE}.i3d:I3dFaces",
+    "video_quality/clip_image_frames": f"{_PACKAGE}.clip_image:ClipImageFrames",
+    "video_quality/clip_image_faces": f"{_PACKAGE}.clip_image:ClipImageFaces",
+    "video_quality/lpips_frames": f"{_PACKAGE}.lpips:LpipsFrames",
+    "video_quality/lpips_faces": f"{_PACKAGE}.lpips:LpipsFaces",
 }
 
-WEIGHTS = (*DISTRIBUTION_WEIGHTS, *PERCEPTUAL_WEIGHTS)
+WEIGHTS = (*DISTRIBUTION_WEIGHTS, *LPIPS_WEIGHTS)

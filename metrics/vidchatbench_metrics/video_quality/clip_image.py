@@ -15,6 +15,7 @@ from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.video_quality.even_frames import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
+from vidchatbench_metrics.video_quality.networks import CLIP_IMAGE
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -97,7 +98,8 @@ def vision_sizes(state: Mapping[str, Any]) -> dict[str, int]:
 
 
 class _ClipExtractor(EvenEmbeddings):
-    defaults = {"network": "clip-vit-l14-336"}
+    networks = CLIP_IMAGE
+    defaults = {"network": CLIP_IMAGE.default}
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
@@ -116,7 +118,7 @@ class ClipImageFrames(_ClipExtractor):
     Feature:
         embedding: float32 (n, d), each row of length 1, n = 16 for every clip of 16 frames or more.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/clip_image_frames"
@@ -131,7 +133,7 @@ class ClipImageFaces(_ClipExtractor):
     Feature:
         embedding: float32 (n, d), each row of length 1, or (0, 0) where the face is in none of the frames.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/clip_image_faces"

@@ -1,8 +1,7 @@
-"""``video_quality/fid``, ``/fvd``, ``/cmmd`` and their kin: how far the replies, as a set, are from the real ones."""
+"""``video_quality/fid``, ``kid``, ``fvd``, ``kvd``, ``cmmd``: distances between replies and real replies, as sets."""
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,9 +21,10 @@ from vidchatbench.api import (
     SetMetric,
     load_card,
 )
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP
-from vidchatbench_metrics.video_quality.weights import BY_HASH
+from vidchatbench_metrics.video_quality.networks import CLIP_IMAGE, I3D, INCEPTION
 
 MIN_SECONDS = 1.0
 """Seconds that a clip must last."""
@@ -35,8 +35,6 @@ MIN_COVERAGE = 0.5
 CMMD_SIGMA = 10.0
 CMMD_SCALE = 1000.0
 
-_HASH_SHOWN = 12
-
 
 class _Distribution(SetMetric):
     """Rows of candidate and reference from one extractor of single clips.
@@ -46,26 +44,13 @@ class _Distribution(SetMetric):
             file lies in the weights mirror.
     """
 
+    networks: ClassVar[Networks]
     extractor: ClassVar[str]
     extractor_params: ClassVar[Mapping[str, Param]] = {}
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network is another protocol."""
-        official, network = str(self.defaults["network"]), str(self.params["network"])
-        if network == official:
-            return self.default_card
-        if not re.fullmatch(f"{BY_HASH}[0-9a-f]{{64}}", network):
-            raise ValueError(
-                f"{self.default_card.id} has no network {network!r}; use {official} or sha256:<64 hex digits>"
-            )
-        card, name = self.default_card, network.replace(":", "-")[: len(BY_HASH) + _HASH_SHOWN]
-        return card.vary(
-            protocol=card.protocol.replace(official, name),
-            protocol_text=card.protocol_text.replace(official, name),
-            weights=(network, *card.weights[1:]),
-            weights_license="unknown, the network was named by its hash",
-            commercial_use=False,
-        )
+        return self.networks.card(self.default_card, str(self.params["network"]))
 
     def needs(self) -> tuple[Need, ...]:
         """The same features of both sides."""
@@ -88,7 +73,7 @@ class _Distribution(SetMetric):
         )
 
     def problem(self, feature: Feature) -> str | None:
-        """Says why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""
+        """Returns why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""
         seconds = feature.number("frames") / FPS
         return f"lasts {seconds:.2f} s; {MIN_SECONDS:g} s is needed" if seconds < MIN_SECONDS else None
 
@@ -119,7 +104,7 @@ class _Faces(_Distribution):
     """Rows of the responder's face only."""
 
     def problem(self, feature: Feature) -> str | None:
-        """Names a clip that is too short, or shows the face in under half of the frames looked at."""
+        """Names a clip that is too short, or shows the face in under half of its chosen frames."""
         short = super().problem(feature)
         seen, chosen = self.faces(feature), int(feature.number("chosen"))
         if short is not None or seen >= MIN_COVERAGE * chosen:
@@ -127,7 +112,7 @@ class _Faces(_Distribution):
         return f"shows the responder's face in {seen} of {chosen} frames; at least half is needed"
 
     def faces(self, feature: Feature) -> int:
-        """Number of the frames looked at that show the responder's face."""
+        """Number of the chosen frames that show the responder's face."""
         return len(feature["embedding"])
 
 
@@ -135,22 +120,24 @@ class _InceptionFaces(_Faces):
     """Inception features of the responder's face."""
 
     extractor = "video_quality/inception_faces"
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
 
 
 class _FaceMotion(_Faces):
     """One row per clip, of the responder's face in sixteen frames from its beginning."""
 
     extractor = "video_quality/i3d_faces"
-    defaults = {"network": "i3d-sgv"}
+    networks = I3D
+    defaults = {"network": I3D.default}
 
     def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
         """Returns the rows of both sides, and in how many frames each of them shows the face."""
-        found = super().item(features)
-        if isinstance(found, Score):
-            return found
+        item = super().item(features)
+        if isinstance(item, Score):
+            return item
         faces, reference_faces = (self.faces(features[name]) for name in ("candidate", "reference"))
-        return replace(found, details={**found.details, "faces": faces, "reference_faces": reference_faces})
+        return replace(item, details={**item.details, "faces": faces, "reference_faces": reference_faces})
 
     def faces(self, feature: Feature) -> int:
         """Number of the sixteen frames that show the responder's face."""
@@ -161,7 +148,8 @@ class _Motion(_Distribution):
     """One row per clip, of sixteen frames from its beginning."""
 
     extractor = "video_quality/i3d_clip"
-    defaults = {"network": "i3d-sgv"}
+    networks = I3D
+    defaults = {"network": I3D.default}
     extractor_params = {"every": 1}
 
     def problem(self, feature: Feature) -> str | None:
@@ -178,7 +166,8 @@ class Fid(_Frechet):
     """Fréchet Inception distance of frames, lower is better."""
 
     default_card = load_card(__package__, "cards/fid.toml")
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
     extractor = "video_quality/inception_frames"
 
 
@@ -186,7 +175,8 @@ class Kid(_Kernel):
     """Kernel Inception distance of frames, lower is better."""
 
     default_card = load_card(__package__, "cards/kid.toml")
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
     extractor = "video_quality/inception_frames"
 
 
@@ -247,7 +237,8 @@ class Cmmd(_Distribution):
     """CLIP maximum mean discrepancy of frames, lower is better."""
 
     default_card = load_card(__package__, "cards/cmmd.toml")
-    defaults = {"network": "clip-vit-l14-336"}
+    networks = CLIP_IMAGE
+    defaults = {"network": CLIP_IMAGE.default}
     extractor = "video_quality/clip_image_frames"
 
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> GaussianMmd:

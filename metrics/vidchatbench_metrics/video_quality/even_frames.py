@@ -1,7 +1,8 @@
-"""Sixteen evenly spaced frames of a clip in one pass, without knowing beforehand how long the clip is.
+"""Sixteen evenly spaced frames of a clip in one pass, and the extractors that embed them.
 
-Announced durations are not trusted, so which frames are wanted is known only at the end. Until then a few more than
-needed are kept: every frame at first, and each time more than :data:`CAPACITY` have gathered, every second of them.
+How long a clip is, and thus which frames are wanted, is known only at its end: announced durations are not trusted.
+Until then a few more than needed are kept: every frame at first, and each time more than :data:`CAPACITY` have
+gathered, every second of them.
 """
 
 from __future__ import annotations
@@ -14,33 +15,106 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorSpec,
-    Feature,
-    Frame,
-    FrameExtractor,
-    FrameSession,
-    Timeline,
-    as_array,
-)
+from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Frame, FrameExtractor, FrameSession, Timeline, as_array
 from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.video_quality.face_square import Picture, track_square
-from vidchatbench_metrics.video_quality.weights import weight_of
+
+FPS = 25
+"""Grid points per second of all distribution metrics."""
+
+FRAMES_PER_CLIP = 16
+
+CAPACITY = 64
+"""Pictures of 480 x 768 kept per clip: at most 71 MB."""
 
 Embed = Callable[[Sequence[Picture]], NDArray[np.float32]]
 """Pictures, uint8 RGB of shape (height, width, 3), to float32 of shape (n, d); (0, 0) where there are none."""
 
 
+def even_indices(frames: int) -> list[int]:
+    """Returns which frames of a clip are taken: 16, evenly spaced, the middle one of each sixteenth.
+
+    Of ``n`` frames the wanted ones are ``floor((2 i + 1) n / 32)`` for i = 0..15. Of a clip of more than 64 frames only
+    multiples of the stride s are at hand, the least power of two with ``ceil(n / s) <= 64``; instead of a wanted frame
+    the nearest multiple of s is taken (the earlier of two equally near), at most a quarter of the spacing away.
+
+    Args:
+        frames: Number of frames of the clip, 0 or more.
+
+    Returns:
+        Ascending indices in 0..frames - 1; under 16 of them only where the clip has under 16 frames.
+    """
+    stride = _stride(frames)
+    last = (frames - 1) // stride
+    wanted = ((2 * i + 1) * frames // (2 * FRAMES_PER_CLIP) for i in range(FRAMES_PER_CLIP))
+    nearest = (min((2 * index + stride - 1) // (2 * stride), last) for index in wanted)
+    return sorted({stride * multiple for multiple in nearest}) if frames > 0 else []
+
+
+def _stride(frames: int) -> int:
+    stride = 1
+    while -(-frames // stride) > CAPACITY:
+        stride *= 2
+    return stride
+
+
+@dataclass(frozen=True)
+class KeptFrame:
+    """A frame that may turn out to be one of the sixteen.
+
+    Attributes:
+        time: Seconds.
+        pixels: uint8 RGB of shape (480, 768, 3), the picture scaled to cover that size and centre-cropped.
+        source: Height and width of the picture before that, in pixels.
+    """
+
+    time: float
+    pixels: NDArray[np.uint8]
+    source: tuple[int, int]
+
+
+class EvenFrames:
+    """Gathers frames of the 25 fps grid and picks the sixteen at the end."""
+
+    def __init__(self) -> None:
+        self._frames = 0
+        self._stride = 1
+        self._kept: dict[int, KeptFrame] = {}
+
+    @property
+    def frames(self) -> int:
+        """Number of frames seen."""
+        return self._frames
+
+    def push(self, frame: Frame) -> None:
+        """Takes the next frame of the grid."""
+        index = self._frames
+        self._frames += 1
+        if index % self._stride:
+            return
+        height, width = frame.rgb().shape[:2]
+        self._kept[index] = KeptFrame(frame.time, frame.cover(HEIGHT, WIDTH), (height, width))
+        if len(self._kept) > CAPACITY:
+            self._stride *= 2
+            self._kept = {index: kept for index, kept in self._kept.items() if index % self._stride == 0}
+
+    def chosen(self) -> Mapping[int, KeptFrame]:
+        """Returns the sixteen frames by index, in order of time."""
+        return {index: self._kept[index] for index in even_indices(self._frames)}
+
+
 class EvenEmbeddings(FrameExtractor):
-    """What the extractors of sixteen frames have in common; subclasses set :attr:`embed` in their set-up.
+    """The base of the extractors of sixteen frames; subclasses set :attr:`embed` in their set-up.
 
     Class attributes:
+        networks: The networks it runs with.
         faces_only: Whether the responder's face is cut out of each frame; frames without it then give no row.
     """
 
     faces_only: ClassVar[bool] = False
+    networks: ClassVar[Networks]
     embed: Embed
 
     @property
@@ -51,7 +125,7 @@ class EvenEmbeddings(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (self.networks.weight_of(str(self.params["network"])),)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -106,83 +180,3 @@ class _FaceSession(_Session):
         height, width = kept.pixels.shape[:2]
         square = track_square(self._faces, self._primary, kept.time, kept.source, (height, width))
         return None if square is None else square.cut(kept.pixels)
-
-
-FPS = 25
-"""Grid points per second of all distribution metrics."""
-
-FRAMES_PER_CLIP = 16
-CAPACITY = 64
-"""Pictures of 480 x 768 kept per clip: at most 71 MB."""
-
-
-def even_indices(frames: int) -> list[int]:
-    """Returns which frames of a clip are taken: 16, evenly spaced, the middle one of each sixteenth.
-
-    Of ``n`` frames the wanted ones are ``floor((2 i + 1) n / 32)`` for i = 0..15. Of a clip of more than 64 frames only
-    multiples of the stride s are at hand, the least power of two with ``ceil(n / s) <= 64``; instead of a wanted frame
-    the nearest multiple of s is taken (the earlier of two equally near), at most a quarter of the spacing away.
-
-    Args:
-        frames: Number of frames of the clip, 0 or more.
-
-    Returns:
-        Ascending indices in 0..frames - 1; under 16 of them only where the clip has under 16 frames.
-    """
-    stride = _stride(frames)
-    last = (frames - 1) // stride
-    wanted = ((2 * i + 1) * frames // (2 * FRAMES_PER_CLIP) for i in range(FRAMES_PER_CLIP))
-    nearest = (min((2 * index + stride - 1) // (2 * stride), last) for index in wanted)
-    return sorted({stride * multiple for multiple in nearest}) if frames > 0 else []
-
-
-@dataclass(frozen=True)
-class KeptFrame:
-    """A frame that may turn out to be one of the sixteen.
-
-    Attributes:
-        time: Seconds.
-        pixels: uint8 RGB of shape (480, 768, 3), the picture scaled to cover that size and centre-cropped.
-        source: Height and width of the picture before that, in pixels.
-    """
-
-    time: float
-    pixels: NDArray[np.uint8]
-    source: tuple[int, int]
-
-
-class EvenFrames:
-    """Gathers frames of the 25 fps grid and says at the end which are the sixteen."""
-
-    def __init__(self) -> None:
-        self._frames = 0
-        self._stride = 1
-        self._kept: dict[int, KeptFrame] = {}
-
-    @property
-    def frames(self) -> int:
-        """Number of frames seen."""
-        return self._frames
-
-    def push(self, frame: Frame) -> None:
-        """Takes the next frame of the grid."""
-        index = self._frames
-        self._frames += 1
-        if index % self._stride:
-            return
-        height, width = frame.rgb().shape[:2]
-        self._kept[index] = KeptFrame(frame.time, frame.cover(HEIGHT, WIDTH), (height, width))
-        if len(self._kept) > CAPACITY:
-            self._stride *= 2
-            self._kept = {index: kept for index, kept in self._kept.items() if index % self._stride == 0}
-
-    def chosen(self) -> Mapping[int, KeptFrame]:
-        """Returns the sixteen frames by index, in order of time."""
-        return {index: self._kept[index] for index in even_indices(self._frames)}
-
-
-def _stride(frames: int) -> int:
-    stride = 1
-    while -(-frames // stride) > CAPACITY:
-        stride *= 2
-    return stride

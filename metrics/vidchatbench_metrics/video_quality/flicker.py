@@ -29,7 +29,7 @@ from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 class FrameDifference(FrameExtractor):
     """Mean absolute difference of neighbouring frames of the 25 fps time line.
 
-    To keep the cost down, one pair in ``every`` is looked at: frames ``every * j`` and ``every * j + 1``. Pictures are
+    To keep the cost down, one pair in ``every`` is compared: frames ``every * j`` and ``every * j + 1``. Pictures are
     scaled to cover 480 x 768.
 
     Feature:
@@ -82,7 +82,7 @@ class Flicker(Metric):
         return (Need("pairs", ExtractorSpec.of("video_quality/frame_difference"), (Role.CANDIDATE,)),)
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages over the pairs looked at."""
+        """Averages over the compared pairs."""
         del sample
         values, repeated = features["pairs"]["value"], features["pairs"]["repeated"]
         if len(values) == 0:

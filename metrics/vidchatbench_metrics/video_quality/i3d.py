@@ -1,4 +1,4 @@
-"""``video_quality/i3d_clip`` and ``/i3d_faces``: what the action recognition network I3D makes of sixteen frames."""
+"""``video_quality/i3d_clip`` and ``/i3d_faces``: features of sixteen frames by the action recognition network I3D."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import primary_track
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
 from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
-from vidchatbench_metrics.video_quality.weights import weight_of
+from vidchatbench_metrics.video_quality.networks import I3D
 
 SIDE = 224
 """Pixels a side of what the network looks at."""
@@ -83,7 +83,7 @@ class I3dClip(FrameExtractor):
     """
 
     id = "video_quality/i3d_clip"
-    defaults = {"network": "i3d-sgv", "every": 1}
+    defaults = {"network": I3D.default, "every": 1}
 
     @property
     def fps(self) -> float:
@@ -93,7 +93,7 @@ class I3dClip(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (I3D.weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
@@ -118,12 +118,12 @@ class I3dFaces(FrameExtractor):
 
     Feature:
         embedding: float32 (1, 400); (0, 0) where the clip has fewer than 16 frames, or none of the 16 shows the face.
-        meta: ``frames``, the number of frames of the clip at 25 a second; ``chosen``, the number of frames looked at,
+        meta: ``frames``, the number of frames of the clip at 25 a second; ``chosen``, the number of frames read,
             16 at most; ``faces``, in how many of them the responder's face was found.
     """
 
     id = "video_quality/i3d_faces"
-    defaults = {"network": "i3d-sgv"}
+    defaults = {"network": I3D.default}
 
     @property
     def fps(self) -> float:
@@ -133,7 +133,7 @@ class I3dFaces(FrameExtractor):
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (I3D.weight_of(str(self.params["network"])),)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -189,14 +189,14 @@ class _FaceSession(FrameSession):
 
     def finish(self) -> Feature:
         primary = primary_track(self._faces)
-        found = [track_square(self._faces, primary, kept.time, kept.source, (HEIGHT, WIDTH)) for kept in self._kept]
-        squares = fill_from_nearest(found)
-        pairs = zip(self._kept, squares, strict=True)
+        squares = [track_square(self._faces, primary, kept.time, kept.source, (HEIGHT, WIDTH)) for kept in self._kept]
+        filled = fill_from_nearest(squares)
+        pairs = zip(self._kept, filled, strict=True)
         pictures = [resize_square(square.cut(kept.pixels), SIDE) for kept, square in pairs if square is not None]
         whole = len(pictures) == FRAMES_PER_CLIP
         embedding = self._network(pictures) if whole else np.zeros((0, 0), np.float32)
-        faces = sum(square is not None for square in found)
-        return Feature({"embedding": embedding}, {"frames": self._frames, "chosen": len(found), "faces": faces})
+        faces = sum(square is not None for square in squares)
+        return Feature({"embedding": embedding}, {"frames": self._frames, "chosen": len(squares), "faces": faces})
 
 
 def fill_from_nearest(squares: Sequence[Square | None]) -> list[Square | None]:

@@ -14,6 +14,7 @@ from vidchatbench.api import ExtractorContext
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.video_quality.even_frames import EvenEmbeddings
 from vidchatbench_metrics.video_quality.face_square import Picture
+from vidchatbench_metrics.video_quality.networks import INCEPTION
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.video_quality.inception_network import FidInception
@@ -72,12 +73,13 @@ class InceptionFeatures:
         batch = np.stack([(resize_clean(picture) - 128) / 128 for picture in pictures]).transpose(0, 3, 1, 2)
         with self._torch.inference_mode():
             values = self._network(self._torch.from_numpy(np.ascontiguousarray(batch)).to(self._device))
-        found: NDArray[np.float32] = values.cpu().numpy()
-        return found
+        features: NDArray[np.float32] = values.cpu().numpy()
+        return features
 
 
 class _InceptionExtractor(EvenEmbeddings):
-    defaults = {"network": "pt-inception"}
+    networks = INCEPTION
+    defaults = {"network": INCEPTION.default}
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
@@ -90,7 +92,7 @@ class InceptionFrames(_InceptionExtractor):
     Feature:
         embedding: float32 (n, 2048), n = 16 for every clip of 16 frames or more.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/inception_frames"
@@ -105,7 +107,7 @@ class InceptionFaces(_InceptionExtractor):
     Feature:
         embedding: float32 (n, 2048), or (0, 0) where the face is in none of the frames.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, the number looked at.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
     """
 
     id = "video_quality/inception_faces"

@@ -3,94 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
+from vidchatbench.api import ExtractorContext, load_card
+from vidchatbench_metrics.video_quality.paired_frames import Measure, PairedFrames, PairedMetric
 
 if TYPE_CHECKING:
     import torch
 
-
-from abc import abstractmethod
-from collections.abc import Callable
-
-from vidchatbench.api import ClipInfo, ExtractorContext, Frame, PairExtractor, PairSession, Timeline, as_array
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
-
-Measure = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
-
-
-class _PairedFrames(PairExtractor):
-    """One value per grid point that both clips reach, both scaled to cover 480 x 768 and centre-cropped.
-
-    Feature:
-        value: float64 (n,), one per grid point ``k / fps``.
-        meta: ``fps``, ``seconds`` (the common part that was compared).
-    """
-
-    defaults = {"fps": 25}
-
-    @property
-    def fps(self) -> float:
-        """Frame pairs per second."""
-        return self.number("fps")
-
-    @abstractmethod
-    def measure(self) -> Measure:
-        """Returns the function that compares two pictures."""
-
-    def begin(
-        self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
-    ) -> _Session:
-        """Starts a pair."""
-        del first, second, upstream
-        return _Session(self.measure(), self.fps)
-
-
-class _Session(PairSession):
-    def __init__(self, measure: Measure, fps: float) -> None:
-        self._measure = measure
-        self._fps = fps
-        self._values: list[float] = []
-
-    def push(self, first: Frame, second: Frame) -> None:
-        self._values.append(self._measure(first.cover(HEIGHT, WIDTH), second.cover(HEIGHT, WIDTH)))
-
-    def finish(self) -> Feature:
-        seconds = len(self._values) / self._fps
-        return Feature({"value": as_array(self._values, "float64")}, {"fps": self._fps, "seconds": seconds})
-
-
-class PsnrFrames(_PairedFrames):
-    """PSNR in dB of every frame pair; see :func:`vidchatbench_metrics.video_quality.psnr_ssim.psnr`."""
-
-    id = "video_quality/psnr_frames"
-
-    def measure(self) -> Measure:
-        """Returns the function that compares two pictures."""
-        return psnr
-
-
-class SsimFrames(_PairedFrames):
-    """SSIM of every frame pair; see :class:`vidchatbench_metrics.video_quality.psnr_ssim.WangSsim`."""
-
-    id = "video_quality/ssim_frames"
-
-    def setup(self, context: ExtractorContext) -> None:
-        """Builds the window."""
-        self._ssim = WangSsim(context.device)
-
-    def measure(self) -> Measure:
-        """Returns the function that compares two pictures."""
-        return self._ssim
-
-
 PEAK = 255.0
+
 PSNR_CAP = 100.0
 """What identical pictures score, in dB; their PSNR is infinite."""
 
@@ -180,51 +105,39 @@ class WangSsim:
         return blurred
 
 
-class _Paired(Metric):
-    """Mean over frame pairs of the common part; under one second in common is the submission's fault."""
+class PsnrFrames(PairedFrames):
+    """PSNR in dB of every frame pair; see :func:`psnr`."""
 
-    defaults = {"fps": 25}
-    extractor: ClassVar[str]
-    family: ClassVar[str]
+    id = "video_quality/psnr_frames"
 
-    def make_card(self) -> MetricCard:
-        """Returns the card; another frame rate is another protocol."""
-        fps = int(self.number("fps"))
-        if fps == self.defaults["fps"]:
-            return self.default_card
-        text = self.default_card.protocol_text.replace("25 frame pairs a second", f"{fps} frame pairs a second")
-        return self.default_card.vary(protocol=f"{self.family}/cover480x768-{fps}fps-v1", protocol_text=text)
-
-    def needs(self) -> tuple[Need, ...]:
-        """Frame-wise values of candidate and reference."""
-        spec = ExtractorSpec.of(self.extractor, fps=self.params["fps"])
-        return (Need("frames", spec, (Role.CANDIDATE, Role.REFERENCE)),)
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages the frame-wise values."""
-        del sample
-        frames = features["frames"]
-        seconds = frames.number("seconds")
-        if seconds < MIN_COMMON_SECONDS:
-            return Score.invalid(
-                f"only {seconds:.2f} s in common with the reference; {MIN_COMMON_SECONDS:g} s is needed",
-                seconds=seconds,
-            )
-        values = frames["value"]
-        return Score.ok(float(values.mean()), seconds=seconds, frames=len(values), lowest=float(values.min()))
+    def measure(self) -> Measure:
+        """Returns the function that compares two pictures."""
+        return psnr
 
 
-class Psnr(_Paired):
+class SsimFrames(PairedFrames):
+    """SSIM of every frame pair; see :class:`WangSsim`."""
+
+    id = "video_quality/ssim_frames"
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Builds the window."""
+        self._ssim = WangSsim(context.device)
+
+    def measure(self) -> Measure:
+        """Returns the function that compares two pictures."""
+        return self._ssim
+
+
+class Psnr(PairedMetric):
     """Peak signal-to-noise ratio against the real reply, in dB, higher is better."""
 
     default_card = load_card(__package__, "cards/psnr.toml")
     extractor = "video_quality/psnr_frames"
-    family = "psnr"
 
 
-class Ssim(_Paired):
+class Ssim(PairedMetric):
     """Structural similarity to the real reply, higher is better."""
 
     default_card = load_card(__package__, "cards/ssim.toml")
     extractor = "video_quality/ssim_frames"
-    family = "ssim"

@@ -74,7 +74,7 @@ class FaceLaplacian(FrameExtractor):
 
     Feature:
         value: float64 (n,), squared grey levels, one per frame in which the responder's face was measured.
-        meta: ``frames``, the number of frames looked at.
+        meta: ``frames``, the number of frames read.
     """
 
     id = "video_quality/face_laplacian"

@@ -1,34 +1,10 @@
-"""What the perceptual and no-reference metrics bring to the catalogue, as plain data."""
+"""The weights of this family."""
 
 from __future__ import annotations
 
 from vidchatbench.api import PackageFile, WeightSpec
 
-_PACKAGE = "vidchatbench_metrics.video_quality"
-
-DISTRIBUTION_METRICS = {
-    "video_quality/fid": f"{_PACKAGE}.distribution:Fid",
-    "video_quality/kid": f"{_PACKAGE}.distribution:Kid",
-    "video_quality/fid_face": f"{_PACKAGE}.distribution:FidFace",
-    "video_quality/kid_face": f"{_PACKAGE}.distribution:KidFace",
-    "video_quality/fvd": f"{_PACKAGE}.distribution:Fvd",
-    "video_quality/kvd": f"{_PACKAGE}.distribution:Kvd",
-    "video_quality/fvd_face": f"{_PACKAGE}.distribution:FvdFace",
-    "video_quality/kvd_face": f"{_PACKAGE}.distribution:KvdFace",
-    "video_quality/fvd_128f": f"{_PACKAGE}.distribution:Fvd128",
-    "video_quality/kvd_128f": f"{_PACKAGE}.distribution:Kvd128",
-    "video_quality/cmmd": f"{_PACKAGE}.distribution:Cmmd",
-    "video_quality/cmmd_face": f"{_PACKAGE}.distribution:CmmdFace",
-}
-
-DISTRIBUTION_EXTRACTORS = {
-    "video_quality/inception_frames": f"{_PACKAGE}.inception:InceptionFrames",
-    "video_quality/inception_faces": f"{_PACKAGE}.inception:InceptionFaces",
-    "video_quality/i3d_clip": f"{_PACKAGE}.i3d:I3dClip",
-    "video_quality/i3d_faces": f"{_PACKAGE}.i3d:I3dFaces",
-    "video_quality/clip_image_frames": f"{_PACKAGE}.clip_image:ClipImageFrames",
-    "video_quality/clip_image_faces": f"{_PACKAGE}.clip_image:ClipImageFaces",
-}
+_LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/082bb24f84c091ea94de2867d34c4544f68e0963"
 
 DISTRIBUTION_WEIGHTS = (
     WeightSpec(
@@ -70,58 +46,7 @@ DISTRIBUTION_WEIGHTS = (
     ),
 )
 
-BY_HASH = "sha256:"
-
-NETWORKS = {
-    "pt-inception": "inception_fid",
-    "i3d-sgv": "i3d_torchscript",
-    "clip-vit-l14-336": "clip_vit_l14_336",
-}
-"""Short names of the networks in the weights table."""
-
-
-def weight_of(network: str) -> str:
-    """Returns the weights table's name of a network: a short name, or ``sha256:<64 hex digits>`` for any other."""
-    return NETWORKS.get(network, network)
-
-
-PERCEPTUAL_METRICS = {
-    "video_quality/lpips": f"{_PACKAGE}.perceptual:Lpips",
-    "video_quality/lpips_face": f"{_PACKAGE}.perceptual:LpipsFace",
-    "iqa/musiq": "vidchatbench_metrics.iqa.no_reference:Musiq",
-    "iqa/niqe": "vidchatbench_metrics.iqa.no_reference:Niqe",
-    "iqa/clipiqa": "vidchatbench_metrics.iqa.no_reference:ClipIqa",
-    "iqa/topiq_nr": "vidchatbench_metrics.iqa.no_reference:TopiqNr",
-}
-
-PERCEPTUAL_EXTRACTORS = {
-    "video_quality/lpips_frames": f"{_PACKAGE}.perceptual:LpipsFrames",
-    "video_quality/lpips_faces": f"{_PACKAGE}.perceptual:LpipsFaces",
-    "iqa/frame_quality": "vidchatbench_metrics.iqa.no_reference:FrameQuality",
-}
-
-_LPIPS = "https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/082bb24f84c091ea94de2867d34c4544f68e0963"
-_CLIP_RN50 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
-
-
-def _pyiqa(name: str, file_name: str, license_text: str, origin: str, **known: str | int) -> WeightSpec:
-    sha256, size = known.get("sha256"), known.get("size")
-    return WeightSpec(
-        name=name,
-        file_name=file_name,
-        sha256=None if sha256 is None else str(sha256),
-        size=None if size is None else int(size),
-        urls=(
-            f"https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/{file_name}",
-            f"https://github.com/chaofengc/IQA-PyTorch/releases/download/v0.1-weights/{file_name}",
-        ),
-        license=license_text,
-        commercial_use=False,
-        origin=origin,
-    )
-
-
-PERCEPTUAL_WEIGHTS = (
+LPIPS_WEIGHTS = (
     WeightSpec(
         name="alexnet_imagenet1k_v1",
         file_name="alexnet-owt-7be5be79.pth",
@@ -142,35 +67,5 @@ PERCEPTUAL_WEIGHTS = (
         license="BSD-2-Clause",
         commercial_use=True,
         origin="richzhang/PerceptualSimilarity, linear layers of LPIPS 0.1 on AlexNet, trained on BAPPS",
-    ),
-    _pyiqa(
-        "pyiqa_musiq_koniq",
-        "musiq_koniq_ckpt-e95806b9.pth",
-        "non-commercial: published with pyiqa; the original of Google Research is Apache-2.0",
-        "chaofengc/IQA-PyTorch, ported from google-research/musiq; trained on KonIQ-10k",
-        sha256="e95806b9eae5f3814c410f574ba8e552362bd5bc63d758ed5b97860f5d6185aa",
-        size=108_610_983,
-    ),
-    _pyiqa(
-        "pyiqa_niqe",
-        "niqe_modelparameters.mat",
-        "non-commercial: published with pyiqa; original of the LIVE laboratory, UT Austin, for research",
-        "Mittal et al. 2013, statistics of undistorted pictures, as published with pyiqa",
-    ),
-    _pyiqa(
-        "pyiqa_topiq_nr_koniq",
-        "cfanet_nr_koniq_res50-9a73138b.pth",
-        "non-commercial: published with pyiqa",
-        "chaofengc/IQA-PyTorch, TOPIQ without reference on ResNet-50; trained on KonIQ-10k",
-    ),
-    WeightSpec(
-        name="clip_rn50",
-        file_name="clip_RN50.pt",
-        sha256=_CLIP_RN50,
-        size=255_827_503,
-        urls=(f"https://openaipublic.azureedge.net/clip/models/{_CLIP_RN50}/RN50.pt",),
-        license="MIT",
-        commercial_use=True,
-        origin="openai/CLIP, ResNet-50, trained on 400 million pairs of picture and text",
     ),
 )

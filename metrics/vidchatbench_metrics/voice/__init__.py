@@ -1,4 +1,4 @@
-"""Voice metrics: whose voice is heard (SIM-o, Resemblyzer), how it sounds (UTMOS, DNSMOS), whether anyone speaks.
+"""Voice metrics: whether it is the right voice (SIM-o, Resemblyzer), and how natural it sounds (UTMOS, DNSMOS).
 
 Only plain data lives here, so that importing the family loads no model library.
 """
@@ -18,7 +18,6 @@ METRICS: dict[str, str] = {
 }
 
 EXTRACTORS: dict[str, str] = {
-    "speech/silero": "vidchatbench_metrics.speech.silero:SileroSpeech",
     "voice/resemblyzer_embedding": "vidchatbench_metrics.voice.resemblyzer:ResemblyzerEmbedding",
     "voice/dnsmos_scores": "vidchatbench_metrics.voice.dnsmos:DnsmosScores",
     "voice/wavlm_sv_embedding": "vidchatbench_metrics.voice.sim_o:WavlmSpeakerEmbedding",
@@ -29,20 +28,6 @@ _DNS_CHALLENGE = "https://raw.githubusercontent.com/microsoft/DNS-Challenge/mast
 _DNS_LICENSE = "MIT (package speechmos); in the DNS-Challenge repository code is MIT and other content CC BY 4.0"
 
 WEIGHTS: tuple[WeightSpec, ...] = (
-    WeightSpec(
-        name="silero_vad_16k",
-        file_name="silero_vad_16k_op15.onnx",
-        sha256="7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
-        size=1289603,
-        urls=(
-            "https://raw.githubusercontent.com/snakers4/silero-vad/v6.2.1/src/silero_vad/data/silero_vad_16k_op15.onnx",
-            "https://raw.githubusercontent.com/snakers4/silero-vad/master/src/silero_vad/data/silero_vad_16k_op15.onnx",
-        ),
-        package=PackageFile(module="silero_vad", file="data/silero_vad_16k_op15.onnx", requirement="silero-vad==6.2.3"),
-        license="MIT",
-        commercial_use=True,
-        origin="Silero Team, silero-vad 6; trained on speech of over 100 languages (data not published)",
-    ),
     WeightSpec(
         name="resemblyzer_encoder",
         file_name="resemblyzer_pretrained.pt",

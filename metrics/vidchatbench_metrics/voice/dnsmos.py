@@ -1,4 +1,4 @@
-"""DNSMOS: mean opinion scores of speech that networks predict without a reference (ITU-T P.835 and P.808)."""
+"""``voice/dnsmos_*``: opinion scores of speech that networks predict without a reference (ITU-T P.835 and P.808)."""
 
 from __future__ import annotations
 
@@ -26,70 +26,15 @@ from vidchatbench.api import (
     load_card,
 )
 from vidchatbench_metrics.common.onnx_network import OnnxNetwork
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
+from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
 from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram, power_to_db
-from vidchatbench_metrics.voice.shared import MAX_MOS, MIN_MOS
-
-_PACKAGE = "vidchatbench_metrics.voice"
-
-
-class _Dnsmos(Metric):
-    """One of the scores of ``voice/dnsmos_scores``, cut to the scale of opinion scores."""
-
-    array: ClassVar[str]
-
-    def needs(self) -> tuple[Need, ...]:
-        """Speech and predicted scores of the candidate."""
-        return (
-            speech_of(Role.CANDIDATE),
-            Need("dnsmos", ExtractorSpec.of("voice/dnsmos_scores"), (Role.CANDIDATE,)),
-        )
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Takes the mean over hops; the value before cutting is kept as ``unclipped``."""
-        del sample
-        spoken = speech_seconds(features["candidate_speech"])
-        hops = int(features["dnsmos"].number("hops"))
-        if reason := lacks_speech(spoken):
-            return Score.invalid(reason, speech_seconds=spoken, hops=hops)
-        value = float(features["dnsmos"][self.array])
-        clipped = min(max(value, MIN_MOS), MAX_MOS)
-        return Score.ok(clipped, speech_seconds=spoken, hops=hops, unclipped=value)
-
-
-class DnsmosSignal(_Dnsmos):
-    """DNSMOS P.835 SIG: distortion of the speech itself, 1..5 MOS, higher is better."""
-
-    default_card = load_card(_PACKAGE, "cards/dnsmos_sig.toml")
-    array = "sig"
-
-
-class DnsmosBackground(_Dnsmos):
-    """DNSMOS P.835 BAK: intrusiveness of the background, 1..5 MOS, higher is better (less noise)."""
-
-    default_card = load_card(_PACKAGE, "cards/dnsmos_bak.toml")
-    array = "bak"
-
-
-class DnsmosOverall(_Dnsmos):
-    """DNSMOS P.835 OVRL: overall quality with signal and background both judged, 1..5 MOS, higher is better."""
-
-    default_card = load_card(_PACKAGE, "cards/dnsmos_ovr.toml")
-    array = "ovr"
-
-
-class DnsmosP808(_Dnsmos):
-    """DNSMOS P.808: overall quality from a mel spectrogram, 1..5 MOS, higher is better."""
-
-    default_card = load_card(_PACKAGE, "cards/dnsmos_p808.toml")
-    array = "p808"
-
+from vidchatbench_metrics.voice.mos import clip_to_scale
 
 P835 = "dnsmos_p835"
 P808 = "dnsmos_p808"
 MEL = MelOptions(n_fft=321, hop=160, n_mels=120, sample_rate=SAMPLE_RATE)
 SCORES = ("sig", "bak", "ovr", "p808")
-
+_PACKAGE = "vidchatbench_metrics.voice"
 _WINDOW_SECONDS = 9.01
 _WINDOW = 144_160
 # The P.808 network takes 900 frames, one less than the whole window has.
@@ -214,3 +159,54 @@ def calibrate(raw: NDArray[np.float32]) -> list[float]:
         SIG, BAK and OVR in MOS; bad sound can fall a little below 1.
     """
     return [float(np.polyval(polynomial, float(value))) for polynomial, value in zip(_POLYNOMIALS, raw, strict=True)]
+
+
+class _Dnsmos(Metric):
+    """One of the scores of ``voice/dnsmos_scores``, cut to the scale of opinion scores."""
+
+    array: ClassVar[str]
+
+    def needs(self) -> tuple[Need, ...]:
+        """Speech and predicted scores of the candidate."""
+        return (
+            speech_of(Role.CANDIDATE),
+            Need("dnsmos", ExtractorSpec.of("voice/dnsmos_scores"), (Role.CANDIDATE,)),
+        )
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Takes the mean over hops; the value before cutting is kept as ``unclipped``."""
+        del sample
+        spoken = speech_seconds(features["candidate_speech"])
+        hops = int(features["dnsmos"].number("hops"))
+        if reason := missing_speech(spoken):
+            return Score.invalid(reason, speech_seconds=spoken, hops=hops)
+        value = float(features["dnsmos"][self.array])
+        return Score.ok(clip_to_scale(value), speech_seconds=spoken, hops=hops, unclipped=value)
+
+
+class DnsmosSignal(_Dnsmos):
+    """DNSMOS P.835 SIG: distortion of the speech itself, 1..5 MOS, higher is better."""
+
+    default_card = load_card(_PACKAGE, "cards/dnsmos_sig.toml")
+    array = "sig"
+
+
+class DnsmosBackground(_Dnsmos):
+    """DNSMOS P.835 BAK: intrusiveness of the background, 1..5 MOS, higher is better (less noise)."""
+
+    default_card = load_card(_PACKAGE, "cards/dnsmos_bak.toml")
+    array = "bak"
+
+
+class DnsmosOverall(_Dnsmos):
+    """DNSMOS P.835 OVRL: overall quality with signal and background both judged, 1..5 MOS, higher is better."""
+
+    default_card = load_card(_PACKAGE, "cards/dnsmos_ovr.toml")
+    array = "ovr"
+
+
+class DnsmosP808(_Dnsmos):
+    """DNSMOS P.808: overall quality from a mel spectrogram, 1..5 MOS, higher is better."""
+
+    default_card = load_card(_PACKAGE, "cards/dnsmos_p808.toml")
+    array = "p808"

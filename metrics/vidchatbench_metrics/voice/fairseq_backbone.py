@@ -15,7 +15,7 @@ from torch import nn
 from transformers import PreTrainedModel, Wav2Vec2Config, Wav2Vec2Model, WavLMConfig, WavLMModel
 
 from vidchatbench_metrics.common.torch_weights import fill
-from vidchatbench_metrics.voice.shared import CONV_KERNELS, CONV_STRIDES
+from vidchatbench_metrics.voice.front_end import CONV_KERNELS, CONV_STRIDES
 
 State = Mapping[str, torch.Tensor]
 _Model = TypeVar("_Model", bound=PreTrainedModel)
@@ -89,7 +89,7 @@ def load_wavlm(state: State, expected: Widths | None) -> WavLMModel:
         The model, on the CPU.
 
     Raises:
-        ValueError: If the checkpoint lacks something, holds something unknown, or is of another size.
+        ValueError: If an entry of the checkpoint is missing or unknown, or has another size.
     """
     widths = _widths(state, expected)
     first = "encoder.layers.0.self_attn"
@@ -115,7 +115,7 @@ def load_wav2vec2(state: State, expected: Widths | None) -> Wav2Vec2Model:
         The model, on the CPU.
 
     Raises:
-        ValueError: If the checkpoint lacks something, holds something unknown, or is of another size.
+        ValueError: If an entry of the checkpoint is missing or unknown, or has another size.
     """
     widths = _widths(state, expected)
     # This attention never holds the weights of all pairs of frames at once.
@@ -162,7 +162,7 @@ def _common(widths: Widths) -> dict[str, Any]:
 def _widths(state: State, expected: Widths | None) -> Widths:
     positions = "encoder.pos_conv.0.weight_v"
     hidden = _size(state, "post_extract_proj.weight", 0)
-    found = Widths(
+    widths = Widths(
         channels=_size(state, "feature_extractor.conv_layers.0.0.weight", 0),
         hidden=hidden,
         feed_forward=_size(state, "encoder.layers.0.fc1.weight", 0),
@@ -170,9 +170,9 @@ def _widths(state: State, expected: Widths | None) -> Widths:
         position_kernel=_size(state, positions, 2),
         position_groups=hidden // _size(state, positions, 1),
     )
-    if expected is not None and found != expected:
-        raise ValueError(f"these weights are of another size: {found}, expected {expected}")
-    return found
+    if expected is not None and widths != expected:
+        raise ValueError(f"these weights are of another size: {widths}, expected {expected}")
+    return widths
 
 
 def _size(state: State, name: str, axis: int) -> int:

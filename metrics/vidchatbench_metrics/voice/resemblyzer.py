@@ -1,4 +1,4 @@
-"""The voice of a clip as a vector: Resemblyzer's GE2E speaker encoder behind a front end of our own.
+"""``voice/resemblyzer``: whether the voices are alike, by Resemblyzer's GE2E speaker encoder behind our own front end.
 
 The package is not imported: it needs a compiler to install and a scipy of years ago to start. Its weights and its
 constants are used as they are.
@@ -13,8 +13,24 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, Feature, as_array
+from vidchatbench.api import (
+    SAMPLE_RATE,
+    Audio,
+    AudioExtractor,
+    ExtractorContext,
+    ExtractorSpec,
+    Feature,
+    Metric,
+    Need,
+    Role,
+    Sample,
+    Score,
+    as_array,
+    load_card,
+)
 from vidchatbench_metrics.common.torch_weights import load_state
+from vidchatbench_metrics.common.vectors import cosine
+from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
 from vidchatbench_metrics.voice.mel import MelOptions, mel_spectrogram
 
 if TYPE_CHECKING:
@@ -22,57 +38,10 @@ if TYPE_CHECKING:
 
     import torch
 
-
-from vidchatbench.api import ExtractorSpec, Metric, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
-from vidchatbench_metrics.voice.shared import cosine
-
-_PACKAGE = "vidchatbench_metrics.voice"
-_EMBEDDING = ExtractorSpec.of("voice/resemblyzer_embedding")
-
-
-class VoiceSimilarity(Metric):
-    """Cosine between the speaker embeddings of the candidate and of the real reply, in -1..1, higher is better."""
-
-    default_card = load_card(_PACKAGE, "cards/resemblyzer.toml")
-
-    def needs(self) -> tuple[Need, ...]:
-        """Speech and speaker embedding of candidate and reference."""
-        return (
-            speech_of(Role.CANDIDATE),
-            speech_of(Role.REFERENCE),
-            Need("candidate_voice", _EMBEDDING, (Role.CANDIDATE,)),
-            Need("reference_voice", _EMBEDDING, (Role.REFERENCE,)),
-        )
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Compares the voices; a silent reference is nobody's fault, a silent candidate is the submission's."""
-        del sample
-        candidate, reference = features["candidate_voice"], features["reference_voice"]
-        spoken = speech_seconds(features["candidate_speech"])
-        reference_spoken = speech_seconds(features["reference_speech"])
-        details = {
-            "speech_seconds": spoken,
-            "reference_speech_seconds": reference_spoken,
-            "partials": int(candidate.number("partials")),
-            "reference_partials": int(reference.number("partials")),
-        }
-        # The reference goes first: which samples leave the denominator must not depend on the candidate.
-        if reason := lacks_speech(reference_spoken):
-            return Score.not_applicable(f"reference: {reason}", **details)
-        if reference.number("voiced_seconds") <= 0:
-            return Score.not_applicable("reference: no voiced sound is left after trimming", **details)
-        if reason := lacks_speech(spoken):
-            return Score.invalid(reason, **details)
-        if candidate.number("voiced_seconds") <= 0:
-            return Score.invalid("no speech: no voiced sound is left after trimming", **details)
-        return Score.ok(cosine(candidate["embedding"], reference["embedding"]), **details)
-
-
 WEIGHT = "resemblyzer_encoder"
 EMBEDDING_SIZE = 256
 MEL = MelOptions(n_fft=400, hop=160, n_mels=40, sample_rate=SAMPLE_RATE)
-
+_PACKAGE = "vidchatbench_metrics.voice"
 _LEVEL_DBFS = -30.0
 _INT16_MAX = 32767
 _VAD_MODE = 3
@@ -86,6 +55,7 @@ _HIDDEN = 256
 _LAYERS = 3
 # A constant of its own: sums in the network could change in their last bits with the harness's batch size.
 _PARTIALS_AT_ONCE = 8
+_EMBEDDING = ExtractorSpec.of("voice/resemblyzer_embedding")
 
 
 class ResemblyzerEmbedding(AudioExtractor):
@@ -119,7 +89,7 @@ class ResemblyzerEmbedding(AudioExtractor):
         self._encoder = SpeakerEncoder(context.weights[WEIGHT])
 
     def release(self) -> None:
-        """Lets go of the encoder."""
+        """Releases the encoder."""
         self._encoder = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
@@ -286,3 +256,41 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     # ReLU can, in principle, leave nothing; a zero vector stays one instead of becoming NaN.
     return vectors / np.where(length > 0, length, 1.0)
+
+
+class VoiceSimilarity(Metric):
+    """Cosine between the speaker embeddings of the candidate and of the real reply, in -1..1, higher is better."""
+
+    default_card = load_card(_PACKAGE, "cards/resemblyzer.toml")
+
+    def needs(self) -> tuple[Need, ...]:
+        """Speech and speaker embedding of candidate and reference."""
+        return (
+            speech_of(Role.CANDIDATE),
+            speech_of(Role.REFERENCE),
+            Need("candidate_voice", _EMBEDDING, (Role.CANDIDATE,)),
+            Need("reference_voice", _EMBEDDING, (Role.REFERENCE,)),
+        )
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Compares the voices; a silent reference makes the sample not applicable, a silent candidate is invalid."""
+        del sample
+        candidate, reference = features["candidate_voice"], features["reference_voice"]
+        spoken = speech_seconds(features["candidate_speech"])
+        reference_spoken = speech_seconds(features["reference_speech"])
+        details = {
+            "speech_seconds": spoken,
+            "reference_speech_seconds": reference_spoken,
+            "partials": int(candidate.number("partials")),
+            "reference_partials": int(reference.number("partials")),
+        }
+        # The reference goes first: which samples leave the denominator must not depend on the candidate.
+        if reason := missing_speech(reference_spoken):
+            return Score.not_applicable(f"reference: {reason}", **details)
+        if reference.number("voiced_seconds") <= 0:
+            return Score.not_applicable("reference: no voiced sound is left after trimming", **details)
+        if reason := missing_speech(spoken):
+            return Score.invalid(reason, **details)
+        if candidate.number("voiced_seconds") <= 0:
+            return Score.invalid("no speech: no voiced sound is left after trimming", **details)
+        return Score.ok(cosine(candidate["embedding"], reference["embedding"]), **details)

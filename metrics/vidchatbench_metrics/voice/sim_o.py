@@ -24,22 +24,18 @@ from vidchatbench.api import (
     as_array,
     load_card,
 )
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
-from vidchatbench_metrics.voice.shared import (
-    WAVLM_LARGE,
-    card_for,
-    cosine,
-    frame_count,
-    heard_part,
-    is_official,
-    weight_of,
-)
+from vidchatbench_metrics.common.vectors import cosine
+from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
+from vidchatbench_metrics.voice.front_end import beginning, frame_count
+from vidchatbench_metrics.voice.networks import WAVLM_LARGE, varied_card
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork
 
 MIN_FRAMES = 2
 """The features are normalised over time, which takes two of them."""
+
+_TOO_SHORT = "the sound is shorter than two frames (45 ms)"
 
 
 class WavlmSpeakerEmbedding(AudioExtractor):
@@ -54,45 +50,42 @@ class WavlmSpeakerEmbedding(AudioExtractor):
 
     Meta:
         frames: Number of frames, 50 a second.
-        seconds: Length of what was heard.
+        seconds: Length of the sound that the network was given.
 
     Source: microsoft/UniSpeech @ 40d3227, ``downstreams/speaker_verification``; Chen et al. 2022, arXiv 2110.13900.
     """
 
     id: ClassVar[str] = "voice/wavlm_sv_embedding"
-    defaults: ClassVar[Mapping[str, Param]] = {"network": WAVLM_LARGE}
+    defaults: ClassVar[Mapping[str, Param]] = {"network": WAVLM_LARGE.default}
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     _network: SpeakerNetwork | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (WAVLM_LARGE.weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
         from vidchatbench_metrics.voice.wavlm_network import SpeakerNetwork  # loads torch
 
-        official = is_official(str(self.params["network"]))
+        official = str(self.params["network"]) in WAVLM_LARGE.names
         self._network = SpeakerNetwork(context.weights[self.weights[0]], context.device, official=official)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._network = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
         """Returns the feature of one clip; silence and sound of any length are accepted."""
         if self._network is None:
             raise RuntimeError("setup() comes before extract()")
-        heard = heard_part(audio.samples)
-        frames = frame_count(len(heard))
-        embedding = self._network.embed(heard) if frames >= MIN_FRAMES else np.zeros(0, dtype=np.float32)
+        samples = beginning(audio.samples)
+        frames = frame_count(len(samples))
+        embedding = self._network.embed(samples) if frames >= MIN_FRAMES else np.zeros(0, dtype=np.float32)
         return Feature(
-            {"embedding": as_array(embedding, "float32")}, {"frames": frames, "seconds": len(heard) / SAMPLE_RATE}
+            {"embedding": as_array(embedding, "float32")}, {"frames": frames, "seconds": len(samples) / SAMPLE_RATE}
         )
-
-
-_TOO_SHORT = "the sound is shorter than two frames (45 ms)"
 
 
 class SimO(Metric):
@@ -104,11 +97,11 @@ class SimO(Metric):
     """
 
     default_card = load_card("vidchatbench_metrics.voice", "cards/sim_o.toml")
-    defaults: ClassVar[Mapping[str, Param]] = {"network": WAVLM_LARGE}
+    defaults: ClassVar[Mapping[str, Param]] = {"network": WAVLM_LARGE.default}
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network is another protocol."""
-        return card_for(self.default_card, WAVLM_LARGE, str(self.params["network"]))
+        return varied_card(WAVLM_LARGE, self.default_card, str(self.params["network"]))
 
     def needs(self) -> tuple[Need, ...]:
         """Speech and speaker embedding of candidate and reference."""
@@ -121,7 +114,7 @@ class SimO(Metric):
         )
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Compares the voices; a silent reference is nobody's fault, a silent candidate is the submission's."""
+        """Compares the voices; a silent reference makes the sample not applicable, a silent candidate is invalid."""
         del sample
         candidate, reference = features["candidate_voice"], features["reference_voice"]
         spoken = speech_seconds(features["candidate_speech"])
@@ -133,11 +126,11 @@ class SimO(Metric):
             "reference_seconds": reference.number("seconds"),
         }
         # The reference goes first: which samples leave the denominator must not depend on the candidate.
-        if reason := lacks_speech(reference_spoken):
+        if reason := missing_speech(reference_spoken):
             return Score.not_applicable(f"reference: {reason}", **details)
         if reference["embedding"].size == 0:
             return Score.not_applicable(f"reference: {_TOO_SHORT}", **details)
-        if reason := lacks_speech(spoken):
+        if reason := missing_speech(spoken):
             return Score.invalid(reason, **details)
         if candidate["embedding"].size == 0:
             return Score.invalid(_TOO_SHORT, **details)

@@ -24,17 +24,10 @@ from vidchatbench.api import (
     as_array,
     load_card,
 )
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_of, speech_seconds
-from vidchatbench_metrics.voice.shared import (
-    MAX_MOS,
-    MIN_MOS,
-    UTMOS22_STRONG,
-    card_for,
-    frame_count,
-    heard_part,
-    is_official,
-    weight_of,
-)
+from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
+from vidchatbench_metrics.voice.front_end import beginning, frame_count
+from vidchatbench_metrics.voice.mos import clip_to_scale
+from vidchatbench_metrics.voice.networks import UTMOS22_STRONG, varied_card
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.voice.utmos_network import UtmosNetwork
@@ -52,39 +45,39 @@ class UtmosScores(AudioExtractor):
             shorter than 25 ms.
 
     Meta:
-        seconds: Length of what was heard.
+        seconds: Length of the sound that the network was given.
 
     Source: tarepan/SpeechMOS @ ed25eac (MIT), ``utmos22_strong``; Saeki et al. 2022, arXiv 2204.02152.
     """
 
     id: ClassVar[str] = "voice/utmos_scores"
-    defaults: ClassVar[Mapping[str, Param]] = {"network": UTMOS22_STRONG}
+    defaults: ClassVar[Mapping[str, Param]] = {"network": UTMOS22_STRONG.default}
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     _network: UtmosNetwork | None = None
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The network."""
-        return (weight_of(str(self.params["network"])),)
+        return (UTMOS22_STRONG.weight_of(str(self.params["network"])),)
 
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
         from vidchatbench_metrics.voice.utmos_network import UtmosNetwork  # loads torch
 
-        official = is_official(str(self.params["network"]))
+        official = str(self.params["network"]) in UTMOS22_STRONG.names
         self._network = UtmosNetwork(context.weights[self.weights[0]], context.device, official=official)
 
     def release(self) -> None:
-        """Lets go of the network."""
+        """Releases the network."""
         self._network = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
         """Returns the feature of one clip; silence and sound of any length are accepted."""
         if self._network is None:
             raise RuntimeError("setup() comes before extract()")
-        heard = heard_part(audio.samples)
-        scores = self._network.score(heard) if frame_count(len(heard)) else np.zeros(0, dtype=np.float32)
-        return Feature({"frames": as_array(scores, "float32")}, {"seconds": len(heard) / SAMPLE_RATE})
+        samples = beginning(audio.samples)
+        scores = self._network.score(samples) if frame_count(len(samples)) else np.zeros(0, dtype=np.float32)
+        return Feature({"frames": as_array(scores, "float32")}, {"seconds": len(samples) / SAMPLE_RATE})
 
 
 class Utmos(Metric):
@@ -96,11 +89,11 @@ class Utmos(Metric):
     """
 
     default_card = load_card("vidchatbench_metrics.voice", "cards/utmos.toml")
-    defaults: ClassVar[Mapping[str, Param]] = {"network": UTMOS22_STRONG}
+    defaults: ClassVar[Mapping[str, Param]] = {"network": UTMOS22_STRONG.default}
 
     def make_card(self) -> MetricCard:
         """Returns the card; another network is another protocol."""
-        return card_for(self.default_card, UTMOS22_STRONG, str(self.params["network"]))
+        return varied_card(UTMOS22_STRONG, self.default_card, str(self.params["network"]))
 
     def needs(self) -> tuple[Need, ...]:
         """Speech and predicted scores of the candidate."""
@@ -113,9 +106,9 @@ class Utmos(Metric):
         spoken = speech_seconds(features["candidate_speech"])
         frames, seconds = features["utmos"]["frames"], features["utmos"].number("seconds")
         details = {"speech_seconds": spoken, "seconds": seconds, "frames": frames.size}
-        if reason := lacks_speech(spoken):
+        if reason := missing_speech(spoken):
             return Score.invalid(reason, **details)
         if frames.size == 0:
             return Score.invalid("the sound is shorter than one frame (25 ms)", **details)
         value = float(frames.mean(dtype=np.float64))
-        return Score.ok(min(max(value, MIN_MOS), MAX_MOS), **details, unclipped=value)
+        return Score.ok(clip_to_scale(value), **details, unclipped=value)

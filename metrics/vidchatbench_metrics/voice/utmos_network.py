@@ -34,7 +34,7 @@ class UtmosNetwork:
         official: Whether the backbone must be as large as wav2vec 2.0 base.
 
     Raises:
-        ValueError: If the checkpoint lacks something, holds something unknown, or is of another size.
+        ValueError: If an entry of the checkpoint is missing or unknown, or has another size.
     """
 
     def __init__(self, path: Path, device: str, *, official: bool) -> None:

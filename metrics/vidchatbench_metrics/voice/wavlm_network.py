@@ -45,7 +45,7 @@ class SpeakerNetwork:
         official: Whether the backbone must be as large as WavLM-large.
 
     Raises:
-        ValueError: If the checkpoint lacks something, holds something unknown, or is of another size.
+        ValueError: If an entry of the checkpoint is missing or unknown, or has another size.
     """
 
     def __init__(self, path: Path, device: str, *, official: bool) -> None:

@@ -39,8 +39,8 @@ from vidchatbench_metrics.dialogue.transcription.given_transcript import (
     GivenTranscript,
     text_feature,
 )
-from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word, silence, transcript
 from vidchatbench_metrics.dialogue.transcription.source import Transcripts
+from vidchatbench_metrics.dialogue.transcription.transcript import Passage, Word, silence, transcript
 from vidchatbench_metrics.dialogue.transcription.whisper import place
 from vidchatbench_metrics.dialogue.transcription.whisper_transcript import WhisperTranscript
 from vidchatbench_metrics.dialogue.wer import Cer, Wer, characters

@@ -25,6 +25,7 @@ from vidchatbench.api import (
     Status,
 )
 from vidchatbench.media.frames import GridFrame, Picture
+from vidchatbench_metrics import video_quality
 from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
 from vidchatbench_metrics.faces.timeline import FaceTimeline
 from vidchatbench_metrics.video_quality import clip_image, inception
@@ -46,16 +47,13 @@ from vidchatbench_metrics.video_quality.even_frames import CAPACITY, EvenFrames,
 from vidchatbench_metrics.video_quality.face_square import face_square
 from vidchatbench_metrics.video_quality.i3d import I3dClip
 from vidchatbench_metrics.video_quality.inception import InceptionFaces, InceptionFrames
-from vidchatbench_metrics.video_quality.weights import (
-    DISTRIBUTION_EXTRACTORS,
-    DISTRIBUTION_METRICS,
-    DISTRIBUTION_WEIGHTS,
-)
+from vidchatbench_metrics.video_quality.weights import DISTRIBUTION_WEIGHTS
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
 SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)
 CLIP = ClipInfo(width=768, height=480, duration=0.0)
 BY_HASH = "sha256:" + "0123456789abcdef" * 4
+DISTRIBUTION_METRICS = {name: target for name, target in video_quality.METRICS.items() if ".distribution:" in target}
 METRICS: list[type[SetMetric]] = [
     Fid, Kid, FidFace, KidFace, Fvd, Kvd, FvdFace, KvdFace, Fvd128, Kvd128, Cmmd, CmmdFace,
 ]  # fmt: skip
@@ -430,7 +428,7 @@ class TestCards:
         (need, other) = made.needs()
         assert (need.roles, other.roles) == ((Role.CANDIDATE,), (Role.REFERENCE,))
         assert need.extractor == other.extractor
-        module, _, name = DISTRIBUTION_EXTRACTORS[need.extractor.id].partition(":")
+        module, _, name = video_quality.EXTRACTORS[need.extractor.id].partition(":")
         extractor = getattr(importlib.import_module(module), name)(**dict(need.extractor.params))
         assert extractor.id == need.extractor.id
         assert extractor.fps == 25

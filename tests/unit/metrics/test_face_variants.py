@@ -38,7 +38,7 @@ from vidchatbench_metrics.video_quality.distribution import FvdFace
 from vidchatbench_metrics.video_quality.even_frames import even_indices
 from vidchatbench_metrics.video_quality.face_square import Square, face_square, resize_square
 from vidchatbench_metrics.video_quality.i3d import I3dClip, I3dFaces, fill_from_nearest
-from vidchatbench_metrics.video_quality.perceptual import Lpips, LpipsFace, LpipsFaces
+from vidchatbench_metrics.video_quality.lpips import Lpips, LpipsFace, LpipsFaces
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
 SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)

@@ -16,20 +16,22 @@ from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.plugins.availability import find_missing
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
+from vidchatbench_metrics import iqa, video_quality
 from vidchatbench_metrics.faces import EXTRACTORS as FACE_EXTRACTORS
 from vidchatbench_metrics.faces import WEIGHTS as FACE_WEIGHTS
+from vidchatbench_metrics.iqa import no_reference
 from vidchatbench_metrics.iqa.no_reference import MODELS, FrameQuality, QualityModel
-from vidchatbench_metrics.video_quality import no_reference_network
-from vidchatbench_metrics.video_quality.weights import (
-    PERCEPTUAL_EXTRACTORS,
-    PERCEPTUAL_METRICS,
-    PERCEPTUAL_WEIGHTS,
-)
+from vidchatbench_metrics.video_quality.weights import LPIPS_WEIGHTS
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
 SAMPLE = Sample(id="x", task="dialogue", language="en", initiator=SIDE, responder=SIDE)
 IQA = ("iqa/clipiqa", "iqa/musiq", "iqa/niqe", "iqa/topiq_nr")
 BY_HASH = "sha256:" + "ab" * 32
+LPIPS_METRICS = {name: target for name, target in video_quality.METRICS.items() if ".lpips:" in target}
+LPIPS_EXTRACTORS = {name: target for name, target in video_quality.EXTRACTORS.items() if ".lpips:" in target}
+PERCEPTUAL_METRICS = {**LPIPS_METRICS, **iqa.METRICS}
+PERCEPTUAL_EXTRACTORS = {**LPIPS_EXTRACTORS, **iqa.EXTRACTORS}
+PERCEPTUAL_WEIGHTS = (*LPIPS_WEIGHTS, *iqa.WEIGHTS)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,10 @@ class TestNoReference:
         assert models == {name: name.removeprefix("iqa/") for name in IQA}
         assert set(models.values()) == set(MODELS)
 
+    @pytest.mark.parametrize("name", IQA)
+    def test_protocol_ids_name_the_release_that_is_asked_for(self, catalogue: Catalogue, name: str) -> None:
+        assert f"/pyiqa{no_reference.PYIQA_VERSION}-" in catalogue.metric(name).card.protocol
+
     def test_a_frame_without_a_rating_is_counted_but_left_out(self) -> None:
         extractor = FrameQuality(model="niqe")
         seen: list[tuple[int, ...]] = []
@@ -170,7 +176,7 @@ class TestNoReference:
         assert seen == [(480, 768, 3)] * 3
 
     def test_another_release_of_pyiqa_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(no_reference_network.importlib.metadata, "version", lambda name: "0.1.99")
+        monkeypatch.setattr(no_reference.importlib.metadata, "version", lambda name: "0.1.99")
         with pytest.raises(RuntimeError, match=r"0\.1\.99 is installed; pip install pyiqa==0\.1\.16"):
             QualityModel("musiq", Path("nowhere"), "cpu")
 
@@ -207,7 +213,7 @@ class TestAvailability:
         monkeypatch.setattr(importlib.util, "find_spec", present)
         missing = find_missing(catalogue.metric(name), catalogue, resolver)
         assert missing is not None
-        assert missing.fix == f"vidchatbench weights pull {MODELS[name.removeprefix('iqa/')].weight}"
+        assert missing.fix == f"vidchatbench weights pull {MODELS[name.removeprefix('iqa/')].weight_of('official')}"
 
     def test_lpips_lacks_its_backbone_only(self, catalogue: Catalogue, resolver: WeightResolver) -> None:
         pytest.importorskip("lpips")

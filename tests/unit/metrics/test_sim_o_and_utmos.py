@@ -10,7 +10,8 @@ import pytest
 
 from vidchatbench.api import SAMPLE_RATE, Dimension, Feature, Plugin, Role, Sample, Score, Side, Status
 from vidchatbench_metrics import voice
-from vidchatbench_metrics.voice.shared import frame_count, heard_part
+from vidchatbench_metrics.speech import WEIGHTS as SPEECH_WEIGHTS
+from vidchatbench_metrics.voice.front_end import beginning, frame_count
 from vidchatbench_metrics.voice.sim_o import SimO, WavlmSpeakerEmbedding
 from vidchatbench_metrics.voice.utmos import Utmos, UtmosScores
 
@@ -65,7 +66,7 @@ class TestDeclarations:
         assert card.dimension is Dimension.VOICE
         assert card.direction == "higher"
         assert "listening" not in card.tasks
-        weights = {weight.name: weight for weight in voice.WEIGHTS}
+        weights = {weight.name: weight for weight in (*SPEECH_WEIGHTS, *voice.WEIGHTS)}
         assert card.commercial_use is all(weights[name].commercial_use for name in card.weights)
 
     @pytest.mark.parametrize("metric", METRICS)
@@ -184,8 +185,8 @@ class TestUtmos:
 class TestWhatIsHeard:
     def test_first_minute(self):
         samples = np.arange(61 * SAMPLE_RATE, dtype=np.float32)
-        np.testing.assert_array_equal(heard_part(samples), samples[: 60 * SAMPLE_RATE])
-        assert len(heard_part(samples[:5])) == 5
+        np.testing.assert_array_equal(beginning(samples), samples[: 60 * SAMPLE_RATE])
+        assert len(beginning(samples[:5])) == 5
 
     @pytest.mark.parametrize(
         ("samples", "frames"),

@@ -11,7 +11,10 @@ import pytest
 
 from vidchatbench.api import Dimension, Feature, Plugin, Sample, Score, Side, Status
 from vidchatbench_metrics import voice
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_segments
+from vidchatbench_metrics.common.vectors import cosine
+from vidchatbench_metrics.speech import EXTRACTORS as SPEECH_EXTRACTORS
+from vidchatbench_metrics.speech import WEIGHTS as SPEECH_WEIGHTS
+from vidchatbench_metrics.speech.silero import missing_speech, speech_segments
 from vidchatbench_metrics.voice.dnsmos import (
     DnsmosBackground,
     DnsmosOverall,
@@ -30,7 +33,6 @@ from vidchatbench_metrics.voice.resemblyzer import (
     raise_volume,
     smooth_flags,
 )
-from vidchatbench_metrics.voice.shared import cosine
 
 SAMPLE = Sample(
     id="a",
@@ -85,13 +87,13 @@ class TestDeclarations:
         assert card.direction == "higher"
         assert "listening" not in card.tasks
         assert len(card.tasks) == 4
-        assert set(card.weights) <= {weight.name for weight in voice.WEIGHTS}
+        assert set(card.weights) <= {weight.name for weight in (*SPEECH_WEIGHTS, *voice.WEIGHTS)}
         assert card.commercial_use
 
     @pytest.mark.parametrize("metric", METRICS)
     def test_needs_only_declared_extractors_and_roles(self, metric):
         needs = metric().needs()
-        assert {need.extractor.id for need in needs} <= set(voice.EXTRACTORS)
+        assert {need.extractor.id for need in needs} <= {*SPEECH_EXTRACTORS, *voice.EXTRACTORS}
         assert {role for need in needs for role in need.roles} == set(metric.default_card.roles)
         assert len({need.name for need in needs}) == len(needs)
 
@@ -107,7 +109,10 @@ class TestDeclarations:
         assert [metric.default_card.worst for metric in METRICS] == [0, 1, 1, 1, 1]
 
     def test_importing_metrics_loads_no_model_library(self):
-        modules = {target.partition(":")[0] for target in (*voice.METRICS.values(), *voice.EXTRACTORS.values())}
+        modules = {
+            target.partition(":")[0]
+            for target in (*voice.METRICS.values(), *voice.EXTRACTORS.values(), *SPEECH_EXTRACTORS.values())
+        }
         heavy = ("torch", "onnxruntime", "webrtcvad", "scipy", "librosa", "silero_vad", "speechmos", "resemblyzer")
         code = f"import sys, {', '.join(sorted(modules))}; print([name for name in {heavy} if name in sys.modules])"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -117,7 +122,7 @@ class TestDeclarations:
 class TestGate:
     @pytest.mark.parametrize(("seconds", "passes"), [(0.0, False), (0.299, False), (0.3, True), (9.0, True)])
     def test_threshold(self, seconds, passes):
-        assert (lacks_speech(seconds) is None) is passes
+        assert (missing_speech(seconds) is None) is passes
 
 
 class TestVoiceSimilarity:

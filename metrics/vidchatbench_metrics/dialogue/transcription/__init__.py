@@ -1,1 +1,1 @@
-"""From a reply to its words."""
+"""Transcripts of a reply: by Whisper, by an endpoint, or brought by the user."""

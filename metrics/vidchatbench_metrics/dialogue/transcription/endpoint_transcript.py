@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
-from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word, silence, transcript
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
+from vidchatbench_metrics.dialogue.transcription.transcript import Passage, Word, silence, transcript
+from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -71,7 +71,7 @@ class EndpointTranscript(AudioExtractor):
             base_url=url, api_key=key_for(url) or "none", timeout=_TIMEOUT_SECONDS, max_retries=self.retries
         )
         if urlsplit(url).hostname != "api.openai.com":
-            # The client reads these from the environment, and they are nobody else's business.
+            # The client reads these from the environment; they are OpenAI's and must not go to another host.
             self._client.organization = self._client.project = None
 
     def release(self) -> None:
@@ -87,7 +87,7 @@ class EndpointTranscript(AudioExtractor):
             EndpointError: If the endpoint gives none; that is not the clip's fault.
         """
         spoken = speech_seconds(upstream["speech"])
-        if lacks_speech(spoken):
+        if missing_speech(spoken):
             return silence(spoken)
         answer = self._ask(wav_bytes(audio.samples))
         passages = _passages(answer, audio.duration)
@@ -171,14 +171,14 @@ def _passages(answer: Mapping[str, Any], duration: float) -> list[Passage]:
     segments = answer.get("segments") or ()
     if not segments:
         return [Passage(str(answer["text"]), duration, words=words)] if str(answer["text"]).strip() else []
-    found = []
+    passages = []
     for position, segment in enumerate(segments):
         start, end = float(segment["start"]), float(segment["end"])
         # A word belongs to the passage in which it begins; the last passage takes what begins after it.
         last = position + 1 == len(segments)
         until = float("inf") if last else float(segments[position + 1]["start"])
         since = -float("inf") if position == 0 else start
-        found.append(
+        passages.append(
             Passage(
                 text=f" {str(segment['text']).strip()}",
                 duration=max(0.0, end - start),
@@ -188,7 +188,7 @@ def _passages(answer: Mapping[str, Any], duration: float) -> list[Passage]:
                 words=tuple(word for word in words if since <= word.start < until),
             )
         )
-    return found
+    return passages
 
 
 def _number(value: object) -> float | None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from vidchatbench.api import Content, Feature, Refusal, Sample, SampleExtractor, SampleInput, SampleNotes
-from vidchatbench_metrics.dialogue.transcription.hearing import EMPTY, OK
+from vidchatbench_metrics.dialogue.transcription.transcript import EMPTY, OK
 
 
 class GivenTranscript(SampleExtractor):
-    """What the user says that is heard in the reply (``--transcripts``).
+    """The transcript of the reply that the user brings (``--transcripts``).
 
     Meta:
         status: ``ok`` or ``empty``.
@@ -31,7 +31,7 @@ class GivenTranscript(SampleExtractor):
 
 
 class DeclaredTranscript(SampleExtractor):
-    """What the system says that it said (``<id>.json``); never trusted in place of what is heard.
+    """The transcript that the system declares (``<id>.json``); it never replaces a recognised one.
 
     Meta:
         status: ``ok`` or ``empty``.
@@ -52,6 +52,6 @@ class DeclaredTranscript(SampleExtractor):
 
 
 def text_feature(text: str) -> Feature:
-    """Returns the feature of a text that nobody had to recognise."""
+    """Returns the feature of a text that comes as text."""
     stripped = text.strip()
     return Feature({}, {"status": OK if stripped else EMPTY, "text": stripped})

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role
 from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import split_endpoint
-from vidchatbench_metrics.dialogue.transcription.hearing import OK, REASONS, SILENT
+from vidchatbench_metrics.dialogue.transcription.transcript import OK, REASONS, SILENT
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
+from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
 WHISPER = "whisper-"
 ENDPOINT = "endpoint:"
@@ -46,7 +46,7 @@ class Transcripts:
 
     @property
     def given(self) -> bool:
-        """Says whether the user brings them."""
+        """Whether the user brings them."""
         return self.name == GIVEN
 
     @property
@@ -56,7 +56,7 @@ class Transcripts:
 
     @property
     def shown(self) -> str:
-        """The parameter as results may show it: an endpoint's URL is nobody's business."""
+        """The parameter as results show it, without an endpoint's URL."""
         return f"{ENDPOINT}#{self.model}" if self.model else self.name
 
     @property
@@ -93,9 +93,9 @@ class Transcripts:
         return Need(name, self.spec, (Role.CANDIDATE,))
 
     def gate(self) -> tuple[Need, ...]:
-        """Returns the need for the candidate's speech, ``speech``, where no extractor of transcripts looks after it.
+        """Returns the need for the candidate's speech, ``speech``, where no extractor of transcripts checks it.
 
-        A text that somebody brings says nothing of whether anybody speaks in the clip.
+        A text that is brought does not show that anybody speaks in the clip.
         """
         return (Need("speech", ExtractorSpec.of("speech/silero"), (Role.CANDIDATE,)),) if self.given else ()
 
@@ -163,6 +163,6 @@ def unusable(transcript: Feature, features: Mapping[str, Feature]) -> tuple[str,
         features: The metric's features; ``speech`` is among them where :meth:`Transcripts.gate` asked for it.
     """
     status = str(transcript.meta["status"])
-    if "speech" in features and lacks_speech(speech_seconds(features["speech"])):
+    if "speech" in features and missing_speech(speech_seconds(features["speech"])):
         status = SILENT
     return None if status == OK else (REASONS[status], {"status": status})

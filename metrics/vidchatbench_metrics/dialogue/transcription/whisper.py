@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidchatbench_metrics.dialogue.transcription.hearing import Passage, Word
+from vidchatbench_metrics.dialogue.transcription.transcript import Passage, Word
 
 if TYPE_CHECKING:
     import numpy as np

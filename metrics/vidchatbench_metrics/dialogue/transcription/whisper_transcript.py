@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from vidchatbench.api import Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
-from vidchatbench_metrics.dialogue.transcription.hearing import silence, transcript
+from vidchatbench_metrics.dialogue.transcription.transcript import silence, transcript
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
-from vidchatbench_metrics.speech.silero import lacks_speech, speech_seconds
+from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
 if TYPE_CHECKING:
     from vidchatbench_metrics.dialogue.transcription.whisper import Whisper
 
 
 class WhisperTranscript(AudioExtractor):
-    """Transcript of a clip with word times; a clip with under 0.3 s of speech is ``silent`` and is not listened to.
+    """Transcript of a clip with word times; a clip with under 0.3 s of speech is ``silent`` and is not transcribed.
 
     Parameters:
         model: A size of Whisper, such as ``large-v3``.
@@ -27,7 +27,7 @@ class WhisperTranscript(AudioExtractor):
         word_probability: float64 (n,), in 0..1.
 
     Meta:
-        status: ``ok``, ``silent``, ``empty``, or ``hallucinated`` where every passage was (see ``hearing``).
+        status: ``ok``, ``silent``, ``empty``, or ``hallucinated`` where every passage was (see ``transcript``).
         text: What is said, without hallucinated passages.
         words: The words of the arrays, as a JSON list.
         dropped_text: What was left out as a hallucination.
@@ -69,7 +69,7 @@ class WhisperTranscript(AudioExtractor):
         )
 
     def release(self) -> None:
-        """Lets go of the model."""
+        """Releases the model."""
         self._whisper = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
@@ -77,7 +77,7 @@ class WhisperTranscript(AudioExtractor):
         if self._whisper is None:
             raise RuntimeError("setup() comes before extract()")
         spoken = speech_seconds(upstream["speech"])
-        if lacks_speech(spoken):
+        if missing_speech(spoken):
             return silence(spoken)
         passages, language, probability = self._whisper(audio.samples)
         return transcript(passages, speech_seconds=spoken, language=language, language_probability=probability)

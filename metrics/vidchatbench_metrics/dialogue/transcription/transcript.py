@@ -1,4 +1,4 @@
-"""What was heard, and whether it can be trusted: silence, hallucination and empty text are statuses, not crashes."""
+"""Transcripts as features: passages, words, and a status where there is silence, hallucination or no text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMPTY = "empty"
 NO_SPEECH_ABOVE = 0.6
 LOGPROB_BELOW = -1.0
 COMPRESSION_ABOVE = 2.4
-"""Whisper's own thresholds: a passage beyond the first two together, or beyond the third, was not really said."""
+"""Whisper's own thresholds: a passage beyond the first two together, or beyond the third, was not said."""
 
 REASONS = {
     SILENT: "no speech is heard in the reply",
@@ -45,7 +45,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Passage:
-    """One segment of a transcript with what the recogniser thinks of it.
+    """One segment of a transcript with the recogniser's estimates of its quality.
 
     Attributes:
         text: What was recognised.
@@ -65,7 +65,7 @@ class Passage:
 
     @property
     def hallucinated(self) -> bool:
-        """Says whether Whisper's thresholds take the passage for a hallucination."""
+        """Whether the passage is a hallucination by Whisper's thresholds."""
         if self.compression is not None and self.compression > COMPRESSION_ABOVE:
             return True
         if self.no_speech is None or self.logprob is None:
@@ -115,7 +115,7 @@ def transcript(
 
 
 def silence(speech_seconds: float) -> Feature:
-    """Returns the feature of a clip in which nobody speaks; whatever a recogniser might make of it is not asked for."""
+    """Returns the feature of a clip in which nobody speaks; no recogniser is run on it."""
     empty = transcript((), speech_seconds=speech_seconds, language=None, language_probability=None)
     return Feature(empty.arrays, {**empty.meta, "status": SILENT})
 

@@ -1,41 +1,52 @@
-"""``video_quality/lpips`` and ``/lpips_face``: how far the pictures are from the real reply's, to a network's eye."""
+"""``video_quality/lpips`` and ``/lpips_face``: perceptual distance of the pictures to those of the real reply."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Role, Sample, Score, Status, load_card
-from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
+from vidchatbench.api import (
+    ClipInfo,
+    ExtractorContext,
+    ExtractorSpec,
+    Feature,
+    Frame,
+    MetricCard,
+    Need,
+    PairExtractor,
+    PairSession,
+    Role,
+    Sample,
+    Score,
+    Status,
+    Timeline,
+    as_array,
+    load_card,
+)
+from vidchatbench_metrics.common.geometry import HEIGHT, MIN_COMMON_SECONDS, WIDTH
+from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
+from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.psnr_ssim import _Paired
+from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
+from vidchatbench_metrics.video_quality.paired_frames import Measure, PairedFrames, PairedMetric
 
 if TYPE_CHECKING:
     import torch
 
-
-from collections import Counter
-
-from vidchatbench.api import (
-    ClipInfo,
-    ExtractorContext,
-    Frame,
-    PairExtractor,
-    PairSession,
-    Timeline,
-    as_array,
+NETWORKS = Networks(
+    (Network("alex", "alexnet_imagenet1k_v1", title="alexnet-owt-7be5be79"),), hashed_label="alex-{digits}"
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
-from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
-from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
-from vidchatbench_metrics.video_quality.psnr_ssim import Measure, _PairedFrames
+"""The backbones."""
+
+LINEAR_WEIGHT = "lpips_alex_v0.1"
 
 FACE_SIDE = 256
 """Pixels a side to which the faces are brought."""
@@ -43,158 +54,8 @@ FACE_SIDE = 256
 MAX_FACES = 2
 """Faces of a picture that are compared, the largest ones; that makes four distances for a pair of pictures at most."""
 
-
-class LpipsFrames(_PairedFrames):
-    """LPIPS of every frame pair, both scaled to cover 480 x 768 and centre-cropped.
-
-    Parameters:
-        fps: Frame pairs per second.
-        network: ``alex``, or ``sha256:<64 hex>`` for any state dict of torchvision's ``alexnet``.
-
-    Feature:
-        value: float64 (n,), one per grid point ``k / fps``.
-        meta: ``fps``, ``seconds`` (the common part that was compared).
-    """
-
-    id = "video_quality/lpips_frames"
-    defaults = {"fps": 25, "network": "alex"}
-    packages = ("lpips",)
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The backbone and the linear layers."""
-        network = str(self.params["network"])
-        return (NETWORKS.get(network, network), LINEAR_WEIGHT)
-
-    def setup(self, context: ExtractorContext) -> None:
-        """Loads the network."""
-        backbone, linear = (context.weights[name] for name in self.weights)
-        self._distance = LpipsDistance(backbone, linear, context.device)
-
-    def measure(self) -> Measure:
-        """Returns the function that compares two pictures."""
-        return self._distance
-
-
-class LpipsFaces(PairExtractor):
-    """LPIPS of the responders' faces of every frame pair.
-
-    Each face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box,
-    and scaled to 256 x 256 (Pillow BICUBIC, antialiased). Of each picture the two faces with the largest boxes are
-    compared; a frame pair has a value if both clips' responders are among them.
-
-    Parameters:
-        fps: Frame pairs per second.
-        network: ``alex``, or ``sha256:<64 hex>`` for any state dict of torchvision's ``alexnet``.
-
-    Feature:
-        value: float64 (n,), one per frame pair with the responder's face in both pictures.
-        time: float64 (n,), seconds.
-        meta: ``fps``; ``seconds``, the common part, and ``frames``, the frame pairs in it; ``first_faces`` and
-            ``second_faces``, in how many of them the first and the second clip show their responder's face.
-    """
-
-    id = "video_quality/lpips_faces"
-    defaults = {"fps": 25, "network": "alex"}
-    packages = ("lpips",)
-
-    @property
-    def fps(self) -> float:
-        """Frame pairs per second."""
-        return self.number("fps")
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The backbone and the linear layers."""
-        network = str(self.params["network"])
-        return (NETWORKS.get(network, network), LINEAR_WEIGHT)
-
-    @property
-    def requires(self) -> Mapping[str, ExtractorSpec]:
-        """Face tracks of either clip."""
-        return {"faces": ExtractorSpec.of("faces/mtcnn")}
-
-    def setup(self, context: ExtractorContext) -> None:
-        """Loads the network."""
-        backbone, linear = (context.weights[name] for name in self.weights)
-        self._distance = LpipsDistance(backbone, linear, context.device)
-
-    def begin(
-        self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
-    ) -> PairSession:
-        """Starts a pair."""
-        del first, second
-        return _FaceSession(self._distance, self.fps, (upstream[0]["faces"], upstream[1]["faces"]))
-
-
-class _FaceSession(PairSession):
-    # Which tracks are the responders' is known only at the end. Every pair of tracks is compared until then, because to
-    # keep the faces themselves would take gigabytes.
-    def __init__(self, distance: Measure, fps: float, faces: tuple[Timeline, Timeline]) -> None:
-        self._distance = distance
-        self._fps = fps
-        self._faces = faces
-        self._frames = 0
-        self._seen: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
-        self._values: dict[tuple[int, int], list[tuple[float, float]]] = {}
-
-    def push(self, first: Frame, second: Frame) -> None:
-        self._frames += 1
-        squares = [largest_squares(faces, frame) for faces, frame in zip(self._faces, (first, second), strict=True)]
-        for seen, found in zip(self._seen, squares, strict=True):
-            seen.update(found.keys())
-        if not all(squares):
-            return
-        ours, theirs = _faces_in(first, squares[0]), _faces_in(second, squares[1])
-        for track, picture in ours.items():
-            for other, real in theirs.items():
-                row = (first.time, self._distance(picture, real))
-                self._values.setdefault((track, other), []).append(row)
-
-    def finish(self) -> Feature:
-        first, second = (primary_track(faces) for faces in self._faces)
-        rows = [] if first is None or second is None else self._values.get((first, second), [])
-        arrays = {
-            "value": as_array([value for _, value in rows], "float64"),
-            "time": as_array([time for time, _ in rows], "float64"),
-        }
-        meta = {
-            "fps": self._fps,
-            "seconds": self._frames / self._fps,
-            "frames": self._frames,
-            "first_faces": 0 if first is None else self._seen[0][first],
-            "second_faces": 0 if second is None else self._seen[1][second],
-        }
-        return Feature(arrays, meta)
-
-
-def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
-    """Returns the squares around the two faces of a frame with the largest boxes, by track.
-
-    Faces without a square (see :func:`vidchatbench_metrics.video_quality.face_square.square_around`) do not count; of
-    two equally large ones the lower track number goes first.
-    """
-    height, width = frame.rgb().shape[:2]
-    found: dict[int, Square] = {}
-    for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.track)):
-        square = square_around(face.box, (height, width), (HEIGHT, WIDTH))
-        if square is not None and len(found) < MAX_FACES:
-            found[face.track] = square
-    return found
-
-
-def _area(face: Face) -> float:
-    return float((face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
-
-
-def _faces_in(frame: Frame, squares: Mapping[int, Square]) -> dict[int, Picture]:
-    whole = frame.cover(HEIGHT, WIDTH)
-    return {track: resize_square(square.cut(whole), FACE_SIDE) for track, square in squares.items()}
-
-
-LINEAR_WEIGHT = "lpips_alex_v0.1"
-NETWORKS = {"alex": "alexnet_imagenet1k_v1"}
-"""Short names of the backbones in the weights table."""
+MIN_COVERAGE = 0.5
+"""Share of the frame pairs in common that must show the responder's face on both sides."""
 
 _SLICE_OF_LAYER = {"0": "slice1", "3": "slice2", "6": "slice3", "8": "slice4", "10": "slice5"}
 
@@ -252,14 +113,14 @@ class LpipsDistance:
 
 def _backbone_state(state: dict[str, Any]) -> dict[str, Any]:
     # The package cuts torchvision's layers into five slices and keeps their numbers.
-    found: dict[str, Any] = {}
+    renamed: dict[str, Any] = {}
     for key, value in state.items():
         part, _, rest = key.partition(".")
         layer, _, kind = rest.partition(".")
         if part != "classifier":
             known = part == "features" and layer in _SLICE_OF_LAYER
-            found[f"net.{_SLICE_OF_LAYER[layer]}.{layer}.{kind}" if known else key] = value
-    return found
+            renamed[f"net.{_SLICE_OF_LAYER[layer]}.{layer}.{kind}" if known else key] = value
+    return renamed
 
 
 def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
@@ -268,11 +129,153 @@ def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, **twice}
 
 
-MIN_COVERAGE = 0.5
-"""Share of the frame pairs in common that must show the responder's face on both sides."""
+class LpipsFrames(PairedFrames):
+    """LPIPS of every frame pair, both scaled to cover 480 x 768 and centre-cropped.
+
+    Parameters:
+        fps: Frame pairs per second.
+        network: ``alex``, or ``sha256:<64 hex>`` for any state dict of torchvision's ``alexnet``.
+
+    Feature:
+        value: float64 (n,), one per grid point ``k / fps``.
+        meta: ``fps``, ``seconds`` (the common part that was compared).
+    """
+
+    id = "video_quality/lpips_frames"
+    defaults = {"fps": 25, "network": "alex"}
+    packages = ("lpips",)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The backbone and the linear layers."""
+        return (NETWORKS.weight_of(str(self.params["network"])), LINEAR_WEIGHT)
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Loads the network."""
+        backbone, linear = (context.weights[name] for name in self.weights)
+        self._distance = LpipsDistance(backbone, linear, context.device)
+
+    def measure(self) -> Measure:
+        """Returns the function that compares two pictures."""
+        return self._distance
 
 
-class Lpips(_Paired):
+class LpipsFaces(PairExtractor):
+    """LPIPS of the responders' faces of every frame pair.
+
+    Each face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box,
+    and scaled to 256 x 256 (Pillow BICUBIC, antialiased). Of each picture the two faces with the largest boxes are
+    compared; a frame pair has a value if both clips' responders are among them.
+
+    Parameters:
+        fps: Frame pairs per second.
+        network: ``alex``, or ``sha256:<64 hex>`` for any state dict of torchvision's ``alexnet``.
+
+    Feature:
+        value: float64 (n,), one per frame pair with the responder's face in both pictures.
+        time: float64 (n,), seconds.
+        meta: ``fps``; ``seconds``, the common part, and ``frames``, the frame pairs in it; ``first_faces`` and
+            ``second_faces``, in how many of them the first and the second clip show their responder's face.
+    """
+
+    id = "video_quality/lpips_faces"
+    defaults = {"fps": 25, "network": "alex"}
+    packages = ("lpips",)
+
+    @property
+    def fps(self) -> float:
+        """Frame pairs per second."""
+        return self.number("fps")
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The backbone and the linear layers."""
+        return (NETWORKS.weight_of(str(self.params["network"])), LINEAR_WEIGHT)
+
+    @property
+    def requires(self) -> Mapping[str, ExtractorSpec]:
+        """Face tracks of either clip."""
+        return {"faces": ExtractorSpec.of("faces/mtcnn")}
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Loads the network."""
+        backbone, linear = (context.weights[name] for name in self.weights)
+        self._distance = LpipsDistance(backbone, linear, context.device)
+
+    def begin(
+        self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
+    ) -> PairSession:
+        """Starts a pair."""
+        del first, second
+        return _FaceSession(self._distance, self.fps, (upstream[0]["faces"], upstream[1]["faces"]))
+
+
+class _FaceSession(PairSession):
+    # Which tracks are the responders' is known only at the end. Every pair of tracks is compared until then, because to
+    # keep the faces themselves would take gigabytes.
+    def __init__(self, distance: Measure, fps: float, faces: tuple[Timeline, Timeline]) -> None:
+        self._distance = distance
+        self._fps = fps
+        self._faces = faces
+        self._frames = 0
+        self._seen: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
+        self._values: dict[tuple[int, int], list[tuple[float, float]]] = {}
+
+    def push(self, first: Frame, second: Frame) -> None:
+        self._frames += 1
+        squares = [largest_squares(faces, frame) for faces, frame in zip(self._faces, (first, second), strict=True)]
+        for seen, tracks in zip(self._seen, squares, strict=True):
+            seen.update(tracks.keys())
+        if not all(squares):
+            return
+        ours, theirs = _faces_in(first, squares[0]), _faces_in(second, squares[1])
+        for track, picture in ours.items():
+            for other, real in theirs.items():
+                row = (first.time, self._distance(picture, real))
+                self._values.setdefault((track, other), []).append(row)
+
+    def finish(self) -> Feature:
+        first, second = (primary_track(faces) for faces in self._faces)
+        rows = [] if first is None or second is None else self._values.get((first, second), [])
+        arrays = {
+            "value": as_array([value for _, value in rows], "float64"),
+            "time": as_array([time for time, _ in rows], "float64"),
+        }
+        meta = {
+            "fps": self._fps,
+            "seconds": self._frames / self._fps,
+            "frames": self._frames,
+            "first_faces": 0 if first is None else self._seen[0][first],
+            "second_faces": 0 if second is None else self._seen[1][second],
+        }
+        return Feature(arrays, meta)
+
+
+def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
+    """Returns the squares around the two faces of a frame with the largest boxes, by track.
+
+    Faces without a square (see :func:`vidchatbench_metrics.video_quality.face_square.square_around`) do not count; of
+    two equally large ones the lower track number goes first.
+    """
+    height, width = frame.rgb().shape[:2]
+    squares: dict[int, Square] = {}
+    for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.track)):
+        square = square_around(face.box, (height, width), (HEIGHT, WIDTH))
+        if square is not None and len(squares) < MAX_FACES:
+            squares[face.track] = square
+    return squares
+
+
+def _area(face: Face) -> float:
+    return float((face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
+
+
+def _faces_in(frame: Frame, squares: Mapping[int, Square]) -> dict[int, Picture]:
+    whole = frame.cover(HEIGHT, WIDTH)
+    return {track: resize_square(square.cut(whole), FACE_SIDE) for track, square in squares.items()}
+
+
+class Lpips(PairedMetric):
     """LPIPS (AlexNet, version 0.1) against the real reply, 0 or more, lower is better.
 
     Parameters:
@@ -284,8 +287,6 @@ class Lpips(_Paired):
     default_card = load_card(__package__, "cards/lpips.toml")
     defaults = {"fps": 25, "network": "alex"}
     extractor = "video_quality/lpips_frames"
-    family = "lpips"
-    geometry: ClassVar[str] = "cover480x768"
 
     def make_card(self) -> MetricCard:
         """Returns the card; another frame rate or backbone is another protocol.
@@ -293,24 +294,7 @@ class Lpips(_Paired):
         Raises:
             ValueError: If the network is neither known nor named by its hash.
         """
-        card, fps, network = self.default_card, int(self.number("fps")), str(self.params["network"])
-        if self.params == self.defaults:
-            return card
-        text = card.protocol_text.replace("25 frame pairs a second", f"{fps} frame pairs a second")
-        if network in NETWORKS:
-            return card.vary(protocol=f"lpips/{network}-v0.1-{self.geometry}-{fps}fps-v1", protocol_text=text)
-        if not network.startswith("sha256:"):
-            raise ValueError(
-                f"{card.id} has no network {network!r}; use {', '.join(NETWORKS)} or sha256:<64 hex digits>"
-            )
-        name = f"alex-{network.removeprefix('sha256:')[:12]}"
-        return card.vary(
-            protocol=f"lpips/{name}-v0.1-{self.geometry}-{fps}fps-v1",
-            protocol_text=text.replace("alexnet-owt-7be5be79", name),
-            weights=(network, *card.weights[1:]),
-            weights_license="unknown, the network was named by its hash",
-            commercial_use=False,
-        )
+        return NETWORKS.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
 
     def needs(self) -> tuple[Need, ...]:
         """Frame-wise distances of candidate and reference."""
@@ -337,29 +321,28 @@ class LpipsFace(Lpips):
 
     default_card = load_card(__package__, "cards/lpips_face.toml")
     extractor = "video_quality/lpips_faces"
-    geometry = "face1.3-256"
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages over the frame pairs with both faces; where they are too few, the side that lacks its face decides.
+        """Averages over the frame pairs with both faces; where they are too few, the side without its face decides.
 
         A real reply that shows its face in under half of the pairs cannot give the score. Otherwise it is the reply's
         fault if it shows its own in fewer pairs than the real one does.
         """
-        found = features["frames"]
+        frames = features["frames"]
         counts = {
-            "common": int(found.number("frames")),
-            "faces": int(found.number("first_faces")),
-            "reference_faces": int(found.number("second_faces")),
+            "common": int(frames.number("frames")),
+            "faces": int(frames.number("first_faces")),
+            "reference_faces": int(frames.number("second_faces")),
         }
-        pairs, least = len(found["value"]), MIN_COVERAGE * counts["common"]
-        if found.number("seconds") >= MIN_COMMON_SECONDS and pairs < least:
-            wanted = f"of {counts['common']} frames in common; at least half is needed"
-            if counts["reference_faces"] < least:
-                reason = f"the real reply shows the responder's face in {counts['reference_faces']} {wanted}"
+        pairs, needed = len(frames["value"]), MIN_COVERAGE * counts["common"]
+        if frames.number("seconds") >= MIN_COMMON_SECONDS and pairs < needed:
+            rest = f"of {counts['common']} frames in common; at least half is needed"
+            if counts["reference_faces"] < needed:
+                reason = f"the real reply shows the responder's face in {counts['reference_faces']} {rest}"
                 return Score.not_applicable(reason, **counts)
             if counts["faces"] < counts["reference_faces"]:
                 reason = f"the reply shows the responder's face in {counts['faces']}, together with the real one in"
-                return Score.invalid(f"{reason} {pairs}, {wanted}", **counts)
-            return Score.not_applicable(f"both replies show the responder's face in {pairs} {wanted}", **counts)
+                return Score.invalid(f"{reason} {pairs}, {rest}", **counts)
+            return Score.not_applicable(f"both replies show the responder's face in {pairs} {rest}", **counts)
         score = super().score(sample, features)
         return replace(score, details={**score.details, **counts})
