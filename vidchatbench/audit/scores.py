@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from vidchatbench.api.features import Feature
 from vidchatbench.api.metrics import Metric, SetItem, SetMetric
 from vidchatbench.api.samples import Role, Sample
+from vidchatbench.api.scores import Status
 from vidchatbench.audit.submissions import Submission
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
@@ -25,13 +24,14 @@ from vidchatbench.engine.features.store import FeatureStore
 from vidchatbench.engine.plan import Planner, gather_clips, needed_roles
 from vidchatbench.engine.run import Run
 from vidchatbench.engine.settings import RunConfig
-from vidchatbench.errors import UsageError
 from vidchatbench.plugins.catalogue import Catalogue
-from vidchatbench.results.files import SAMPLES_FILE
+from vidchatbench.results.sample_rows import load_set_items, read_sample_rows
 from vidchatbench.results.schema import MetricResult, Results, SuiteRef
 from vidchatbench.submission.check import CheckedSubmission, Output, check_submission
 
 _KEY_DIGITS = 12
+_AGAIN = "Run the audit again."
+_GONE = "a feature is gone from this computer's store; run the audit again"
 
 
 @dataclass
@@ -72,7 +72,7 @@ def score_submissions(
         chosen: Suite and metrics, those that can run here.
         runs: Folder of the run folders.
         config: How to run.
-        progress: Who hears of it.
+        progress: Receives progress.
         catalogue: Where extractors come from.
 
     Returns:
@@ -83,8 +83,8 @@ def score_submissions(
         OSError: If a folder cannot be written.
     """
     suite, metrics = chosen
-    told = json.dumps([suite.model_dump(), [[m.card.id, m.card.version, m.card.protocol] for m in metrics]])
-    runs /= hashlib.sha256(told.encode()).hexdigest()[:_KEY_DIGITS]
+    identity = json.dumps([suite.model_dump(), [[m.card.id, m.card.version, m.card.protocol] for m in metrics]])
+    runs /= hashlib.sha256(identity.encode()).hexdigest()[:_KEY_DIGITS]
     parts = {}
     for submission in submissions:
         made = set(submission.samples)
@@ -93,15 +93,15 @@ def score_submissions(
             part = replace(benchmark, samples=samples)
             parts[submission.recipe.name] = (part, check_submission(submission.folder, part))
     _extract_all(list(parts.items()), metrics, config, progress, catalogue)
-    found = {}
+    scored = {}
     progress.begin("scoring reference submissions", len(parts), "submissions")
     for done, (name, (part, checked)) in enumerate(parts.items(), 1):
         out = runs / name
         check_run_folder(out, checked, part, (suite, metrics))
-        found[name] = (Run(part, checked, out, config, SilentProgress()).execute(suite, metrics), out)
+        scored[name] = (Run(part, checked, out, config, SilentProgress()).execute(suite, metrics), out)
         progress.advance(done)
     progress.end()
-    return found
+    return scored
 
 
 def _extract_all(
@@ -127,48 +127,32 @@ def _extract_all(
 
 
 def read_tables(
-    found: Mapping[str, tuple[Results, Path]], metrics: Sequence[Metric], load: Callable[[str], Feature | None]
+    scored: Mapping[str, tuple[Results, Path]], metrics: Sequence[Metric], load: Callable[[str], Feature | None]
 ) -> dict[str, Table]:
     """Returns what every metric gives, by metric id.
 
     Args:
-        found: Results and run folder by the recipe's name.
+        scored: Results and run folder by the recipe's name.
         metrics: The metrics.
         load: Reads a stored feature by key, for metrics of sets.
     """
     by_id = {metric.card.id: metric for metric in metrics}
     tables = {name: Table() for name in by_id}
-    for recipe, (results, folder) in found.items():
+    for recipe, (results, folder) in scored.items():
         for result in results.metrics:
             tables[result.id].results[recipe] = result
-        # Not by read_table, which imports pandas, for most of a second.
+        # Of metrics of sets, the keys alone are kept: all rows of all submissions would fill the memory.
         keys: dict[str, dict[str, str]] = {}
-        for row in pq.ParquetFile(folder / SAMPLES_FILE).read().to_pylist():
-            name, sample = str(row["metric"]), str(row["sample_id"])
-            tables[name].clusters[sample] = str(row["cluster"])
-            if isinstance(by_id[name], SetMetric):
-                if row["status"] == "ok":
-                    keys.setdefault(name, {})[sample] = str(row["features"])
-            elif row["counted"] is not None:
-                tables[name].values.setdefault(recipe, {})[sample] = float(row["counted"])
+        for row in read_sample_rows(folder, hint=_AGAIN):
+            table = tables[row.metric]
+            table.clusters[row.sample_id] = row.cluster
+            if isinstance(by_id[row.metric], SetMetric):
+                if row.status == Status.OK:
+                    keys.setdefault(row.metric, {})[row.sample_id] = row.features
+            elif row.counted is not None:
+                table.values.setdefault(recipe, {})[row.sample_id] = row.counted
         for name, own in keys.items():
             metric = by_id[name]
             if isinstance(metric, SetMetric):
-                tables[name].items[recipe] = functools.partial(_items, metric, own, load)
+                tables[name].items[recipe] = functools.partial(load_set_items, metric, own, load, gone=_GONE)
     return tables
-
-
-def _items(metric: SetMetric, keys: Mapping[str, str], load: Callable[[str], Feature | None]) -> dict[str, SetItem]:
-    found = {sample: _item(metric, told, load) for sample, told in keys.items()}
-    return {sample: item for sample, item in found.items() if item is not None}
-
-
-def _item(metric: SetMetric, told: str, load: Callable[[str], Feature | None]) -> SetItem | None:
-    features = {}
-    for need, key in json.loads(told).items():
-        feature = load(key)
-        if feature is None:
-            raise UsageError("a feature is gone from this computer's store; run the audit again")
-        features[need] = feature
-    item = metric.item(features)
-    return item if isinstance(item, SetItem) else None

@@ -13,11 +13,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from vidchatbench.api.features import Feature
-from vidchatbench.api.metrics import SetMetric
+from vidchatbench.api.metrics import SetItem, SetMetric
+from vidchatbench.api.scores import Status
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue
-from vidchatbench.results.sample_rows import _counted, _items, _read_rows
+from vidchatbench.results.sample_rows import RowsByMetric, SampleRow, group_rows, load_set_items, read_sample_rows
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, MetricResult, Results, SuiteRef, load_results
 from vidchatbench.results.statistics.intervals import DRAWS, Interval
 from vidchatbench.results.statistics.paired import MAX_ENUMERATED, PairedDifferences, compare_paired, holm
@@ -104,7 +105,7 @@ class LoadedRun:
 
     label: str
     results: Results
-    rows: Mapping[str, Mapping[str, Mapping[str, object]]]
+    rows: RowsByMetric
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,11 @@ def compare_runs(
     )
 
 
-def _label(
-    loaded: Sequence[tuple[Results, Mapping[str, Mapping[str, Mapping[str, object]]]]],
-) -> list[LoadedRun]:
+def _read_rows(folder: Path) -> RowsByMetric:
+    return group_rows(read_sample_rows(folder, hint="A comparison needs the whole run folder."))
+
+
+def _label(loaded: Sequence[tuple[Results, RowsByMetric]]) -> list[LoadedRun]:
     names = [results.system.name for results, _ in loaded]
     revisions = [f"{r.system.name} {r.system.revision}" if r.system.revision else r.system.name for r, _ in loaded]
     labels = names if len(set(names)) == len(names) else revisions
@@ -226,9 +229,7 @@ _Found = dict[_Pair, tuple[PairedDifferences, int] | tuple[SetDifference, int, i
 def _compare_means(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], seed: int, draws: int) -> _Found:
     if not metrics:
         return {}
-    clusters = {
-        str(row["sample_id"]): str(row["cluster"]) for run in runs for m in run.rows.values() for row in m.values()
-    }
+    clusters = {row.sample_id: row.cluster for run in runs for rows in run.rows.values() for row in rows.values()}
     samples = sorted(clusters)
     columns, pairs = [], []
     for metric in metrics:
@@ -238,6 +239,10 @@ def _compare_means(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], s
             columns.append(counted[:, first] - counted[:, second])
     found = compare_paired(np.column_stack(columns), [clusters[name] for name in samples], seed=seed, draws=draws)
     return {pair: (found, place) for place, pair in enumerate(pairs)}
+
+
+def _counted(row: SampleRow | None) -> float:
+    return math.nan if row is None or row.counted is None else row.counted
 
 
 def _compare_set(
@@ -262,6 +267,15 @@ def _compare_set(
         result = compare_sets(one, two, clusters, built.distance, seed=seed, draws=draws)
         found[_Pair(metric.id, first, second)] = (result, len(both), len(set(clusters)))
     return found
+
+
+def _items(
+    metric: SetMetric, rows: Mapping[str, SampleRow], load: Callable[[str], Feature | None]
+) -> dict[str, tuple[str, SetItem]]:
+    features = {name: row.features for name, row in rows.items() if row.status == Status.OK}
+    gone = "its features are not in this computer's store; evaluate the system here again"
+    items = load_set_items(metric, features, load, gone=gone)
+    return {name: (rows[name].cluster, item) for name, item in items.items()}
 
 
 def _assemble(

@@ -10,8 +10,9 @@ from vidchatbench.api.samples import Role, Sample, benchmark_media
 from vidchatbench.api.scores import Status
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, warning
-from vidchatbench.leaderboard.verification.tables import SampleRow, check_row
+from vidchatbench.leaderboard.verification.tables import check_row
 from vidchatbench.results.files import SAMPLES_FILE
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import MetricResult
 
 SLACK = 1e-9

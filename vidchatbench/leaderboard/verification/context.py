@@ -13,9 +13,9 @@ from vidchatbench.api.scores import Status
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.errors import UsageError
 from vidchatbench.leaderboard.verification.reading import Bundle
-from vidchatbench.leaderboard.verification.tables import SampleRow
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.anchors import AnchorEntry
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import MetricResult
 
 

@@ -26,10 +26,11 @@ from vidchatbench.leaderboard.verification.bundle import (
     read_bytes,
 )
 from vidchatbench.leaderboard.verification.findings import Finding, RefusedFileError, error, has_errors
-from vidchatbench.leaderboard.verification.tables import SampleRow, read_samples
+from vidchatbench.leaderboard.verification.tables import read_samples
 from vidchatbench.media.probe import AudioInfo, VideoInfo
 from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
 from vidchatbench.results.migrations import upgrade
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import RESULTS_FILE, SCHEMA_VERSION, Results
 from vidchatbench.submission.system import SYSTEM_FILE, SystemDescription
 

@@ -18,8 +18,8 @@ from vidchatbench.api.samples import Sample, Side
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, note
-from vidchatbench.leaderboard.verification.tables import SampleRow
 from vidchatbench.results.aggregate import Record, aggregate
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import RESULTS_FILE, MetricResult
 
 TOLERANCE = 1e-9

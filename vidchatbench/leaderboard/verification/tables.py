@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from vidchatbench.leaderboard.verification.bundle import MEGABYTE
 from vidchatbench.leaderboard.verification.findings import RefusedFileError
 from vidchatbench.results.files import SAMPLES_FILE, SAMPLES_SCHEMA
+from vidchatbench.results.sample_rows import SampleRow, rows_of
 
 MAX_ROWS = 200_000
 MAX_EXPANDED = 256 * MEGABYTE
@@ -30,22 +31,6 @@ _CODECS = {"SNAPPY", "UNCOMPRESSED"}
 _MAX_COLUMN_CHUNKS = 10_000
 _TEXTS = tuple(field.name for field in SAMPLES_SCHEMA if field.type == pa.string())
 _DETAILS = TypeAdapter(dict[str, float | int | str | bool])
-
-
-class SampleRow(NamedTuple):
-    """One row of ``samples.parquet``; ``line`` is its place, from 1."""
-
-    line: int
-    sample_id: str
-    cluster: str
-    metric: str
-    protocol: str
-    status: str
-    value: float | None
-    counted: float | None
-    reason: str | None
-    details: str
-    features: str
 
 
 def read_samples(content: bytes, expected_rows: int | None = None) -> list[SampleRow]:
@@ -114,17 +99,15 @@ def _refuse_expanded(size: int) -> None:
 
 
 def _read_rows(file: pq.ParquetFile) -> Iterator[SampleRow]:
-    expanded = line = 0
+    expanded = lines = 0
     for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
         expanded += _written_out(batch)
         if expanded > MAX_EXPANDED:
             _refuse_expanded(expanded)
-        columns = [batch.column(field.name).to_pylist() for field in SAMPLES_SCHEMA]
-        for row in zip(*columns, strict=True):
-            line += 1
-            if line > MAX_ROWS:
-                raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"more than {MAX_ROWS:,} rows")
-            yield SampleRow(line, *row)
+        if lines + batch.num_rows > MAX_ROWS:
+            raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"more than {MAX_ROWS:,} rows")
+        yield from rows_of(batch, first_line=lines + 1)
+        lines += batch.num_rows
 
 
 def _written_out(batch: pa.RecordBatch) -> int:
