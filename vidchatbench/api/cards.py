@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.resources
 import math
 import sys
+from collections.abc import Container
 from enum import Enum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from vidchatbench.api.samples import Role, Task
+from vidchatbench.api.samples import Role, Sample, Task
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -122,6 +123,18 @@ class MetricCard(BaseModel):
         if bool(self.weights) != (self.weights_license is not None):
             raise ValueError("weights_license is given exactly where there are weights")
         return self
+
+    def missing_of(self, sample: Sample, offered: Container[Role]) -> str | None:
+        """Returns why the metric does not apply to a sample; ``None`` if it does.
+
+        Args:
+            sample: The sample.
+            offered: The roles that there is a clip for; whether the candidate is there does not matter.
+        """
+        if sample.task not in self.tasks:
+            return f"the metric does not apply to task {sample.task!r}"
+        missing = next((role for role in self.roles if role is not Role.CANDIDATE and role not in offered), None)
+        return None if missing is None else f"the sample has no {missing.value.replace('_', ' ')}"
 
     def vary(self, **changes: object) -> MetricCard:
         """Returns a validated copy with some fields changed; a changed protocol text needs a changed protocol id.

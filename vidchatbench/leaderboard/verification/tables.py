@@ -8,7 +8,6 @@ they are read in small batches; and what the rows would take when written out is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
 from vidchatbench.leaderboard.verification.bundle import MEGABYTE
 from vidchatbench.leaderboard.verification.findings import RefusedFileError
@@ -30,7 +28,6 @@ _BATCH = 1_024
 _CODECS = {"SNAPPY", "UNCOMPRESSED"}
 _MAX_COLUMN_CHUNKS = 10_000
 _TEXTS = tuple(field.name for field in SAMPLES_SCHEMA if field.type == pa.string())
-_DETAILS = TypeAdapter(dict[str, float | int | str | bool])
 
 
 def read_samples(content: bytes, expected_rows: int | None = None) -> list[SampleRow]:
@@ -129,33 +126,3 @@ def _written_out(batch: pa.RecordBatch) -> int:
 def _compute(name: str, values: pa.Array) -> Any:  # noqa: ANN401 - an array or a scalar, as the function has it
     # By name, because the functions of pyarrow.compute are made when it is imported, and no type checker sees them.
     return pc.call_function(name, [values])
-
-
-def check_row(row: SampleRow) -> str | None:
-    """Returns what is wrong with a row by itself, apart from what it says: nulls, NaN, damaged details."""
-    missing = [name for name, value in zip(_NEVER_NULL, _never_null(row), strict=True) if value is None]
-    if missing:
-        return f"{', '.join(missing)} must not be null"
-    for name, value in (("value", row.value), ("counted", row.counted)):
-        if value is not None and not math.isfinite(value):
-            return f"{name} is {value!r}; a score is a finite number, or null where there is none"
-        if value is not None and abs(value) > MAX_VALUE:
-            return f"{name} is {value!r}; no score is that large"
-    try:
-        details = _DETAILS.validate_json(row.details)
-    except ValidationError:
-        return "details must be a JSON object of numbers, truth values and texts"
-    for name, detail in details.items():
-        if isinstance(detail, float) and not math.isfinite(detail):
-            return f"detail {name[:50]!r} is {detail!r}; numbers are finite"
-    return None
-
-
-MAX_VALUE = 1e100
-"""Largest size of a score: sums of larger ones leave the range of numbers."""
-
-_NEVER_NULL = ("sample_id", "cluster", "metric", "protocol", "status", "details", "features")
-
-
-def _never_null(row: SampleRow) -> tuple[str | None, ...]:
-    return (row.sample_id, row.cluster, row.metric, row.protocol, row.status, row.details, row.features)
