@@ -174,7 +174,7 @@ def check_private_paths(context: Context) -> list[Finding]:
     """Returns where a reason or a note names a folder of somebody's computer, which would be published with it."""
     texts = {row.reason for row in context.bundle.rows if row.reason}
     texts |= {line.problem for line in context.bundle.media if line.problem}
-    texts |= {row.details for row in context.bundle.rows}
+    texts |= {row.details for row in context.bundle.rows if row.details}
     texts |= {lacking.reason for lacking in context.bundle.results.unavailable}
     texts |= {metric.unranked for metric in context.bundle.results.metrics if metric.unranked}
     found = sorted(text for text in texts if _PRIVATE.search(text))

@@ -105,7 +105,9 @@ class _Facts:
             self.identities = {sample.id: sample.cluster for sample in context.benchmark}
         else:
             self.source = "the other metrics"
-            self.identities = {row.sample_id: row.cluster for row in reversed(context.bundle.rows)}
+            # A row without a sample is refused by itself.
+            rows = [row for row in reversed(context.bundle.rows) if row.sample_id is not None]
+            self.identities = {row.sample_id: row.cluster for row in rows}
 
 
 @dataclass(frozen=True)
