@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from vidchatbench._version import __version__
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, note, warning
-from vidchatbench.results.anchors import AnchorEntry
+from vidchatbench.results.anchors import AnchorEntry, AnchorIdentity
 from vidchatbench.results.schema import RESULTS_FILE, MetricResult
 from vidchatbench.submission.system import SYSTEM_FILE
 from vidchatbench.weights.table import weight_spec
@@ -148,7 +148,7 @@ def _check_anchors(context: Context, result: MetricResult) -> list[Finding]:
     if context.anchors is None or result.anchors.oracle is None:
         return []
     where = f"{RESULTS_FILE}: {result.id}: anchors"
-    entry = find_anchors(context.anchors, result)
+    entry = _find_anchors(context.anchors, result)
     if entry is None:
         message = "the benchmark publishes no anchors for this protocol and these weights; the board shows none"
         return [warning("anchors_unknown", where, message)]
@@ -158,13 +158,10 @@ def _check_anchors(context: Context, result: MetricResult) -> list[Finding]:
     return [warning("anchors_differ", where, message)]
 
 
-def find_anchors(anchors: Mapping[str, tuple[AnchorEntry, ...]], result: MetricResult) -> AnchorEntry | None:
-    """Returns the anchors of the same metric, version, protocol and weights."""
+def _find_anchors(anchors: Mapping[str, tuple[AnchorEntry, ...]], result: MetricResult) -> AnchorEntry | None:
     hashes = tuple(sorted(use.sha256 for use in result.weights))
-    for entry in anchors.get(result.id, ()):
-        if (entry.version, entry.protocol, entry.weights) == (result.version, result.protocol, hashes):
-            return entry
-    return None
+    identity = AnchorIdentity(result.id, result.version, result.protocol, hashes)
+    return next((entry for entry in anchors.get(result.id, ()) if entry.identity == identity), None)
 
 
 def _check_weights(context: Context) -> list[Finding]:
