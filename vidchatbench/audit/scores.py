@@ -41,8 +41,8 @@ class Table:
     Attributes:
         results: Result of the metric over each submission.
         values: Value of each sample, as it entered the mean; empty for metrics of sets.
-        items: What reads what each sample contributes, for metrics of sets; read when asked for, because that of all
-            submissions together does not fit into memory.
+        items: Loads the item of each sample, for metrics of sets; on demand, because the items of all submissions
+            together do not fit into memory.
         clusters: Identity of each sample.
     """
 

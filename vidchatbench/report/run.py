@@ -1,4 +1,4 @@
-"""Reading a run folder for the report: the results, and what became of every sample in every metric."""
+"""Reading a run folder for the report: the results, and a cell for every sample in every metric."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Cell:
     Attributes:
         sample: Id of the sample.
         cluster: The identity it belongs to.
-        status: What became of it.
+        status: Its status.
         value: Its score; for metrics of sets the distance between the means of its two sides.
         counted: What entered the mean: the score, or the card's worst value; none for metrics of sets.
         reason: Why there is no score.
@@ -42,7 +42,7 @@ class Cell:
 
     @property
     def shown(self) -> float | None:
-        """What stands for the sample in tables and plots: what was counted, else the score."""
+        """The value to show in tables and plots: the counted one, else the score."""
         return self.counted if self.counted is not None else self.value
 
 
@@ -55,7 +55,7 @@ class RunData:
         results: ``results.json``.
         samples: Ids of the samples, in the order of the benchmark.
         clusters: The identity of each sample.
-        cells: What became of the samples, by metric id and sample id.
+        cells: The cells, by metric id and sample id.
         media: The lines of ``media.jsonl``.
     """
 

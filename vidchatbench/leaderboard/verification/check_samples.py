@@ -38,7 +38,7 @@ _DETAILS = TypeAdapter(dict[str, Detail])
 
 
 def check_samples(context: Context) -> list[Finding]:
-    """Returns what is wrong with the rows, apart from the numbers that follow from them."""
+    """Returns findings on the rows, apart from the numbers that follow from them."""
     facts = _Facts(context)
     cases = [_Case.of(row, facts) for row in context.bundle.rows]
     return [
@@ -75,11 +75,11 @@ def _check_members(cases: Iterable[_Case], facts: _Facts) -> Iterator[Finding]:
         yield from (finding for case in own for finding in _apply(_IDENTITY, case)[0])
 
 
-# --- what the rules look at -------------------------------------------------------------------------------------------
+# --- the subjects of the rules ----------------------------------------------------------------------------------------
 
 
 class _Facts:
-    """What is known besides the rows.
+    """Everything that the rows are checked against.
 
     Args:
         context: The bundle.
@@ -88,10 +88,10 @@ class _Facts:
         context: The bundle.
         results: The results by metric.
         samples: The benchmark's samples by id, if it is at hand.
-        offered: What each of them offers.
+        offered: The media that each of them offers, by role.
         candidates: The submitted file of each sample.
         identities: The identity of every sample that must be there.
-        source: Who says so.
+        source: Where the identities come from, for messages.
     """
 
     def __init__(self, context: Context) -> None:
@@ -112,11 +112,11 @@ class _Facts:
 
 @dataclass(frozen=True)
 class _Case:
-    """A row, and what is known of its metric and its sample.
+    """A row with its metric and its sample.
 
     Attributes:
         row: The row.
-        facts: What is known besides the rows.
+        facts: Everything that rows are checked against.
         result: The metric's result, if it has one.
         card: The metric's card, if it is installed.
         sample: The sample, if it is in the benchmark at hand.
@@ -288,7 +288,7 @@ _FORM = (
     _Rule("wrong_protocol", _wrong_protocol),
     _Rule("bad_status", _bad_status, is_final=True),
 )
-"""What a row must be before its value and its charge mean anything."""
+"""A row breaks one of these before its value and charge mean anything."""
 
 
 # --- a row's value and charge -----------------------------------------------------------------------------------------
@@ -433,7 +433,7 @@ _AGREEMENT = (
     _Rule("status_impossible", _excused_though_unreadable, is_final=True),
     _Rule("status_impossible", _excused_though_missing, is_final=True),
 )
-"""What is known of a sample's reply is the same in every metric, and follows from the media and the manifest."""
+"""A sample's status agrees with the media and the manifest in every metric."""
 
 
 # --- a row beside other bundles ---------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reading ``samples.parquet`` of a stranger: bounded before, while and after it is decompressed.
+"""Reading an untrusted ``samples.parquet``: bounded before, while and after it is decompressed.
 
 A Parquet file can say little and expand to much in four ways: a codec that compresses without limit, a dictionary of
 which one long text is drawn a million times, an encoding that repeats prefixes, and a footer that lies. So only the
@@ -61,11 +61,11 @@ def _open(content: bytes, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
 
 def _check_footer(file: pq.ParquetFile, expected_rows: int | None) -> None:
     schema = file.schema_arrow
-    wanted = [(field.name, field.type) for field in SAMPLES_SCHEMA]
-    found = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
-    if found != wanted:
-        told = ", ".join(f"{name} {kind}" for name, kind in found[:12])
-        message = f"the columns are {told[:300]}; expected {', '.join(f'{name} {kind}' for name, kind in wanted)}"
+    expected = [(field.name, field.type) for field in SAMPLES_SCHEMA]
+    columns = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
+    if columns != expected:
+        shown = ", ".join(f"{name} {kind}" for name, kind in columns[:12])
+        message = f"the columns are {shown[:300]}; expected {', '.join(f'{name} {kind}' for name, kind in expected)}"
         raise RefusedFileError("wrong_columns", SAMPLES_FILE, message)
     rows = file.metadata.num_rows
     if expected_rows is not None and rows != expected_rows:
@@ -73,7 +73,7 @@ def _check_footer(file: pq.ParquetFile, expected_rows: int | None) -> None:
         raise RefusedFileError("wrong_rows", SAMPLES_FILE, message)
     if rows > MAX_ROWS:
         raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"{rows:,} rows; at most {MAX_ROWS:,} are read")
-    if file.metadata.num_row_groups * len(wanted) > _MAX_COLUMN_CHUNKS:
+    if file.metadata.num_row_groups * len(expected) > _MAX_COLUMN_CHUNKS:
         message = f"{file.metadata.num_row_groups:,} row groups; write the table in one"
         raise RefusedFileError("too_many_rows", SAMPLES_FILE, message)
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
