@@ -6,13 +6,13 @@ import importlib.resources
 import math
 import string
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from enum import Enum
 from typing import Literal, TypeGuard
 
 from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationInfo, model_validator
 
-from vidchatbench.api.samples import TASKS, Role, Task
+from vidchatbench.api.samples import TASKS, Role, Sample, Task
 from vidchatbench.core.models import FrozenModel
 
 if sys.version_info >= (3, 11):
@@ -177,6 +177,18 @@ class MetricCard(FrozenModel):
     def fields(self) -> Mapping[str, str]:
         """What the fields of ``protocol`` and ``protocol_text`` are filled with."""
         return dict(self._fields)
+
+    def missing_of(self, sample: Sample, offered: Container[Role]) -> str | None:
+        """Returns why the metric does not apply to a sample; ``None`` if it does.
+
+        Args:
+            sample: The sample.
+            offered: The roles that there is a clip for; whether the candidate is there does not matter.
+        """
+        if sample.task not in self.tasks:
+            return f"the metric does not apply to task {sample.task!r}"
+        missing = next((role for role in self.roles if role is not Role.CANDIDATE and role not in offered), None)
+        return None if missing is None else f"the sample has no {missing.value.replace('_', ' ')}"
 
     def vary(self, **changes: object) -> MetricCard:
         """Returns a validated copy with some attributes changed, or the card itself where nothing changes.

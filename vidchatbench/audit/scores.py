@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from vidchatbench.api.features import Feature
 from vidchatbench.api.metrics import Metric, SetItem, SetMetric
 from vidchatbench.api.samples import Role, Sample
+from vidchatbench.api.scores import Status
 from vidchatbench.audit.submissions import Submission
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
@@ -27,13 +26,14 @@ from vidchatbench.engine.plan import Inputs
 from vidchatbench.engine.run import Run
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.suites import MetricChoice
-from vidchatbench.errors import UsageError
 from vidchatbench.plugins.catalogue import Catalogue
-from vidchatbench.results.files import SAMPLES_FILE
+from vidchatbench.results.sample_rows import load_set_items, read_sample_rows
 from vidchatbench.results.schema import MetricResult, Results
 from vidchatbench.submission.check import CheckedSubmission, Output, check_submission
 
 _KEY_DIGITS = 12
+_AGAIN = "Run the audit again."
+_GONE = "a feature is gone from this computer's store; run the audit again"
 
 
 @dataclass
@@ -43,8 +43,8 @@ class Table:
     Attributes:
         results: Result of the metric over each submission.
         values: Value of each sample, as it entered the mean; empty for metrics of sets.
-        items: What reads what each sample contributes, for metrics of sets; read when asked for, because that of all
-            submissions together does not fit into memory.
+        items: Loads the item of each sample, for metrics of sets; on demand, because the items of all submissions
+            together do not fit into memory.
         clusters: Identity of each sample.
     """
 
@@ -160,34 +160,18 @@ def read_tables(
     for recipe, submission in scored.items():
         for result in submission.results.metrics:
             tables[result.id].results[recipe] = result
-        # Not by read_table, which imports pandas, for most of a second.
+        # Of metrics of sets, the keys alone are kept: all rows of all submissions would fill the memory.
         keys: dict[str, dict[str, str]] = {}
-        for row in pq.ParquetFile(submission.folder / SAMPLES_FILE).read().to_pylist():
-            name, sample = str(row["metric"]), str(row["sample_id"])
-            tables[name].clusters[sample] = str(row["cluster"])
-            if isinstance(by_id[name], SetMetric):
-                if row["status"] == "ok":
-                    keys.setdefault(name, {})[sample] = str(row["features"])
-            elif row["counted"] is not None:
-                tables[name].values.setdefault(recipe, {})[sample] = float(row["counted"])
+        for row in read_sample_rows(submission.folder, hint=_AGAIN):
+            table = tables[row.metric]
+            table.clusters[row.sample_id] = row.cluster
+            if isinstance(by_id[row.metric], SetMetric):
+                if row.status == Status.OK:
+                    keys.setdefault(row.metric, {})[row.sample_id] = row.features
+            elif row.counted is not None:
+                table.values.setdefault(recipe, {})[row.sample_id] = row.counted
         for name, own in keys.items():
             metric = by_id[name]
             if isinstance(metric, SetMetric):
-                tables[name].items[recipe] = functools.partial(_items, metric, own, load)
+                tables[name].items[recipe] = functools.partial(load_set_items, metric, own, load, gone=_GONE)
     return tables
-
-
-def _items(metric: SetMetric, keys: Mapping[str, str], load: Callable[[str], Feature | None]) -> dict[str, SetItem]:
-    found = {sample: _item(metric, told, load) for sample, told in keys.items()}
-    return {sample: item for sample, item in found.items() if item is not None}
-
-
-def _item(metric: SetMetric, told: str, load: Callable[[str], Feature | None]) -> SetItem | None:
-    features = {}
-    for need, key in json.loads(told).items():
-        feature = load(key)
-        if feature is None:
-            raise UsageError("a feature is gone from this computer's store; run the audit again")
-        features[need] = feature
-    item = metric.item(features)
-    return item if isinstance(item, SetItem) else None

@@ -210,7 +210,7 @@ def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> 
 
 def print_reasons(console: Console, run: Path) -> None:
     """Prints why samples failed, the most frequent reasons first."""
-    from vidchatbench.results.files import read_reasons
+    from vidchatbench.results.sample_rows import read_reasons
 
     for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
         reasons = read_reasons(run, status)

@@ -24,7 +24,7 @@ from vidchatbench.engine.plan import Inputs, gather_clips
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import UsageError
 from vidchatbench.plugins.catalogue import Catalogue
-from vidchatbench.results.anchors import ORACLE, AnchorEntry, _identity_of, _keep
+from vidchatbench.results.anchors import ORACLE, AnchorEntry, AnchorIdentity, save_anchors
 from vidchatbench.results.schema import MetricResult
 from vidchatbench.submission.check import CheckedSubmission, Output
 from vidchatbench.submission.system import SystemDescription
@@ -53,7 +53,7 @@ def build_anchors(
     for name in ("shuffled_replies", "shuffled_audio"):
         nulls[name] = maker.score([metric for metric in chosen if metric.card.null == name], name)
     entries = tuple(_entry(metric, oracle, nulls, catalogue.weights) for metric in chosen)
-    _keep(benchmark, entries)
+    save_anchors(benchmark, entries)
     return entries
 
 
@@ -126,11 +126,9 @@ def _entry(
         result = nulls[null].get(name)
         if result is not None and result.value is not None and result.n_error == 0 and _apart(real, result):
             apart[null] = result.value
-    _, version, protocol, hashes = _identity_of(metric, weights)
     value = real.value if real.n_error == 0 else None
-    return AnchorEntry(
-        metric=name, version=version, protocol=protocol, weights=hashes, oracle=value, nulls=apart, n=real.n_ok
-    )
+    identity = AnchorIdentity.of(metric, weights)
+    return AnchorEntry(**identity._asdict(), oracle=value, nulls=apart, n=real.n_ok)
 
 
 def _apart(real: MetricResult, null: MetricResult) -> bool:

@@ -177,11 +177,9 @@ class Planner:
         return key
 
     def _settle(self, metric: Metric, sample: Sample) -> Score | None:
-        if sample.task not in metric.card.tasks:
-            return Score.not_applicable(f"the metric does not apply to task {sample.task!r}")
-        for role in metric.card.roles:
-            if role is not Role.CANDIDATE and (sample.id, role) not in self._roles:
-                return Score.not_applicable(f"the sample has no {role.value.replace('_', ' ')}")
+        missing = metric.card.missing_of(sample, {role for role in Role if (sample.id, role) in self._roles})
+        if missing is not None:
+            return Score.not_applicable(missing)
         for need in metric.needs():
             extractor, _ = self._extractor(need.extractor)
             # Before the output is looked at: which samples a metric applies to must not depend on it.

@@ -59,7 +59,7 @@ class Built:
     Attributes:
         board: ``leaderboard.json``.
         samples: The sample file of every computed row, by row id.
-        findings: What is worth a person's look in the bundles that are on the board.
+        findings: Warnings for the maintainers, by row id.
     """
 
     board: Leaderboard
@@ -188,11 +188,11 @@ def _gather(
     findings: dict[str, Sequence[Finding]] = {}
     for folder in find_bundles(root):
         place = f"{folder.parent.name}/{folder.name}"
-        bundle, found = read_bundle(folder)
+        bundle, bundle_findings = read_bundle(folder)
         if bundle is not None and bundle.results.suite != suite:
-            told = f"{bundle.results.suite.name[:60]} v{bundle.results.suite.version}"
+            own_suite = f"{bundle.results.suite.name[:60]} v{bundle.results.suite.version}"
             left_out.append(
-                LeftOut(bundle=place, reason=f"scored with suite {told}, not {suite.name} v{suite.version}")
+                LeftOut(bundle=place, reason=f"scored with suite {own_suite}, not {suite.name} v{suite.version}")
             )
             continue
         if bundle is not None:
@@ -201,16 +201,16 @@ def _gather(
                 # One bundle that nobody foresaw must not take the whole board down.
                 left_out.append(LeftOut(bundle=place, reason=f"it could not be verified: {checked.reason}"))
                 continue
-            found = [*found, *checked]
-        errors = [finding for finding in found if finding.severity == "error"]
+            bundle_findings = [*bundle_findings, *checked]
+        errors = [finding for finding in bundle_findings if finding.severity == "error"]
         if bundle is None or errors:
             more = f" (and {len(errors) - 1} more findings)" if len(errors) > 1 else ""
             left_out.append(LeftOut(bundle=place, reason=f"{errors[0].where}: {errors[0].message}{more}"))
             continue
         name = row_id(bundle.system)
         bundles[name] = bundle
-        findings[name] = [finding for finding in found if finding.severity == "warning"]
-    # Who copied whom is not for this program to say: neither is left out, and both are shown to the maintainers.
+        findings[name] = [finding for finding in bundle_findings if finding.severity == "warning"]
+    # A program cannot tell who copied whom: neither is left out, and both are shown to the maintainers.
     others = Others.of(bundles.items())
     for name, bundle in bundles.items():
         findings[name] = [*findings[name], *compare_with_others(bundle, others, catalogue)]
@@ -232,7 +232,7 @@ def _why_unranked(bundle: Bundle) -> tuple[str, ...]:
 
 
 def _mixed_weights(bundles: Mapping[str, Bundle], metrics: Sequence[_Metric]) -> set[str]:
-    """Metrics whose weights nobody has pinned and of which the bundles used different files."""
+    """Returns the metrics without pinned weights for which the bundles used different files."""
     mixed = set()
     for metric in metrics:
         used = {
@@ -255,7 +255,7 @@ def _result(bundle: Bundle, metric_id: str) -> MetricResult | None:
 
 
 def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+    reasons: dict[str, str | None] = {}
     for metric in metrics:
         name, result = metric.column.id, _result(bundle, metric.column.id)
         if result is None:
@@ -272,8 +272,8 @@ def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str
                 reason = f"it is scored on {claimed} samples, the metric applies to {metric.applicable}"
         if reason is None and name in mixed:
             reason = "nobody has published the hash of its weights, and the systems were scored with different files"
-        found[name] = reason
-    return found
+        reasons[name] = reason
+    return reasons
 
 
 def _ranked_system(
@@ -383,7 +383,7 @@ def _openness(system: SystemDescription) -> Openness:
 
 
 def _links(system: SystemDescription) -> dict[LinkName, str]:
-    found: dict[LinkName, str] = {}
+    links: dict[LinkName, str] = {}
     given: tuple[tuple[LinkName, str | None], ...] = (
         ("paper", system.paper),
         ("code", system.code),
@@ -394,10 +394,10 @@ def _links(system: SystemDescription) -> dict[LinkName, str]:
             continue
         arxiv = _ARXIV.fullmatch(text.strip())
         try:
-            found[name] = check_link(f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else text.strip())
+            links[name] = check_link(f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else text.strip())
         except ValueError:
             continue
-    return found
+    return links
 
 
 def system_samples(name: str, bundle: Bundle, benchmark: Benchmark) -> SystemSamples:

@@ -1,7 +1,7 @@
 """Publishing a bundle: into a folder, as a branch of a Git repository, or as a pull request on the Hugging Face Hub.
 
-What is published is exactly what was shown before: the bytes are held in memory from the verification on. Media are
-published only where the caller hands them over, beside the bundle and never in it.
+The published bytes are those that were verified and shown: they stay in memory in between. Media are published only
+where the caller hands them over, beside the bundle and never in it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Publication:
 
 
 def publish(publication: Publication, target: Target) -> str:
-    """Publishes, and returns in a sentence what was done and what is left to do.
+    """Publishes, and returns one sentence: the result, and the next step if there is one.
 
     Raises:
         UsageError: If the target is not there or refuses.
@@ -124,7 +124,7 @@ def _write(publication: Publication, root: Path) -> None:
 
 
 def to_git(publication: Publication, place: str) -> str:
-    """Commits the files to a new branch of a repository, without touching what is checked out there."""
+    """Commits the files to a new branch of a repository, without touching its working tree."""
     git = shutil.which("git")
     if git is None:
         raise UnavailableError("git is not on the path", "install git, or submit to folder:PATH")
@@ -207,7 +207,7 @@ def to_hub(publication: Publication, place: str, endpoint: str | None = None) ->
 
 
 def sign(bundle: Bundle) -> bytes:
-    """Signs ``bundle.sha256`` with Sigstore and returns the signature; a browser may open to say who signs.
+    """Signs ``bundle.sha256`` with Sigstore and returns the signature; a browser may open for the signer to log in.
 
     Raises:
         UnavailableError: If Sigstore is not installed.

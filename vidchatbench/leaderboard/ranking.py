@@ -174,14 +174,14 @@ def rank(
     if any(len(values) != len(clusters) for system in systems for values in system.counted.values()):
         raise ValueError(f"a system does not have {len(clusters)} samples")
     drawn = _draw(clusters, seed, draws)
-    found: dict[str, Mapping[str, Standing]] = {}
+    standings: dict[str, Mapping[str, Standing]] = {}
     per_dimension: dict[str, _Scores] = {}
     members: dict[str, tuple[str, ...]] = {}
     for dimension in dict.fromkeys(metric.dimension for metric in metrics):
         entering = []
         for metric in (metric for metric in metrics if metric.dimension == dimension):
             scores = _score_metric(metric, systems, drawn)
-            found[metric.id] = _stand(scores, drawn, metric.floor) if scores.ids else _stand_sets(metric, systems)
+            standings[metric.id] = _stand(scores, drawn, metric.floor) if scores.ids else _stand_sets(metric, systems)
             if metric.is_anchored:
                 members[dimension] = (*members.get(dimension, ()), metric.id)
                 entering.append(scores)
@@ -189,7 +189,7 @@ def rank(
             per_dimension[dimension] = _mean(entering)
     overall = _mean(list(per_dimension.values()))
     return Ranking(
-        metrics=found,
+        metrics=standings,
         dimensions={name: _stand(scores, drawn, POINT) for name, scores in per_dimension.items()},
         overall=_stand(overall, drawn, POINT),
         members=members,
@@ -354,8 +354,8 @@ def significantly_better(estimate: Floats, shares: Floats, signs: Floats, floor:
     magnitude = np.maximum(np.abs(estimate), floor)
     close = TIE * np.maximum(magnitude[:, None], magnitude[None, :])
     ahead = estimate[:, None] - estimate[None, :] > close
-    found: NDArray[np.bool_] = ahead & (p < ALPHA)
-    return found
+    better: NDArray[np.bool_] = ahead & (p < ALPHA)
+    return better
 
 
 def tiers_of(better: NDArray[np.bool_], scores: Floats) -> list[int]:
@@ -377,8 +377,8 @@ def _stand_sets(metric: RankedMetric, systems: Sequence[RankedSystem]) -> dict[s
     entering = [(system.id, system.sets[metric.id]) for system in systems if metric.id in system.sets]
     if not entering:
         return {}
-    scores = metric.scaled(np.array([found.value for _, found in entering]))
-    limits = [sorted(metric.scaled(np.array(_limits(found))).tolist()) for _, found in entering]
+    scores = metric.scaled(np.array([distance.value for _, distance in entering]))
+    limits = [sorted(metric.scaled(np.array(_limits(distance))).tolist()) for _, distance in entering]
     low, high = np.array([pair[0] for pair in limits]), np.array([pair[1] for pair in limits])
     ranks = rank_rows(scores[None, :], metric.floor)[0]
     better = (low[:, None] > high[None, :]) & (scores[:, None] > scores[None, :])
@@ -399,7 +399,7 @@ def _stand_sets(metric: RankedMetric, systems: Sequence[RankedSystem]) -> dict[s
     }
 
 
-def _limits(found: SetValue) -> tuple[float, float]:
-    if found.low is None or found.high is None:
+def _limits(distance: SetValue) -> tuple[float, float]:
+    if distance.low is None or distance.high is None:
         return -math.inf, math.inf
-    return found.low, found.high
+    return distance.low, distance.high

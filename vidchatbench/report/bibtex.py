@@ -33,7 +33,7 @@ def bibliography(results: Results, cards: Mapping[str, MetricCard]) -> str:
         results: The run.
         cards: Cards of its metrics; a metric without one is named in a comment.
     """
-    found: dict[str, str] = {}
+    kept: dict[str, str] = {}
     users: dict[str, list[str]] = {}
     without: list[str] = []
     for metric in results.metrics:
@@ -42,10 +42,10 @@ def bibliography(results: Results, cards: Mapping[str, MetricCard]) -> str:
         if not given:
             without.append(metric.id)
         for key, entry in given:
-            kept = _keep(key, entry, found)
-            users.setdefault(kept, []).append(metric.id)
+            name = _keep(key, entry, kept)
+            users.setdefault(name, []).append(metric.id)
     parts = [f"% The benchmark; entries with an address need \\usepackage{{url}} or hyperref.\n{PAPER}"]
-    parts += [f"% {', '.join(dict.fromkeys(users[key]))}\n{found[key]}" for key in sorted(found)]
+    parts += [f"% {', '.join(dict.fromkeys(users[key]))}\n{kept[key]}" for key in sorted(kept)]
     if without:
         parts.append(f"% Without a citation that is known here: {', '.join(without)}")
     return printable("\n\n".join(parts)) + "\n"
@@ -81,12 +81,12 @@ def _plain(entry: str) -> str:
     return " ".join(entry.split())
 
 
-def _keep(key: str, entry: str, found: dict[str, str]) -> str:
+def _keep(key: str, entry: str, kept: dict[str, str]) -> str:
     """Adds an entry and returns its key, which is another where the key stands for another work already."""
     # Two works must not become one because their authors chose the same key.
     candidates = ((key if number == 1 else f"{key}-{number}") for number in itertools.count(1))
     for candidate in candidates:
         renamed = entry.replace(key, candidate, 1)
-        if _plain(found.setdefault(candidate, renamed)) == _plain(renamed):
+        if _plain(kept.setdefault(candidate, renamed)) == _plain(renamed):
             return candidate
     raise AssertionError("counting does not end")

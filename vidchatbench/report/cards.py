@@ -1,4 +1,4 @@
-"""The cards of a run's metrics, where the packages that are installed still mean the same by them."""
+"""The cards of a run's metrics, where the installed packages have them in the same version and protocol."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def cards_of(results: Results, catalogue: Catalogue) -> dict[str, MetricCard]:
     A metric that is not installed, or stands for another protocol or version today, has no card here: its text would
     describe another number.
     """
-    found = {}
+    cards = {}
     for metric in results.metrics:
         card = _card(metric, catalogue)
         if card is not None and (card.protocol, card.version) == (metric.protocol, metric.version):
-            found[metric.id] = card
-    return found
+            cards[metric.id] = card
+    return cards
 
 
 def _card(metric: MetricResult, catalogue: Catalogue) -> MetricCard | None:

@@ -64,11 +64,11 @@ def page_data(run: RunData, index: MediaIndex, addresses: Mapping[Path, str]) ->
 
 def page_details(run: RunData) -> list[list[object]]:
     """Returns the details of every metric and sample, in the order of both; 0 where there are none."""
-    found: list[list[object]] = []
+    details: list[list[object]] = []
     for metric in run.results.metrics:
         cells = run.cells[metric.id]
-        found.append([dict(cells[name].details) or 0 if name in cells else 0 for name in run.samples])
-    return found
+        details.append([dict(cells[name].details) or 0 if name in cells else 0 for name in run.samples])
+    return details
 
 
 def _column(run: RunData, metric: MetricResult, reasons: dict[str, int]) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What did not get a score and why, with samples that share a reason in one line."""
+"""Samples without a score, grouped by reason."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FailureGroup:
     """Samples without a score that share a status and a reason.
 
     Attributes:
-        status: What became of them.
+        status: Their status.
         reason: Why, with ``…`` for numbers that differ between samples.
         metrics: Ids of the metrics concerned.
         samples: Ids of the samples concerned.
@@ -53,14 +53,14 @@ def group_failures(cells: Mapping[str, Mapping[str, Cell]]) -> list[FailureGroup
             if cell.status is not Status.OK:
                 members[cell.status, _NUMBER.sub("…", cell.reason or "")].append((metric, cell))
     groups = []
-    for (status, pattern), found in members.items():
-        exact = {cell.reason or "no reason was given" for _, cell in found}
+    for (status, pattern), group_members in members.items():
+        exact = {cell.reason or "no reason was given" for _, cell in group_members}
         groups.append(
             FailureGroup(
                 status=status,
                 reason=exact.pop() if len(exact) == 1 else pattern,
-                metrics=tuple(dict.fromkeys(metric for metric, _ in found)),
-                samples=tuple(dict.fromkeys(cell.sample for _, cell in found)),
+                metrics=tuple(dict.fromkeys(metric for metric, _ in group_members)),
+                samples=tuple(dict.fromkeys(cell.sample for _, cell in group_members)),
             )
         )
     return sorted(groups, key=lambda group: (_ORDER.index(group.status), -len(group.samples), group.reason))

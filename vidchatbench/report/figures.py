@@ -24,8 +24,8 @@ def all_plots(run: RunData) -> list[Plot]:
     """Returns every plot of a run that has something to show: scores, radar, and a strip of samples per metric."""
     metrics = run.results.metrics
     strips = (plots.strip_plot(metric, run.cells[metric.id]) for metric in metrics)
-    found = (plots.score_plot(metrics), plots.radar(plots.spokes(metrics)), *strips)
-    return [plot for plot in found if plot is not None]
+    drawn = (plots.score_plot(metrics), plots.radar(plots.spokes(metrics)), *strips)
+    return [plot for plot in drawn if plot is not None]
 
 
 def write_plots(run: RunData, folder: Path, plot_format: str) -> list[Path]:

@@ -1,7 +1,7 @@
 """The scores as a LaTeX table for a paper, with the packages booktabs and nothing else.
 
-Of several systems, the best is bold only where it is significantly better than every other; those that cannot be told
-from the best are marked as tied with it.
+Of several systems, the best is bold only where it is significantly better than every other; those that do not differ
+significantly from the best are marked as tied with it.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def latex_comparison(comparison: Comparison, results: Results) -> str:
 
 
 def leaders(metric: ComparedMetric) -> tuple[str | None, frozenset[str]]:
-    """Returns who is significantly better than everyone else, or else who shares the lead.
+    """Returns the system that is significantly better than all others, or else those that share the lead.
 
     The lead is shared by the system with the best value and by all that are not significantly different from it. A
-    system without a value, or a pair that was not compared, is never told from another.
+    system without a value, or in a pair that was not compared, counts as not different.
 
     Returns:
         The one best system, or ``None``; the systems that share the lead, empty where there is one best.
@@ -106,14 +106,14 @@ def leaders(metric: ComparedMetric) -> tuple[str | None, frozenset[str]]:
         return None, frozenset()
     pick = max if metric.direction == "higher" else min
     best = pick(known, key=lambda system: known[system])
-    told_apart = {
+    beaten = {
         pair.second if pair.first == best else pair.first
         for pair in metric.pairs
         if best in {pair.first, pair.second} and pair.better == best
     }
-    tied = frozenset(known) - told_apart
+    tied = frozenset(known) - beaten
     others = {value.system for value in metric.values} - {best}
-    return (best, frozenset()) if others <= told_apart and others else (None, tied)
+    return (best, frozenset()) if others <= beaten and others else (None, tied)
 
 
 def _compared_row(metric: ComparedMetric) -> str:
@@ -178,12 +178,12 @@ def _subject(results: Results) -> str:
 
 
 def _counts(metrics: Sequence[MetricResult]) -> str:
-    told = "$n$: samples scored of those expected."
+    text = "$n$: samples scored of those expected."
     if any(metric.n_failed for metric in metrics if metric.aggregation == "mean"):
-        told += " Failed samples are charged the worst value and count."
+        text += " Failed samples are charged the worst value and count."
     if any(metric.n_failed for metric in metrics if metric.aggregation == "set"):
-        told += " Distances between sets leave failed samples out."
-    return told
+        text += " Distances between sets leave failed samples out."
+    return text
 
 
 def _unit(unit: str) -> str:

@@ -43,7 +43,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Clip:
-    """One side of one sample: the file, or why there is none to show."""
+    """One side of one sample: the file, or the reason why there is none to show."""
 
     path: Path | None = None
     sha256: str | None = None
@@ -57,7 +57,7 @@ class MediaIndex:
 
     Attributes:
         clips: The clips that are known of, by sample and role.
-        notes: What the reader must know of the clips as a whole.
+        notes: Notes for the reader on the clips as a whole.
     """
 
     clips: dict[tuple[str, Role], Clip] = field(default_factory=dict)
@@ -111,17 +111,17 @@ def links(index: MediaIndex, page_folder: Path) -> dict[Path, str]:
     relative address and is left out.
     """
     here = page_folder.resolve()
-    found: dict[Path, str] = {}
+    addresses: dict[Path, str] = {}
     for clip in index.clips.values():
-        if clip.path is None or clip.path in found:
+        if clip.path is None or clip.path in addresses:
             continue
         try:
             relative = os.path.relpath(clip.path.parent.resolve() / clip.path.name, here)
         except ValueError:
             continue
         # A colon is quoted too, or a file named "javascript:..." would be taken for more than a file.
-        found[clip.path] = "/".join(quote(part, safe="") for part in PurePosixPath(Path(relative).as_posix()).parts)
-    return found
+        addresses[clip.path] = "/".join(quote(part, safe="") for part in PurePosixPath(Path(relative).as_posix()).parts)
+    return addresses
 
 
 def embedded(index: MediaIndex, wanted: Sequence[str]) -> dict[Path, str]:
@@ -131,19 +131,19 @@ def embedded(index: MediaIndex, wanted: Sequence[str]) -> dict[Path, str]:
         index: The clips.
         wanted: Ids of the samples, the most important first.
     """
-    found: dict[Path, str] = {}
+    addresses: dict[Path, str] = {}
     room = MAX_EMBEDDED_BYTES
     for sample_id in wanted:
         for role in SHOWN:
             path = index.clips.get((sample_id, role), Clip()).path
-            if path is None or path in found or path.suffix.lower() not in _TYPES:
+            if path is None or path in addresses or path.suffix.lower() not in _TYPES:
                 continue
             size = path.stat().st_size
             if size <= min(room, MAX_EMBEDDED_CLIP_BYTES):
                 room -= size
                 content = base64.b64encode(path.read_bytes()).decode("ascii")
-                found[path] = f"data:{_TYPES[path.suffix.lower()]};base64,{content}"
-    return found
+                addresses[path] = f"data:{_TYPES[path.suffix.lower()]};base64,{content}"
+    return addresses
 
 
 def _benchmark(run: RunData, given: str | Path | None) -> Benchmark | None:
@@ -181,9 +181,9 @@ def _outputs(run: RunData, given: str | Path | None) -> Path | None:
 
 
 def _journal_place(run: RunData, name: str) -> list[Path]:
-    """Returns where the journal says that the outputs or the benchmark lay when they were scored last, if it does."""
-    told = [event[name] for event in read_journal(run.folder) if event.get("event") == "planned" and name in event]
-    return [Path(str(told[-1]))] if told else []
+    """Returns the last place of the outputs or the benchmark that the journal has, if it has one."""
+    places = [event[name] for event in read_journal(run.folder) if event.get("event") == "planned" and name in event]
+    return [Path(str(places[-1]))] if places else []
 
 
 def _sides(benchmark: Benchmark) -> Iterator[tuple[str, Role, Clip]]:
@@ -201,11 +201,11 @@ def _candidate(line: Mapping[str, object], folder: Path, hashes: dict[Path, str]
     if not name or name in {".", ".."} or PurePosixPath(name.replace("\\", "/")).name != name:
         return Clip(problem="the run names a file outside of the outputs")
     content = line.get("sha256")
-    found = _checked(Clip(folder / name, content if isinstance(content, str) else None), hashes)
-    trouble = line.get("problem")
-    if found.path is not None and isinstance(trouble, str):
-        return Clip(problem=f"the output cannot be read: {trouble}")
-    return found
+    clip = _checked(Clip(folder / name, content if isinstance(content, str) else None), hashes)
+    problem = line.get("problem")
+    if clip.path is not None and isinstance(problem, str):
+        return Clip(problem=f"the output cannot be read: {problem}")
+    return clip
 
 
 def _checked(clip: Clip, hashes: dict[Path, str]) -> Clip:

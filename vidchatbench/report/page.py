@@ -47,7 +47,7 @@ class PageMedia:
 
 @dataclass(frozen=True)
 class Standing:
-    """Whether a run is complete and can be ranked, and what is in the way."""
+    """Whether a run is complete and can be ranked, and the reasons against it."""
 
     complete: bool
     ranked: bool
@@ -109,12 +109,12 @@ def render_page(
 
 
 def _dimensions(run: RunData, cards: Mapping[str, MetricCard]) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+    dimensions: list[dict[str, object]] = []
     numbered = list(enumerate(run.results.metrics))
     for dimension, members in groupby(numbered, key=lambda item: item[1].dimension.value):
         rows = [_row(place, metric, run, cards) for place, metric in members]
-        found.append({"title": text.dimension_title(dimension), "rows": rows})
-    return found
+        dimensions.append({"title": text.dimension_title(dimension), "rows": rows})
+    return dimensions
 
 
 def _row(place: int, metric: MetricResult, run: RunData, cards: Mapping[str, MetricCard]) -> dict[str, object]:
@@ -141,7 +141,7 @@ def _weights(results: Results) -> list[dict[str, object]]:
 
 
 def _lost(metric: MetricResult) -> list[tuple[int, str, bool]]:
-    """Returns how many samples have no score, why, and whether that is somebody's fault."""
+    """Returns counts of samples without a score, each with its label and whether it is a fault."""
     counts = (
         (metric.n_failed, "failed", True),
         (metric.n_not_applicable, "n/a", False),

@@ -36,12 +36,12 @@ def spokes(metrics: Sequence[MetricResult]) -> list[Spoke]:
     by_dimension: dict[str, list[MetricResult]] = defaultdict(list)
     for metric in metrics:
         by_dimension[metric.dimension.value].append(metric)
-    found = []
+    means = []
     for dimension, members in by_dimension.items():
         values = tuple(m.anchored for m in members if m.anchored is not None)
         if values:
-            found.append(Spoke(dimension, math.fsum(values) / len(values), values, len(members)))
-    return found
+            means.append(Spoke(dimension, math.fsum(values) / len(values), values, len(members)))
+    return means
 
 
 # --- the anchored scale ---------------------------------------------------------------------------------------------
@@ -71,9 +71,9 @@ def score_plot(metrics: Sequence[MetricResult]) -> Plot | None:
         parts.append(_bar(axis, value, y))
         shown = f"{typeset(number(metric.value, decimals))} {metric.unit}".rstrip()
         parts.append(svg.label(width - 10, y + 4, shown, "p-end"))
-    told = "; ".join(f"{metric.title}: {_scale_words(value)}" for metric, value in rows)
+    description = "; ".join(f"{metric.title}: {_scale_words(value)}" for metric, value in rows)
     title = "Anchored scores with 95 % intervals (0: null, 100: real replies)"
-    return Plot("scores", title, told, width, height, "".join(parts))
+    return Plot("scores", title, description, width, height, "".join(parts))
 
 
 def _bar(axis: Axis, value: AnchoredValue, y: float) -> str:
@@ -84,9 +84,11 @@ def _bar(axis: Axis, value: AnchoredValue, y: float) -> str:
         parts += [_limit(axis, end, y) for end in (value.low, value.high)]
     parts += [svg.line(x, y - 6, x, y + 6, "p-axis") for x in (left, right)]
     # A value beyond the scale is an arrowhead at its end.
-    held = axis.holds(value.value)
+    is_on_axis = axis.holds(value.value)
     x = axis.place(value.value)
-    parts.append(svg.element("circle", cx=x, cy=y, r=4.0, class_="p-point") if held else _head(axis, value.value, y, 5))
+    parts.append(
+        svg.element("circle", cx=x, cy=y, r=4.0, class_="p-point") if is_on_axis else _head(axis, value.value, y, 5)
+    )
     return "".join(parts)
 
 
@@ -101,45 +103,45 @@ def _head(axis: Axis, value: float, y: float, size: float) -> str:
 
 
 def _scale_words(value: AnchoredValue) -> str:
-    told = f"{typeset(f'{value.value:.0f}')} on the scale from 0 ({words(value.null_name)}) to 100 (real replies)"
+    text = f"{typeset(f'{value.value:.0f}')} on the scale from 0 ({words(value.null_name)}) to 100 (real replies)"
     if value.low is None or value.high is None:
-        return told
-    return f"{told}, 95 % interval {typeset(f'{value.low:.0f}')} to {typeset(f'{value.high:.0f}')}"
+        return text
+    return f"{text}, 95 % interval {typeset(f'{value.low:.0f}')} to {typeset(f'{value.high:.0f}')}"
 
 
 # --- the radar ------------------------------------------------------------------------------------------------------
 
 
-def radar(found: Sequence[Spoke]) -> Plot | None:
+def radar(means: Sequence[Spoke]) -> Plot | None:
     """Returns the radar over dimensions; ``None`` with fewer than three, which enclose nothing."""
-    if len(found) < MIN_SPOKES:
+    if len(means) < MIN_SPOKES:
         return None
     width, height = 480, 350
     center_x, center_y, radius = width / 2, height / 2 + 2, 110.0
     axis = Axis(0, 100, 0, radius)
 
     def at(place: int, distance: float) -> tuple[float, float]:
-        angle = 2 * math.pi * place / len(found) - math.pi / 2
+        angle = 2 * math.pi * place / len(means) - math.pi / 2
         return center_x + distance * math.cos(angle), center_y + distance * math.sin(angle)
 
-    around = range(len(found))
-    shape = [at(k, axis.place(spoke.mean)) for k, spoke in enumerate(found)]
+    around = range(len(means))
+    shape = [at(k, axis.place(spoke.mean)) for k, spoke in enumerate(means)]
     parts = [svg.polygon(shape, "p-area")]
     parts += [svg.polygon([at(k, axis.place(ring)) for k in around], "p-grid") for ring in _RINGS]
     parts += [svg.line(center_x, center_y, *at(k, radius), "p-grid") for k in around]
     parts.append(svg.polygon(shape, "p-point-line"))
-    single = [at(k, axis.place(value)) for k, spoke in enumerate(found) for value in spoke.values]
+    single = [at(k, axis.place(value)) for k, spoke in enumerate(means) for value in spoke.values]
     parts.append(svg.dots(single, 4, "p-dots"))
     parts += [svg.element("circle", cx=x, cy=y, r=4.0, class_="p-point") for x, y in shape]
     parts += [svg.label(center_x + 4, center_y - axis.place(ring) + 10, f"{ring:.0f}", "p-muted") for ring in _RINGS]
-    for k, spoke in enumerate(found):
+    for k, spoke in enumerate(means):
         x, y = at(k, radius + 16)
         side = "p-middle" if abs(x - center_x) < radius / 3 else "" if x > center_x else "p-end"
         y += 0.0 if side != "p-middle" else -10.0 if y < center_y else 8.0
         parts.append(svg.label(x, y, dimension_title(spoke.dimension), f"p-strong {side}".strip()))
         parts.append(svg.label(x, y + 14, _mean_words(spoke), f"p-muted {side}".strip()))
-    told = "; ".join(f"{dimension_title(spoke.dimension)} {_mean_words(spoke)}" for spoke in found)
-    return Plot("radar", "Mean anchored score per dimension", told, width, height, "".join(parts))
+    description = "; ".join(f"{dimension_title(spoke.dimension)} {_mean_words(spoke)}" for spoke in means)
+    return Plot("radar", "Mean anchored score per dimension", description, width, height, "".join(parts))
 
 
 def _mean_words(spoke: Spoke) -> str:
@@ -184,8 +186,8 @@ def strip_plot(metric: MetricResult, cells: Mapping[str, Cell]) -> Plot | None:
         class_ = "p-anchor" if name == "oracle" else "p-anchor-null"
         parts.append(svg.polygon([(x, y), (x - 4, y + 7), (x + 4, y + 7)], class_))
     name = metric.id.replace("/", "_")
-    told = _strip_words(metric, len(good), len(bad))
-    return Plot(f"strip_{name}", metric.title, told, _STRIP_WIDTH, _STRIP_HEIGHT, "".join(parts))
+    description = _strip_words(metric, len(good), len(bad))
+    return Plot(f"strip_{name}", metric.title, description, _STRIP_WIDTH, _STRIP_HEIGHT, "".join(parts))
 
 
 def _strip_frame(axis: Axis, metric: MetricResult) -> list[str]:
@@ -209,10 +211,10 @@ def _near_anchors(metric: MetricResult, values: Sequence[float]) -> dict[str, fl
     """Returns the anchors that can be drawn without pressing the samples into a corner."""
     if metric.aggregation == "set" or metric.anchors.oracle is None:
         return {}
-    found = {**metric.anchors.nulls, "oracle": metric.anchors.oracle}
+    anchors = {**metric.anchors.nulls, "oracle": metric.anchors.oracle}
     low, high = min(values), max(values)
     span = (high - low) or abs(high) or 1.0
-    return {name: value for name, value in found.items() if low - _REACH * span <= value <= high + _REACH * span}
+    return {name: value for name, value in anchors.items() if low - _REACH * span <= value <= high + _REACH * span}
 
 
 def _swarm(places: Iterable[float], top: float, bottom: float) -> list[tuple[float, float]]:
@@ -224,26 +226,26 @@ def _swarm(places: Iterable[float], top: float, bottom: float) -> list[tuple[flo
         stacked.append((x, columns[column]))
         columns[column] += 1
     middle = (top + bottom) / 2
-    found = []
+    points = []
     for x, level in stacked:
         step = min(_DOT, (bottom - top - _DOT) / max(columns[int(x // _DOT)] - 1, 1))
         # Up and down in turn, from the middle outwards.
         offset = (level + 1) // 2 * (1 if level % 2 else -1)
-        found.append((x, middle + offset * step))
-    return found
+        points.append((x, middle + offset * step))
+    return points
 
 
 def _strip_words(metric: MetricResult, good: int, bad: int) -> str:
     decimals = metric_decimals(metric)
     unit = f" {metric.unit}" if metric.unit else ""
-    told = plural(good, "scored sample") + (f" and {bad} failed" if bad else "")
+    text = plural(good, "scored sample") + (f" and {bad} failed" if bad else "")
     if metric.aggregation == "set":
-        return f"{told}; each dot is the distance between the means of a sample’s two sides"
-    told += f"; mean {typeset(number(metric.value, decimals))}{unit}"
+        return f"{text}; each dot is the distance between the means of a sample’s two sides"
+    text += f"; mean {typeset(number(metric.value, decimals))}{unit}"
     if metric.ci95 is not None:
         low, high = (typeset(number(limit, decimals)) for limit in metric.ci95)
-        told += f", 95 % interval {low} to {high}"
-    return told
+        text += f", 95 % interval {low} to {high}"
+    return text
 
 
 def _shortened(content: str, most: int) -> str:

@@ -1,4 +1,4 @@
-"""Reading a run folder for the report: the results, and what became of every sample in every metric."""
+"""Reading a run folder for the report: the results, and a cell for every sample in every metric."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from vidchatbench.api.scores import Status
 from vidchatbench.errors import InputError
 from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
+from vidchatbench.results.sample_rows import SampleRow, read_sample_rows
 from vidchatbench.results.schema import MetricResult, Results, load_results
 
-_COLUMNS = ("sample_id", "cluster", "metric", "status", "value", "counted", "reason", "details")
 _MAX_PROBLEMS = 20
 _WHOLE_FOLDER = "A report needs the whole run folder, as `vidchatbench evaluate` wrote it."
 
@@ -28,7 +25,7 @@ class Cell:
     Attributes:
         sample: Id of the sample.
         cluster: The identity it belongs to.
-        status: What became of it.
+        status: Its status.
         value: Its score; for metrics of sets the distance between the means of its two sides.
         counted: What entered the mean: the score, or the card's worst value; none for metrics of sets.
         reason: Why there is no score.
@@ -45,7 +42,7 @@ class Cell:
 
     @property
     def shown(self) -> float | None:
-        """What stands for the sample in tables and plots: what was counted, else the score."""
+        """The value to show in tables and plots: the counted one, else the score."""
         return self.counted if self.counted is not None else self.value
 
 
@@ -58,7 +55,7 @@ class RunData:
         results: ``results.json``.
         samples: Ids of the samples, in the order of the benchmark.
         clusters: The identity of each sample.
-        cells: What became of the samples, by metric id and sample id.
+        cells: The cells, by metric id and sample id.
         media: The lines of ``media.jsonl``.
     """
 
@@ -79,7 +76,7 @@ def read_run(where: str | Path) -> RunData:
     folder = Path(where)
     folder = folder if folder.is_dir() else folder.parent
     results = load_results(where)
-    cells = _read_cells(folder / SAMPLES_FILE, [metric.id for metric in results.metrics])
+    cells = _read_cells(folder, [metric.id for metric in results.metrics])
     clusters: dict[str, str] = {}
     for column in cells.values():
         for cell in column.values():
@@ -103,57 +100,45 @@ def worst_samples(metric: MetricResult, cells: Mapping[str, Cell], *, with_faile
     return [sample for *_, sample in sorted(ranked)[:most]]
 
 
-def _read_cells(path: Path, metrics: Sequence[str]) -> dict[str, dict[str, Cell]]:
-    if not path.is_file():
-        raise InputError(str(path), ["there is no such file"], _WHOLE_FOLDER)
-    try:
-        table = pq.read_table(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(str(path), [f"it is no readable Parquet file: {error}"]) from error
-    missing = [name for name in _COLUMNS if name not in table.column_names]
-    if missing:
-        raise InputError(str(path), [f"there is no column {name!r}" for name in missing])
-    found: dict[str, dict[str, Cell]] = {metric: {} for metric in metrics}
+def _read_cells(folder: Path, metrics: Sequence[str]) -> dict[str, dict[str, Cell]]:
+    cells: dict[str, dict[str, Cell]] = {metric: {} for metric in metrics}
     problems: list[str] = []
-    for number, row in enumerate(table.select(_COLUMNS).to_pylist(), start=1):
-        metric = str(row["metric"])
-        if metric not in found:
-            problems.append(f"row {number}: results.json has no metric {metric!r}")
+    for row in read_sample_rows(folder, hint=_WHOLE_FOLDER):
+        if row.metric not in cells:
+            problems.append(f"row {row.line}: results.json has no metric {row.metric!r}")
             continue
         try:
             cell = _cell(row)
         except (ValueError, TypeError) as error:
-            problems.append(f"row {number}: {error}")
+            problems.append(f"row {row.line}: {error}")
             continue
-        if cell.sample in found[metric]:
-            problems.append(f"row {number}: sample {cell.sample!r} stands twice in {metric}")
-        found[metric][cell.sample] = cell
+        if cell.sample in cells[row.metric]:
+            problems.append(f"row {row.line}: sample {cell.sample!r} stands twice in {row.metric}")
+        cells[row.metric][cell.sample] = cell
     if problems:
         more = len(problems) - _MAX_PROBLEMS
         shown = [*problems[:_MAX_PROBLEMS], f"and {more} more"] if more > 0 else problems
-        raise InputError(str(path), shown, "It was changed after the run; evaluate again.")
-    return found
+        raise InputError(str(folder / SAMPLES_FILE), shown, "It was changed after the run; evaluate again.")
+    return cells
 
 
-def _cell(row: Mapping[str, object]) -> Cell:
-    details = json.loads(str(row["details"]))
+def _cell(row: SampleRow) -> Cell:
+    details = json.loads(row.details)
     if not isinstance(details, dict):
         raise TypeError("the details are no JSON object")
     return Cell(
-        sample=str(row["sample_id"]),
-        cluster=str(row["cluster"]),
-        status=Status(row["status"]),
-        value=_number(row["value"]),
-        counted=_number(row["counted"]),
-        reason=None if row["reason"] is None else str(row["reason"]),
+        sample=row.sample_id,
+        cluster=row.cluster,
+        status=Status(row.status),
+        value=_number(row.value),
+        counted=_number(row.counted),
+        reason=row.reason,
         details=details,
     )
 
 
-def _number(value: object) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, float) or not math.isfinite(value):
+def _number(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
         raise ValueError(f"{value!r} is no finite number")
     return value
 

@@ -39,7 +39,7 @@ class Report:
         plots: The plots as files.
         clips_shown: Clips that the page can show.
         clips_missing: Clips that it cannot.
-        notes: What the reader of the page is told of the clips.
+        notes: Notes on the clips, as the page prints them.
     """
 
     page: Path

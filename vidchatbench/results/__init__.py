@@ -1,1 +1,1 @@
-"""Results: the versioned files of a run, and the one place where samples are aggregated."""
+"""Results: the versioned files of a run, and the only code that aggregates samples."""

@@ -30,7 +30,7 @@ class Record:
     Attributes:
         sample: The sample.
         metric: The metric.
-        score: What the metric said of it.
+        score: The metric's score.
         counted: The value that enters the mean: the score's, or the card's worst for the submission's faults; always
             ``None`` for metrics of sets.
         item: What the sample contributes to a metric of sets.
@@ -46,7 +46,7 @@ class Record:
 
     @classmethod
     def of_item(cls, sample: Sample, metric: SetMetric, item: SetItem, features: Mapping[str, str]) -> Record:
-        """Builds the record of a sample that enters a set; its score says how far it is off, and enters nothing."""
+        """Builds the record of a sample that enters a set; its score, the distance of its two means, is not counted."""
         return cls(sample, metric, distance_of_means(item), None, item, dict(features))
 
     @classmethod
@@ -81,7 +81,7 @@ def aggregate(
         records: Its records, one per sample of the benchmark.
         weights: The weights table.
         seed: Seed of the bootstrap and of the jackknife's groups.
-        anchors: What the metric gives for known systems, where that has been computed.
+        anchors: The metric's anchors, where they have been computed.
     """
     counts = Counter(record.score.status for record in records)
     number = _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed)
@@ -129,15 +129,15 @@ def _set_number(metric: SetMetric, records: Sequence[Record], seed: int) -> _Num
     if not items:
         return _Number(None, None, None, None)
     clusters = [cluster for cluster, _, _ in members]
-    found = attempt(lambda: estimate_set(items, clusters, metric.distance, seed=seed))
-    if isinstance(found, Failure):
-        return _Number(None, None, None, None, found.reason)
-    interval = found.interval
+    estimate = attempt(lambda: estimate_set(items, clusters, metric.distance, seed=seed))
+    if isinstance(estimate, Failure):
+        return _Number(None, None, None, None, estimate.reason)
+    interval = estimate.interval
     if interval is not None and metric.card.minimum is not None:
-        least = metric.card.minimum
-        interval = Interval(max(least, interval.low), max(least, interval.high))
-    floor = None if found.floor is None else Floor(**found.floor._asdict())
-    return _Number(found.value, interval, None if interval is None else "delete_group_jackknife", floor)
+        minimum = metric.card.minimum
+        interval = Interval(max(minimum, interval.low), max(minimum, interval.high))
+    floor = None if estimate.floor is None else Floor(**estimate.floor._asdict())
+    return _Number(estimate.value, interval, None if interval is None else "delete_group_jackknife", floor)
 
 
 def _weight_use(weights: Mapping[str, WeightSpec], name: str) -> WeightUse:

@@ -1,11 +1,15 @@
-"""TODO."""
+"""The anchors of a benchmark as files: what each metric gives for the real replies and for wrong ones.
+
+Published ones lie in the benchmark's folder as ``anchors.json``, those that were built on this computer in the cache.
+An entry is of one metric in one version, protocol and set of weights, and is never read for another.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,6 +28,28 @@ from vidchatbench.weights.table import weight_spec
 ANCHORS_FILE = "anchors.json"
 
 ORACLE = "oracle"
+"""Name of the system whose outputs are the real replies."""
+
+
+class AnchorIdentity(NamedTuple):
+    """What anchors are of; ``weights`` are the sorted sha256 of the weights that took part."""
+
+    metric: str
+    version: int
+    protocol: str
+    weights: tuple[str, ...]
+
+    @classmethod
+    def of(cls, metric: Metric, weights: Mapping[str, WeightSpec]) -> AnchorIdentity:
+        """Returns the identity of a metric's anchors.
+
+        Args:
+            metric: The metric.
+            weights: The weights table.
+        """
+        card = metric.card
+        hashes = tuple(sorted(weight_spec(weights, name).sha256 or "" for name in card.weights))
+        return cls(card.id, card.version, card.protocol, hashes)
 
 
 class AnchorEntry(FrozenModel):
@@ -47,6 +73,11 @@ class AnchorEntry(FrozenModel):
     nulls: dict[str, Finite]
     n: int
 
+    @property
+    def identity(self) -> AnchorIdentity:
+        """What the anchors are of."""
+        return AnchorIdentity(self.metric, self.version, self.protocol, self.weights)
+
 
 class AnchorTable(FrozenModel):
     """``anchors.json``: the anchors of a benchmark, beside it or in the cache."""
@@ -57,41 +88,51 @@ class AnchorTable(FrozenModel):
 
 
 def anchors_file(benchmark: Benchmark) -> Path:
-    """Where anchors that were built on this computer are kept."""
+    """Returns where the anchors that were built on this computer are kept."""
     return paths.cache_root() / "anchors" / f"{benchmark.header.manifest_sha256}.json"
 
 
 def known_anchors(
     benchmark: Benchmark, metrics: Sequence[Metric], weights: Mapping[str, WeightSpec]
 ) -> dict[str, Anchors]:
-    """Returns the anchors that are known for a benchmark, by metric id.
+    """Returns the anchors of a benchmark, by metric id.
 
-    Those that lie in the benchmark's folder go before those that were built on this computer. Anchors of another
-    version, protocol or weights file are not this metric's.
+    Those in the benchmark's folder go before those that were built on this computer. Anchors of another version,
+    protocol or weights file are not this metric's.
+
+    Args:
+        benchmark: The benchmark.
+        metrics: The metrics; those without anchors are left out.
+        weights: The weights table.
 
     Raises:
         InputError: If a file of anchors is damaged or belongs to another benchmark.
     """
-    found: dict[str, Anchors] = {}
+    anchors: dict[str, Anchors] = {}
     for path in (anchors_file(benchmark), benchmark.root / ANCHORS_FILE):
-        entries = {_identity(entry): entry for entry in _read(path, benchmark)}
+        entries = {entry.identity: entry for entry in _read(path, benchmark)}
         for metric in metrics:
-            entry = entries.get(_identity_of(metric, weights))
+            entry = entries.get(AnchorIdentity.of(metric, weights))
             if entry is not None:
-                found[metric.card.id] = Anchors(oracle=entry.oracle, nulls=dict(entry.nulls))
-    return found
+                anchors[metric.card.id] = Anchors(oracle=entry.oracle, nulls=dict(entry.nulls))
+    return anchors
 
 
-_Identity = tuple[str, int, str, tuple[str, ...]]
+def save_anchors(benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:
+    """Adds anchors to those that are kept on this computer, in place of older ones of the same identity.
 
-
-def _identity(entry: AnchorEntry) -> _Identity:
-    return (entry.metric, entry.version, entry.protocol, entry.weights)
-
-
-def _identity_of(metric: Metric, weights: Mapping[str, WeightSpec]) -> _Identity:
-    hashes = tuple(sorted(weight_spec(weights, name).sha256 or "" for name in metric.card.weights))
-    return (metric.card.id, metric.card.version, metric.card.protocol, hashes)
+    Raises:
+        InputError: If the file of anchors is damaged or belongs to another benchmark.
+        OSError: If it cannot be written.
+    """
+    path = anchors_file(benchmark)
+    merged = {entry.identity: entry for entry in (*_read(path, benchmark), *entries)}
+    table = AnchorTable(
+        manifest_sha256=benchmark.header.manifest_sha256,
+        anchors=tuple(merged[identity] for identity in sorted(merged)),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(table.model_dump(mode="json"), indent=2) + "\n").encode())
 
 
 def _read(path: Path, benchmark: Benchmark) -> tuple[AnchorEntry, ...]:
@@ -104,14 +145,3 @@ def _read(path: Path, benchmark: Benchmark) -> tuple[AnchorEntry, ...]:
     if table.manifest_sha256 != benchmark.header.manifest_sha256:
         raise InputError(str(path), ["these anchors belong to another manifest"], "Delete it and build them again.")
     return table.anchors
-
-
-def _keep(benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:
-    path = anchors_file(benchmark)
-    merged = {_identity(entry): entry for entry in (*_read(path, benchmark), *entries)}
-    table = AnchorTable(
-        manifest_sha256=benchmark.header.manifest_sha256,
-        anchors=tuple(merged[key] for key in sorted(merged)),
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, (json.dumps(table.model_dump(mode="json"), indent=2) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Comparing runs: are these systems different, by how much, and what difference would have gone unnoticed?"""
+"""Comparing runs: paired differences with intervals, tests adjusted for their number, and a verdict in words."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Literal
 import numpy as np
 
 from vidchatbench.api.features import Feature
-from vidchatbench.api.metrics import SetMetric
+from vidchatbench.api.metrics import SetItem, SetMetric
+from vidchatbench.api.scores import Status
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.core.models import FrozenModel
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue
-from vidchatbench.results.sample_rows import _counted, _items, _read_rows
+from vidchatbench.results.sample_rows import RowsByMetric, SampleRow, group_rows, load_set_items, read_sample_rows
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, MetricResult, Results, SuiteRef, load_results
 from vidchatbench.results.statistics.intervals import DRAWS, Interval
 from vidchatbench.results.statistics.paired import MAX_ENUMERATED, PairedDifferences, compare_paired, holm
@@ -100,7 +101,7 @@ class LoadedRun:
 
     label: str
     results: Results
-    rows: Mapping[str, Mapping[str, Mapping[str, object]]]
+    rows: RowsByMetric
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def compare_runs(
     needed = math.ceil(2 * len(known) * len(runs) * (len(runs) - 1) / 2 / ALPHA)
     draws, set_draws = max(draws, needed), max(set_draws, needed)
     means = [metric for metric in known if metric.aggregation == "mean"]
-    found = _compare_means(means, runs, seed, draws)
+    tests = _compare_means(means, runs, seed, draws)
     for metric in known:
         if metric.aggregation == "set":
             answer = attempt(lambda metric=metric: _compare_set(metric, runs, catalogue, load, (seed, set_draws)))  # type: ignore[misc]
@@ -155,22 +156,24 @@ def compare_runs(
                 reason = answer.reason.removeprefix(f"{UsageError.__name__}: ")
                 left_out.append(LeftOut(id=metric.id, reason=reason))
             else:
-                found.update(answer)
-    compared = [metric for metric in known if any(pair.metric == metric.id for pair in found)]
+                tests.update(answer)
+    compared = [metric for metric in known if any(pair.metric == metric.id for pair in tests)]
     return Comparison(
         benchmark=runs[0].results.benchmark,
         suite=runs[0].results.suite,
         systems=tuple(run.label for run in runs),
-        metrics=_assemble(compared, runs, found, set_draws),
+        metrics=_assemble(compared, runs, tests, set_draws),
         left_out=tuple(left_out),
         seed=seed,
         draws=draws,
     )
 
 
-def _label(
-    loaded: Sequence[tuple[Results, Mapping[str, Mapping[str, Mapping[str, object]]]]],
-) -> list[LoadedRun]:
+def _read_rows(folder: Path) -> RowsByMetric:
+    return group_rows(read_sample_rows(folder, hint="A comparison needs the whole run folder."))
+
+
+def _label(loaded: Sequence[tuple[Results, RowsByMetric]]) -> list[LoadedRun]:
     names = [results.system.name for results, _ in loaded]
     revisions = [f"{r.system.name} {r.system.revision}" if r.system.revision else r.system.name for r, _ in loaded]
     labels = names if len(set(names)) == len(names) else revisions
@@ -187,14 +190,14 @@ def _check_comparable(runs: Sequence[LoadedRun], folders: Sequence[str | Path]) 
         if other.benchmark.manifest_sha256 != base.benchmark.manifest_sha256:
             problems.append(f"{folder}: scored on {_name(other)}, {folders[0]} on {_name(base)} (another manifest)")
         if other.suite != base.suite:
-            told = (f"{r.suite.name} v{r.suite.version}" for r in (other, base))
-            problems.append(f"{folder}: suite {next(told)}, {folders[0]} has {next(told)}")
+            labels = (f"{r.suite.name} v{r.suite.version}" for r in (other, base))
+            problems.append(f"{folder}: suite {next(labels)}, {folders[0]} has {next(labels)}")
         for metric in other.metrics:
             mine = next((m for m in base.metrics if m.id == metric.id), None)
             if mine is not None and _protocol(mine) != _protocol(metric):
-                told = (f"{m.protocol} version {m.version}" for m in (metric, mine))
+                labels = (f"{m.protocol} version {m.version}" for m in (metric, mine))
                 problems.append(
-                    f"{folder}: {metric.id} is {next(told)}, {folders[0]} has {next(told)} (or other weights)"
+                    f"{folder}: {metric.id} is {next(labels)}, {folders[0]} has {next(labels)} (or other weights)"
                 )
     if problems:
         raise InputError("these runs", problems, "Numbers may be compared only on one manifest, suite and protocol.")
@@ -216,15 +219,13 @@ def _in_all(metric_id: str, runs: Sequence[LoadedRun]) -> bool:
     return all(_has(metric_id, run) for run in runs)
 
 
-_Found = dict[_Pair, tuple[PairedDifferences, int] | tuple[SetDifference, int, int]]
+_Tests = dict[_Pair, tuple[PairedDifferences, int] | tuple[SetDifference, int, int]]
 
 
-def _compare_means(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], seed: int, draws: int) -> _Found:
+def _compare_means(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], seed: int, draws: int) -> _Tests:
     if not metrics:
         return {}
-    clusters = {
-        str(row["sample_id"]): str(row["cluster"]) for run in runs for m in run.rows.values() for row in m.values()
-    }
+    clusters = {row.sample_id: row.cluster for run in runs for rows in run.rows.values() for row in rows.values()}
     samples = sorted(clusters)
     columns, pairs = [], []
     for metric in metrics:
@@ -232,8 +233,12 @@ def _compare_means(metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], s
         for first, second in combinations(range(len(runs)), 2):
             pairs.append(_Pair(metric.id, first, second))
             columns.append(counted[:, first] - counted[:, second])
-    found = compare_paired(np.column_stack(columns), [clusters[name] for name in samples], seed=seed, draws=draws)
-    return {pair: (found, place) for place, pair in enumerate(pairs)}
+    differences = compare_paired(np.column_stack(columns), [clusters[name] for name in samples], seed=seed, draws=draws)
+    return {pair: (differences, place) for place, pair in enumerate(pairs)}
+
+
+def _counted(row: SampleRow | None) -> float:
+    return math.nan if row is None or row.counted is None else row.counted
 
 
 def _compare_set(
@@ -242,12 +247,12 @@ def _compare_set(
     catalogue: Catalogue,
     load: Callable[[str], Feature | None],
     settings: tuple[int, int],
-) -> _Found:
+) -> _Tests:
     built = catalogue.metric(metric.id, **metric.params)
     if not isinstance(built, SetMetric):
         raise TypeError(f"{metric.id} is no metric of sets here")
     items = [_items(built, run.rows.get(metric.id, {}), load) for run in runs]
-    found: _Found = {}
+    tests: _Tests = {}
     for first, second in combinations(range(len(runs)), 2):
         both = sorted(set(items[first]) & set(items[second]), key=lambda name: (items[first][name][0], name))
         if not both:
@@ -256,20 +261,29 @@ def _compare_set(
         one, two = ([items[place][name][1] for name in both] for place in (first, second))
         seed, draws = settings
         result = compare_sets(one, two, clusters, built.distance, seed=seed, draws=draws)
-        found[_Pair(metric.id, first, second)] = (result, len(both), len(set(clusters)))
-    return found
+        tests[_Pair(metric.id, first, second)] = (result, len(both), len(set(clusters)))
+    return tests
+
+
+def _items(
+    metric: SetMetric, rows: Mapping[str, SampleRow], load: Callable[[str], Feature | None]
+) -> dict[str, tuple[str, SetItem]]:
+    features = {name: row.features for name, row in rows.items() if row.status == Status.OK}
+    gone = "its features are not in this computer's store; evaluate the system here again"
+    items = load_set_items(metric, features, load, gone=gone)
+    return {name: (rows[name].cluster, item) for name, item in items.items()}
 
 
 def _assemble(
-    metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], found: _Found, set_draws: int
+    metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], tests: _Tests, set_draws: int
 ) -> tuple[ComparedMetric, ...]:
-    pairs = list(found)
-    adjusted = dict(zip(pairs, holm([_p(found[pair]) for pair in pairs]), strict=True))
+    pairs = list(tests)
+    adjusted = dict(zip(pairs, holm([_p(tests[pair]) for pair in pairs]), strict=True))
     compared = []
     for metric in metrics:
         values = tuple(_value(run, metric.id) for run in runs)
         results = tuple(
-            _pair_result(metric, runs, pair, found[pair], (adjusted[pair], len(pairs), set_draws))
+            _pair_result(metric, runs, pair, tests[pair], (adjusted[pair], len(pairs), set_draws))
             for pair in pairs
             if pair.metric == metric.id
         )
@@ -304,8 +318,8 @@ def _pair_result(
     p_holm, comparisons, set_draws = holm_of
     first, second = runs[pair.first].label, runs[pair.second].label
     if isinstance(answer[0], SetDifference):
-        told, n, clusters = answer[0], answer[1], answer[-1]
-        difference, interval, p, draws = told.difference, told.interval, told.p, told.draws
+        test, n, clusters = answer[0], answer[1], answer[-1]
+        difference, interval, p, draws = test.difference, test.interval, test.p, test.draws
         most = set_draws  # the test of a pair that does not differ ends early, which is no lack of draws
         effect = detectable = None
     else:

@@ -80,16 +80,3 @@ def samples_parquet(records: Sequence[Record]) -> bytes:
     buffer = BytesIO()
     pq.write_table(table.cast(SAMPLES_SCHEMA), buffer)
     return buffer.getvalue()
-
-
-def read_reasons(folder: Path, status: str) -> list[tuple[str, list[str]]]:
-    """Returns why samples of a run have a status: each reason with its samples, the most frequent first."""
-    # Not by read_table, which imports pandas, for most of a second.
-    rows = pq.ParquetFile(folder / SAMPLES_FILE).read(columns=["sample_id", "status", "reason"]).to_pylist()
-    samples: dict[str, dict[str, None]] = {}
-    for row in rows:
-        if row["status"] == status:
-            samples.setdefault(str(row["reason"]), {})[str(row["sample_id"])] = None
-    return sorted(
-        ((reason, list(names)) for reason, names in samples.items()), key=lambda item: (-len(item[1]), item[0])
-    )

@@ -1,8 +1,7 @@
 """Old result files stay readable: each change of ``results.json`` brings the step from the version before.
 
 A step takes the content of one version and returns that of the next; files pass through all steps from theirs to
-today's and are validated once, at the end. A step only says anew what the file already said: a number is never computed
-here.
+today's and are validated once, at the end. A step only rewrites what the file holds; it never computes a number.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ STEPS: Mapping[int, Step] = {}
 def upgrade(data: bytes, *, subject: str, to: int, steps: Mapping[int, Step] = STEPS) -> bytes:
     """Returns the text of a results file in the wanted version of the format.
 
-    What is no JSON object or names no version is returned as it is: its validation says what is wrong with it.
+    What is no JSON object or names no version is returned as it is; its validation reports the problem.
 
     Args:
         data: The file.

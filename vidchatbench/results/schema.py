@@ -209,9 +209,9 @@ class Results(FrozenModel):
         Raises:
             KeyError: If the run has no such metric.
         """
-        for found in self.metrics:
-            if found.id == metric_id:
-                return found
+        for metric in self.metrics:
+            if metric.id == metric_id:
+                return metric
         raise KeyError(f"the run has no metric {metric_id!r}; it has {', '.join(m.id for m in self.metrics)}")
 
     def to_json(self) -> str:

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from vidchatbench.cli.output import format_value, print_results, print_table
-from vidchatbench.results.files import SAMPLES_SCHEMA, read_reasons
+from vidchatbench.results.files import SAMPLES_SCHEMA
+from vidchatbench.results.sample_rows import read_reasons
 from vidchatbench.results.schema import Results, load_results
 
 HISTORIC = Path(__file__).resolve().parents[2] / "support" / "historic_results" / "v1"

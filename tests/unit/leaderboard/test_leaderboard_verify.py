@@ -561,6 +561,16 @@ def test_a_null_where_none_may_be(bundle: Path) -> None:
     refused(errors(bundle), "bad_row", "status must not be null")
 
 
+@pytest.mark.parametrize("name", ["sample_id", "cluster", "metric", "protocol", "status", "details", "features"])
+@pytest.mark.parametrize("with_benchmark", [True, False])
+def test_a_null_anywhere_is_refused_and_not_raised(
+    bundle: Path, benchmark: Benchmark, name: str, with_benchmark: bool
+) -> None:
+    edit_rows(bundle, lambda rows: row(rows, 0).update({name: None}))
+    found = errors(bundle, benchmark if with_benchmark else None)
+    refused(found, "bad_row", "samples.parquet: row 1, ", f"{name} must not be null")
+
+
 # --- copies -----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.features.memory import MemoryStore
 from vidchatbench.engine.plan import Cell
 from vidchatbench.engine.scoring import score_cells
-from vidchatbench.results.aggregate import Record, aggregate
+from vidchatbench.results.aggregate import Record, aggregate, aggregate_all
 from vidchatbench.results.schema import Anchors
 from vidchatbench.results.statistics.sets import FLOOR_SPLITS, MAX_GROUPS, estimate_set
 
@@ -230,6 +230,52 @@ def test_the_interval_stays_within_the_range() -> None:
     assert result.ci95[0] == 0.0
 
 
+def test_exactly_95_percent_are_enough() -> None:
+    metric = SetOfMeans()
+    assert aggregate(metric, records(metric, items(19), failed=1), {}, seed=0).unranked is None
+    few = aggregate(metric, records(metric, items(18), failed=1), {}, seed=0)
+    assert few.unranked == "the set covers 95% of the samples; 95% is needed", "18 of 19, rounded"
+    away = Record.of(sample("away"), metric, Score.not_applicable("no reference"))
+    assert aggregate(metric, [*records(metric, items(19), failed=1), away], {}, seed=0).coverage == 0.95
+
+
+def test_value_interval_and_floor_are_those_of_the_estimate() -> None:
+    metric = SetOfMeans()
+    chosen = items(12, shift=4.0)
+    result = aggregate(metric, records(metric, chosen), {}, seed=5)
+    estimate = estimate_set(chosen, [f"s{i:03}" for i in range(12)], Means, seed=5)
+    assert estimate.interval is not None
+    assert estimate.floor is not None
+    assert (result.value, result.ci95) == (estimate.value, tuple(estimate.interval))
+    assert result.floor is not None
+    assert result.floor.model_dump() == estimate.floor._asdict()
+
+
+def test_of_one_identity_there_is_a_value_and_no_more() -> None:
+    metric = SetOfMeans()
+    same = [Record.of_item(sample(f"s{i}", "p"), metric, item, {}) for i, item in enumerate(items(4))]
+    result = aggregate(metric, same, {}, seed=0)
+    assert result.value is not None
+    assert (result.ci95, result.interval_method, result.floor) == (None, None, None)
+
+
+def test_without_a_minimum_the_interval_may_go_below_zero() -> None:
+    class Unbounded(SetOfMeans):
+        default_card = MetricCard.model_validate({**CARD, "minimum": None})
+
+    metric = Unbounded()
+    result = aggregate(metric, records(metric, items(5, shift=0.0)), {}, seed=0)
+    assert result.ci95 is not None
+    assert result.ci95[0] < 0
+
+
+def test_a_sample_without_an_item_leaves_the_order_of_the_others() -> None:
+    metric = SetOfMeans()
+    good, bad = records(metric, items(8), failed=3)[:8], records(metric, [], failed=3)
+    mixed = [*bad[:1], *good[:4], *bad[1:], *good[4:]]
+    assert aggregate(metric, mixed, {}, seed=0) == aggregate(metric, [*good, *bad], {}, seed=0)
+
+
 def test_where_nothing_is_left_there_is_no_number() -> None:
     metric = SetOfMeans()
     result = aggregate(metric, records(metric, [], failed=4), {}, seed=0)
@@ -305,6 +351,79 @@ def test_a_network_that_is_not_the_pinned_one_cannot_be_ranked() -> None:
 )
 def test_the_anchored_scale(anchors: Anchors | None, expected: float | None) -> None:
     assert weighted(Weighted(), 2.0, 4.0, anchors=anchors).anchored == expected  # type: ignore[attr-defined]
+
+
+class Turned(Weighted):
+    default_card = Weighted.default_card.model_copy(update={"direction": "higher"})
+
+
+@pytest.mark.parametrize(
+    ("oracle", "null", "expected"), [(5.0, 1.0, 50.0), (3.0, 1.0, 100.0), (4.0, 4.0, None), (1.0, 5.0, None)]
+)
+def test_the_anchored_scale_of_what_is_better_when_higher(oracle: float, null: float, expected: float | None) -> None:
+    anchors = Anchors(oracle=oracle, nulls={"shuffled_audio": null})
+    result = weighted(Turned(), 2.0, 4.0, anchors=anchors)
+    assert result.anchored == expected  # type: ignore[attr-defined]
+    assert result.anchors == anchors  # type: ignore[attr-defined]
+
+
+def test_a_metric_without_a_null_or_a_value_is_on_no_scale() -> None:
+    class Plain(Weighted):
+        default_card = Weighted.default_card.model_copy(update={"null": None})
+
+    anchors = Anchors(oracle=1.0, nulls={"shuffled_audio": 5.0})
+    assert weighted(Plain(), 2.0, anchors=anchors).anchored is None  # type: ignore[attr-defined]
+    assert weighted(Weighted(), anchors=anchors).anchored is None  # type: ignore[attr-defined]
+
+
+def test_weights_of_unknown_content_cannot_have_taken_part() -> None:
+    spec = WeightSpec(
+        name="net", file_name="n", sha256=None, size=None, license="MIT", commercial_use=True, origin="us"
+    )
+    with pytest.raises(ValueError, match="weight 'net' took part, but nothing is known of its content"):
+        aggregate(Weighted(), [], {"net": spec}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("scores", "reason"),
+    [
+        ([Score.ok(1.0), Score(Status.ERROR, None, "x"), Score(Status.ERROR, None, "y")],
+         "2 samples failed through our own error"),
+        ([Score.not_applicable("no reference")], "the metric applies to no sample"),
+        ([], "the metric applies to no sample"),
+        ([Score.ok(1.0), *[Score.invalid("no face")] * 9], None),
+        ([Score.invalid("no face")], None),
+    ],
+)  # fmt: skip
+def test_why_a_mean_cannot_be_ranked(scores: list[Score], reason: str | None) -> None:
+    spec = WeightSpec(name="net", file_name="n", sha256=SHA, size=1, license="MIT", commercial_use=True, origin="us")
+    metric = Weighted()
+    rows = [Record.of(sample(f"s{i}"), metric, score) for i, score in enumerate(scores)]
+    assert aggregate(metric, rows, {"net": spec}, seed=0).unranked == reason
+
+
+def test_unpinned_weights_are_told_before_our_own_errors() -> None:
+    metric = Weighted(network=f"sha256:{'1' * 64}")
+    rows = [Record.of(sample("s"), metric, Score(Status.ERROR, None, "x"))]
+    result = aggregate(metric, rows, {}, seed=0)
+    assert result.unranked == f"the weights sha256-{'1' * 64} are not the pinned ones"
+
+
+def test_every_metric_gets_its_own_records_and_anchors() -> None:
+    spec = WeightSpec(name="net", file_name="n", sha256=SHA, size=1, license="MIT", commercial_use=True, origin="us")
+
+    class Other(Weighted):
+        default_card = Weighted.default_card.model_copy(update={"id": "family/other"})
+
+    one, two, idle = Weighted(), Other(), Other()
+    rows = [Record.of(sample(f"s{i}"), (one, two)[i % 2], Score.ok(float(i))) for i in range(6)]
+    anchors = {"family/other": Anchors(oracle=1.0, nulls={"shuffled_audio": 5.0})}
+    results = aggregate_all([two, one, idle], rows, {"net": spec}, seed=0, anchors=anchors)
+    assert [result.id for result in results] == ["family/other", "family/distance", "family/other"]
+    assert [result.value for result in results] == [3.0, 2.0, None]
+    assert [result.n_expected for result in results] == [3, 3, 0]
+    assert [result.anchored for result in results] == [50.0, None, None]
+    assert [r.anchored for r in aggregate_all([two], rows[1::2], {"net": spec}, seed=0)] == [None]
 
 
 # --- scoring --------------------------------------------------------------------------------------------------------

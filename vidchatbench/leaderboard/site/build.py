@@ -111,9 +111,9 @@ def _sample_scripts(board: Leaderboard, source: Path) -> dict[str, bytes]:
         seen.add(row.id)
         if row.samples is None:
             continue
-        found = _samples_of(row, source.parent, problems)
-        if found is not None:
-            scripts[row.id] = _script("receiveSamples", found.model_dump(mode="json"))
+        samples = _samples_of(row, source.parent, problems)
+        if samples is not None:
+            scripts[row.id] = _script("receiveSamples", samples.model_dump(mode="json"))
     if problems:
         hint = "Make both with `vidchatbench leaderboard build`, and keep the samples beside the board."
         raise InputError(str(source), problems, hint)
@@ -131,18 +131,18 @@ def _samples_of(row: Row, folder: Path, problems: list[str]) -> SystemSamples | 
         problems.append(f"{row.id}: there is no {name}")
         return None
     try:
-        found = _read(SystemSamples, path.read_bytes(), name)
+        samples = _read(SystemSamples, path.read_bytes(), name)
     except InputError as error:
         problems.extend(f"{name}: {problem}" for problem in error.problems)
         return None
-    if found.row != row.id:
-        problems.append(f"{name}: holds the samples of {found.row}")
+    if samples.row != row.id:
+        problems.append(f"{name}: holds the samples of {samples.row}")
         return None
-    for metric, scores in found.metrics.items():
-        if {len(scores.values), len(scores.counted), len(scores.statuses)} != {len(found.samples)}:
+    for metric, scores in samples.metrics.items():
+        if {len(scores.values), len(scores.counted), len(scores.statuses)} != {len(samples.samples)}:
             problems.append(f"{name}: {metric} has another number of values than there are samples")
             return None
-    return found
+    return samples
 
 
 def _board_script(board: Leaderboard, snapshot: dict[str, str | None], sample_versions: dict[str, str]) -> bytes:
@@ -164,7 +164,7 @@ def _vocabulary_script() -> bytes:
 
 
 def _script(function: str, content: object) -> bytes:
-    """Returns a call with the content as one JSON string, in ASCII: only a parser ever reads what is in it."""
+    """Returns a call with the content as one JSON string, in ASCII, so that only a parser reads it."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
     literal = json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003e")
     return f"vidchatbench.{function}(JSON.parse({literal}));\n".encode("ascii")

@@ -1,8 +1,8 @@
 """The bundle of a submission: which files it has, what they may be called, and how large they may be.
 
 ``submissions/<system>/<revision>/`` holds the files of a run that are published, and ``bundle.sha256``, which names the
-hash of each in the format of ``sha256sum``. The hash of that file stands for the whole bundle. Whoever reads a bundle
-reads what a stranger wrote: nothing is opened before its name, its kind and its size have been looked at.
+hash of each in the format of ``sha256sum``. The hash of that file stands for the whole bundle. A bundle is untrusted
+input: no file is opened before its name, kind and size are checked.
 """
 
 from __future__ import annotations
@@ -91,19 +91,19 @@ def read_bytes(folder: Path, name: str) -> bytes:
     """
     path = folder / name
     try:
-        found = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         message = "the file is missing; a bundle is made by `vidchatbench submit RUN --to folder:PATH`"
         raise RefusedFileError("missing_file", name, message) from None
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a symbolic link" if stat.S_ISLNK(found.st_mode) else "no plain file"
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a symbolic link" if stat.S_ISLNK(status.st_mode) else "no plain file"
         raise RefusedFileError("not_a_file", name, f"this is {kind}; put the file itself into the bundle")
-    most = MAX_BYTES[name]
+    limit = MAX_BYTES[name]
     with path.open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        content = file.read(limit + 1)
+    if len(content) > limit:
         message = (
-            f"the file has {found.st_size:,} bytes, at most {most:,} are read; it is no file of a run of this size"
+            f"the file has {status.st_size:,} bytes, at most {limit:,} are read; it is no file of a run of this size"
         )
         raise RefusedFileError("file_too_large", name, message)
     return content
@@ -120,7 +120,7 @@ def bundle_sha256(hashes: str) -> str:
 
 
 def check_layout(folder: Path) -> list[Finding]:
-    """Returns what is wrong with the names and kinds of a bundle's files, before any of them is opened."""
+    """Returns findings on the names and kinds of a bundle's files, without opening any."""
     if folder.is_symlink() or not folder.is_dir():
         return [error("not_a_folder", folder.name, "a bundle is a folder; links to folders are not followed")]
     findings = [

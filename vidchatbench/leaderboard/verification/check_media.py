@@ -1,4 +1,4 @@
-"""Checks of ``media.jsonl``: which files were scored, and whether any of them is somebody else's."""
+"""Checks of ``media.jsonl``: the scored files against the manifest, each other and other submissions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PRIVATE = re.compile(r"(?:^|[^\w./:~-])(?:~|[A-Za-z]:)?[/\\](?:[\w.@+-]+[/\\])+
 
 
 def check_media(context: Context) -> list[Finding]:
-    """Returns what is wrong with the files that were scored."""
+    """Returns findings on the files that were scored."""
     return [
         *_check_lines(context),
         *_check_manifest(context),
@@ -149,7 +149,7 @@ def check_outputs(context: Context, outputs: Path) -> list[Finding]:
 
 
 def check_signature(context: Context) -> list[Finding]:
-    """Returns whether a signature is of this bundle; who signed is for `sigstore verify` to say."""
+    """Returns whether the signature is of this bundle; `sigstore verify` checks the signer."""
     if context.bundle.signature is None:
         return []
     try:
@@ -168,14 +168,14 @@ def check_signature(context: Context) -> list[Finding]:
 
 
 def check_private_paths(context: Context) -> list[Finding]:
-    """Returns where a reason or a note names a folder of somebody's computer, which would be published with it."""
+    """Returns warnings for texts that name a folder of a computer, which would be published with them."""
     texts = {row.reason for row in context.bundle.rows if row.reason}
     texts |= {line.problem for line in context.bundle.media if line.problem}
-    texts |= {row.details for row in context.bundle.rows}
-    texts |= {lacking.reason for lacking in context.bundle.results.unavailable}
+    texts |= {row.details for row in context.bundle.rows if row.details}
+    texts |= {metric.reason for metric in context.bundle.results.unavailable}
     texts |= {metric.unranked for metric in context.bundle.results.metrics if metric.unranked}
-    found = sorted(text for text in texts if _PRIVATE.search(text))
+    private = sorted(text for text in texts if _PRIVATE.search(text))
     return [
         warning("private_path", "reasons", f"{text!r:.150} names a folder of a computer; it would be published")
-        for text in found[:3]
+        for text in private[:3]
     ]

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from vidchatbench._version import __version__
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, note, warning
-from vidchatbench.results.anchors import AnchorEntry
+from vidchatbench.results.anchors import AnchorEntry, AnchorIdentity
 from vidchatbench.results.schema import RESULTS_FILE, MetricResult
 from vidchatbench.submission.system import SYSTEM_FILE
 from vidchatbench.weights.table import weight_spec
 
 
 def check_results(context: Context) -> list[Finding]:
-    """Returns what is wrong with the results apart from their numbers."""
+    """Returns findings on the results apart from their numbers."""
     return [
         *_check_benchmark(context),
         *_check_run(context),
@@ -27,27 +27,27 @@ def check_results(context: Context) -> list[Finding]:
 
 
 def _check_benchmark(context: Context) -> list[Finding]:
-    told, benchmark = context.bundle.results.benchmark, context.benchmark
+    claimed, benchmark = context.bundle.results.benchmark, context.benchmark
     if benchmark is None:
         message = "the benchmark is not at hand, so sample ids and identities were not compared; give --benchmark"
         return [note("benchmark_not_checked", RESULTS_FILE, message)]
     header = benchmark.header
     pairs = (
-        ("name", told.name, header.name),
-        ("version", told.version, header.version),
-        ("manifest_sha256", told.manifest_sha256[:12], header.manifest_sha256[:12]),
-        ("n_samples", told.n_samples, len(benchmark)),
-        ("n_listed", told.n_listed, header.n_listed),
+        ("name", claimed.name, header.name),
+        ("version", claimed.version, header.version),
+        ("manifest_sha256", claimed.manifest_sha256[:12], header.manifest_sha256[:12]),
+        ("n_samples", claimed.n_samples, len(benchmark)),
+        ("n_listed", claimed.n_listed, header.n_listed),
     )
     return [
         error(
             "other_benchmark",
             f"{RESULTS_FILE}: benchmark.{name}",
-            f"the run says {found!r:.80}, the board's benchmark has {wanted!r}; evaluate the outputs on "
+            f"the run says {actual!r:.80}, the board's benchmark has {wanted!r}; evaluate the outputs on "
             f"{header.name} {header.version}",
         )
-        for name, found, wanted in pairs
-        if found != wanted
+        for name, actual, wanted in pairs
+        if actual != wanted
     ]
 
 
@@ -85,10 +85,10 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _check_suite(context: Context) -> list[Finding]:
     results, where = context.bundle.results, f"{RESULTS_FILE}: suite"
-    found = [metric.id for metric in results.metrics] + [metric.id for metric in results.unavailable]
+    metrics = [metric.id for metric in results.metrics] + [metric.id for metric in results.unavailable]
     findings = [
         error("metric_twice", f"{RESULTS_FILE}: {name}", f"the metric stands {count} times; once is right")
-        for name, count in sorted(Counter(found).items())
+        for name, count in sorted(Counter(metrics).items())
         if count > 1
     ]
     if not results.suite.version:
@@ -97,14 +97,14 @@ def _check_suite(context: Context) -> list[Finding]:
     if context.suite is None:
         message = f"there is no suite {results.suite.name!r:.60} here; install the package that brings it"
         return [*findings, error("unknown_suite", where, message)]
-    missing = [name for name in context.suite if name not in found]
-    strange = [name for name in found if name not in context.suite]
-    told = f"suite {results.suite.name} v{results.suite.version}"
+    missing = [name for name in context.suite if name not in metrics]
+    strange = [name for name in metrics if name not in context.suite]
+    suite = f"suite {results.suite.name} v{results.suite.version}"
     if missing:
-        message = f"{told} has {', '.join(missing[:5])}, the run does not; evaluate the whole suite"
+        message = f"{suite} has {', '.join(missing[:5])}, the run does not; evaluate the whole suite"
         findings.append(error("metric_missing", where, message))
     if strange:
-        message = f"{told} as installed here has no {', '.join(strange[:5])}; another version of the library?"
+        message = f"{suite} as installed here has no {', '.join(strange[:5])}; another version of the library?"
         findings.append(error("metric_not_in_suite", where, message))
     return findings
 
@@ -127,12 +127,12 @@ def _check_metric(context: Context, result: MetricResult) -> list[Finding]:
             error(
                 "wrong_protocol" if name in {"protocol", "version"} else "card_differs",
                 f"{where}: {name}",
-                f"the run says {str(getattr(found, 'value', found))!r:.80}, the metric's card says "
-                f"{str(getattr(wanted, 'value', wanted))!r}; numbers are compared only under one protocol: evaluate "
-                "again with this version of the library and its suite",
+                f"the run says {str(getattr(claimed, 'value', claimed))!r:.80}, the metric's card says "
+                f"{str(getattr(expected, 'value', expected))!r}; numbers are compared only under one protocol: "
+                "evaluate again with this version of the library and its suite",
             )
-            for name, found, wanted in pairs
-            if found != wanted
+            for name, claimed, expected in pairs
+            if claimed != expected
         ]
     counts = result.n_ok + result.n_failed + result.n_not_applicable + result.n_error
     if counts != result.n_expected or min(result.n_ok, result.n_failed, result.n_not_applicable, result.n_error) < 0:
@@ -148,7 +148,7 @@ def _check_anchors(context: Context, result: MetricResult) -> list[Finding]:
     if context.anchors is None or result.anchors.oracle is None:
         return []
     where = f"{RESULTS_FILE}: {result.id}: anchors"
-    entry = find_anchors(context.anchors, result)
+    entry = _find_anchors(context.anchors, result)
     if entry is None:
         message = "the benchmark publishes no anchors for this protocol and these weights; the board shows none"
         return [warning("anchors_unknown", where, message)]
@@ -158,13 +158,10 @@ def _check_anchors(context: Context, result: MetricResult) -> list[Finding]:
     return [warning("anchors_differ", where, message)]
 
 
-def find_anchors(anchors: Mapping[str, tuple[AnchorEntry, ...]], result: MetricResult) -> AnchorEntry | None:
-    """Returns the anchors of the same metric, version, protocol and weights."""
+def _find_anchors(anchors: Mapping[str, tuple[AnchorEntry, ...]], result: MetricResult) -> AnchorEntry | None:
     hashes = tuple(sorted(use.sha256 for use in result.weights))
-    for entry in anchors.get(result.id, ()):
-        if (entry.version, entry.protocol, entry.weights) == (result.version, result.protocol, hashes):
-            return entry
-    return None
+    identity = AnchorIdentity(result.id, result.version, result.protocol, hashes)
+    return next((entry for entry in anchors.get(result.id, ()) if entry.identity == identity), None)
 
 
 def _check_weights(context: Context) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""What the checks share: the bundle, the installed metrics it names, the benchmark, and the other bundles."""
+"""The shared input of all checks: the bundle, its installed metrics, the benchmark, and the other bundles."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vidchatbench.api.scores import Status
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.errors import UsageError
 from vidchatbench.leaderboard.verification.reading import Bundle
-from vidchatbench.leaderboard.verification.tables import SampleRow
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.anchors import AnchorEntry
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import MetricResult
 
 
 @dataclass(frozen=True)
 class Others:
-    """What other bundles hold that a new one must not, or must equally, hold.
+    """Files, scores and weights of other bundles, to compare a new one with.
 
     Attributes:
         candidates: Bundle and sample of every submitted file, by its hash.
@@ -66,7 +66,7 @@ class Context:
         weights: The weights table.
         benchmark: The benchmark, if at hand.
         anchors: Its published anchors, by metric; ``None`` where there are none.
-        others: What other bundles hold.
+        others: Files, scores and weights of other bundles.
         rows: The bundle's rows by metric.
     """
 
@@ -81,7 +81,7 @@ class Context:
     rows: Mapping[str, tuple[SampleRow, ...]]
 
     def result(self, metric_id: str) -> MetricResult:
-        """Returns what the results say of a metric."""
+        """Returns the result of a metric."""
         return self.bundle.results.metric(metric_id)
 
 
@@ -94,7 +94,7 @@ def make_context(
     anchors: Mapping[str, tuple[AnchorEntry, ...]] | None,
     others: Others,
 ) -> Context:
-    """Gathers what the checks of one bundle need."""
+    """Builds the context of one bundle."""
     results = bundle.results
     suite = None
     if results.suite.version and results.suite.name in catalogue.suites:
@@ -118,5 +118,5 @@ def make_context(
         benchmark=benchmark,
         anchors=anchors,
         others=others,
-        rows={metric: tuple(found) for metric, found in rows.items()},
+        rows={metric: tuple(own) for metric, own in rows.items()},
     )

@@ -1,4 +1,4 @@
-"""What verification finds: one sentence per problem, with where it is and the way out."""
+"""Findings of the verification: one sentence per problem, with its place and the way out."""
 
 from __future__ import annotations
 

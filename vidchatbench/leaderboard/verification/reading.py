@@ -1,4 +1,4 @@
-"""A bundle read into memory: each file bounded, parsed by its schema, and refused with a sentence that says where."""
+"""A bundle read into memory: each file bounded and parsed by its schema, or refused with its place and the reason."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ from vidchatbench.leaderboard.verification.bundle import (
     read_bytes,
 )
 from vidchatbench.leaderboard.verification.findings import Finding, RefusedFileError, error, has_errors
-from vidchatbench.leaderboard.verification.tables import SampleRow, read_samples
+from vidchatbench.leaderboard.verification.tables import read_samples
 from vidchatbench.media.probe import AudioInfo, VideoInfo
 from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
 from vidchatbench.results.migrations import upgrade
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import RESULTS_FILE, SCHEMA_VERSION, Results
 from vidchatbench.submission.system import SYSTEM_FILE, SystemDescription
 
@@ -157,7 +158,7 @@ def read_run(folder: Path, system: SystemDescription | None = None) -> tuple[Bun
 def parse_bundle(
     contents: dict[str, bytes], hashes: str, signature: bytes | None
 ) -> tuple[Bundle | None, list[Finding]]:
-    """Parses the files of a bundle, each by its schema; every file that is refused is told."""
+    """Parses the files of a bundle, each by its schema; there is a finding for every file that is refused."""
     findings: list[Finding] = []
 
     def attempt(parse: Callable[[], T]) -> T | None:
@@ -206,16 +207,16 @@ def _parse_media(content: bytes) -> tuple[MediaLine, ...]:
     if len(lines) > MAX_MEDIA_LINES:
         message = f"{len(lines):,} lines; at most {MAX_MEDIA_LINES:,} are read"
         raise RefusedFileError("too_many_rows", MEDIA_FILE, message)
-    found = []
+    parsed = []
     for number, line in enumerate(lines, 1):
         where = f"{MEDIA_FILE}:{number}"
         try:
-            found.append(MediaLine.model_validate(from_json(line, allow_inf_nan=False)))
+            parsed.append(MediaLine.model_validate(from_json(line, allow_inf_nan=False)))
         except ValidationError as failure:
             raise RefusedFileError("bad_media", where, "; ".join(describe_validation(failure)[:3])) from failure
         except ValueError as failure:
             raise RefusedFileError("bad_media", where, f"this is no JSON: {failure}") from failure
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _parse_system(content: bytes) -> SystemDescription:

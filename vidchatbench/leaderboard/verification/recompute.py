@@ -18,8 +18,8 @@ from vidchatbench.api.samples import Sample, Side
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, note
-from vidchatbench.leaderboard.verification.tables import SampleRow
 from vidchatbench.results.aggregate import Record, aggregate
+from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import RESULTS_FILE, MetricResult
 
 TOLERANCE = 1e-9
@@ -29,7 +29,7 @@ _NOBODY = "0" * 64
 
 
 class _Recorded(Metric):
-    """A metric whose scores are known already; it only lends its card to the aggregation."""
+    """A metric whose scores come from a bundle; the aggregation only needs its card."""
 
     def __init__(self, card: MetricCard) -> None:
         self.params = {}
@@ -101,9 +101,9 @@ def _score(row: SampleRow) -> Score:
 def _compare(result: MetricResult, again: MetricResult, card: MetricCard | None) -> Iterator[Finding]:
     where = f"{RESULTS_FILE}: {result.id}"
     for name in ("n_expected", "n_ok", "n_failed", "n_not_applicable", "n_error", "coverage"):
-        said, found = getattr(result, name), getattr(again, name)
-        if said != found:
-            message = f"{name} is {said!r}, the rows give {found!r}; {_WAY_OUT}"
+        claimed, actual = getattr(result, name), getattr(again, name)
+        if claimed != actual:
+            message = f"{name} is {claimed!r}, the rows give {actual!r}; {_WAY_OUT}"
             yield error("counts_differ", f"{where}: {name}", message)
     if again.unranked is not None and result.unranked is None:
         message = f"the metric is not marked as unranked, but {again.unranked}"
@@ -164,11 +164,11 @@ def _within(number: float, card: MetricCard) -> bool:
     return least <= number <= most
 
 
-def _close(said: Sequence[float] | None, found: Sequence[float] | None) -> bool:
-    if said is None or found is None:
-        return said is None and found is None
-    scale = max(map(abs, (*said, *found)))
-    return all(abs(a - b) <= TOLERANCE * scale for a, b in zip(said, found, strict=True))
+def _close(claimed: Sequence[float] | None, actual: Sequence[float] | None) -> bool:
+    if claimed is None or actual is None:
+        return claimed is None and actual is None
+    scale = max(map(abs, (*claimed, *actual)))
+    return all(abs(a - b) <= TOLERANCE * scale for a, b in zip(claimed, actual, strict=True))
 
 
 def _shown(interval: Sequence[float] | None) -> str:

@@ -1,4 +1,4 @@
-"""Reading ``samples.parquet`` of a stranger: bounded before, while and after it is decompressed.
+"""Reading an untrusted ``samples.parquet``: bounded before, while and after it is decompressed.
 
 A Parquet file can say little and expand to much in four ways: a codec that compresses without limit, a dictionary of
 which one long text is drawn a million times, an encoding that repeats prefixes, and a footer that lies. So only the
@@ -8,19 +8,18 @@ they are read in small batches; and what the rows would take when written out is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
 from vidchatbench.leaderboard.verification.bundle import MEGABYTE
 from vidchatbench.leaderboard.verification.findings import RefusedFileError
 from vidchatbench.results.files import SAMPLES_FILE, SAMPLES_SCHEMA
+from vidchatbench.results.sample_rows import SampleRow, rows_of
 
 MAX_ROWS = 200_000
 MAX_EXPANDED = 256 * MEGABYTE
@@ -29,23 +28,6 @@ _BATCH = 1_024
 _CODECS = {"SNAPPY", "UNCOMPRESSED"}
 _MAX_COLUMN_CHUNKS = 10_000
 _TEXTS = tuple(field.name for field in SAMPLES_SCHEMA if field.type == pa.string())
-_DETAILS = TypeAdapter(dict[str, float | int | str | bool])
-
-
-class SampleRow(NamedTuple):
-    """One row of ``samples.parquet``; ``line`` is its place, from 1."""
-
-    line: int
-    sample_id: str
-    cluster: str
-    metric: str
-    protocol: str
-    status: str
-    value: float | None
-    counted: float | None
-    reason: str | None
-    details: str
-    features: str
 
 
 def read_samples(content: bytes, expected_rows: int | None = None) -> list[SampleRow]:
@@ -79,11 +61,11 @@ def _open(content: bytes, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
 
 def _check_footer(file: pq.ParquetFile, expected_rows: int | None) -> None:
     schema = file.schema_arrow
-    wanted = [(field.name, field.type) for field in SAMPLES_SCHEMA]
-    found = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
-    if found != wanted:
-        told = ", ".join(f"{name} {kind}" for name, kind in found[:12])
-        message = f"the columns are {told[:300]}; expected {', '.join(f'{name} {kind}' for name, kind in wanted)}"
+    expected = [(field.name, field.type) for field in SAMPLES_SCHEMA]
+    columns = [(f.name, f.type.value_type if pa.types.is_dictionary(f.type) else f.type) for f in schema]
+    if columns != expected:
+        shown = ", ".join(f"{name} {kind}" for name, kind in columns[:12])
+        message = f"the columns are {shown[:300]}; expected {', '.join(f'{name} {kind}' for name, kind in expected)}"
         raise RefusedFileError("wrong_columns", SAMPLES_FILE, message)
     rows = file.metadata.num_rows
     if expected_rows is not None and rows != expected_rows:
@@ -91,7 +73,7 @@ def _check_footer(file: pq.ParquetFile, expected_rows: int | None) -> None:
         raise RefusedFileError("wrong_rows", SAMPLES_FILE, message)
     if rows > MAX_ROWS:
         raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"{rows:,} rows; at most {MAX_ROWS:,} are read")
-    if file.metadata.num_row_groups * len(wanted) > _MAX_COLUMN_CHUNKS:
+    if file.metadata.num_row_groups * len(expected) > _MAX_COLUMN_CHUNKS:
         message = f"{file.metadata.num_row_groups:,} row groups; write the table in one"
         raise RefusedFileError("too_many_rows", SAMPLES_FILE, message)
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
@@ -114,17 +96,15 @@ def _refuse_expanded(size: int) -> None:
 
 
 def _read_rows(file: pq.ParquetFile) -> Iterator[SampleRow]:
-    expanded = line = 0
+    expanded = lines = 0
     for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
         expanded += _written_out(batch)
         if expanded > MAX_EXPANDED:
             _refuse_expanded(expanded)
-        columns = [batch.column(field.name).to_pylist() for field in SAMPLES_SCHEMA]
-        for row in zip(*columns, strict=True):
-            line += 1
-            if line > MAX_ROWS:
-                raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"more than {MAX_ROWS:,} rows")
-            yield SampleRow(line, *row)
+        if lines + batch.num_rows > MAX_ROWS:
+            raise RefusedFileError("too_many_rows", SAMPLES_FILE, f"more than {MAX_ROWS:,} rows")
+        yield from rows_of(batch, first_line=lines + 1)
+        lines += batch.num_rows
 
 
 def _written_out(batch: pa.RecordBatch) -> int:
@@ -146,33 +126,3 @@ def _written_out(batch: pa.RecordBatch) -> int:
 def _compute(name: str, values: pa.Array) -> Any:  # noqa: ANN401 - an array or a scalar, as the function has it
     # By name, because the functions of pyarrow.compute are made when it is imported, and no type checker sees them.
     return pc.call_function(name, [values])
-
-
-def check_row(row: SampleRow) -> str | None:
-    """Returns what is wrong with a row by itself, apart from what it says: nulls, NaN, damaged details."""
-    missing = [name for name, value in zip(_NEVER_NULL, _never_null(row), strict=True) if value is None]
-    if missing:
-        return f"{', '.join(missing)} must not be null"
-    for name, value in (("value", row.value), ("counted", row.counted)):
-        if value is not None and not math.isfinite(value):
-            return f"{name} is {value!r}; a score is a finite number, or null where there is none"
-        if value is not None and abs(value) > MAX_VALUE:
-            return f"{name} is {value!r}; no score is that large"
-    try:
-        details = _DETAILS.validate_json(row.details)
-    except ValidationError:
-        return "details must be a JSON object of numbers, truth values and texts"
-    for name, detail in details.items():
-        if isinstance(detail, float) and not math.isfinite(detail):
-            return f"detail {name[:50]!r} is {detail!r}; numbers are finite"
-    return None
-
-
-MAX_VALUE = 1e100
-"""Largest size of a score: sums of larger ones leave the range of numbers."""
-
-_NEVER_NULL = ("sample_id", "cluster", "metric", "protocol", "status", "details", "features")
-
-
-def _never_null(row: SampleRow) -> tuple[str | None, ...]:
-    return (row.sample_id, row.cluster, row.metric, row.protocol, row.status, row.details, row.features)

@@ -1,8 +1,8 @@
 """Verification of a bundle: the same code on the submitter's computer and in continuous integration.
 
-Everything that follows from the published files is worked out anew, and everything that can be compared is compared:
-with the schema, the installed metrics, the benchmark, and the other bundles. What needs the media is said to be
-unchecked.
+Everything that follows from the published files is computed again, and everything that can be compared is compared:
+with the schema, the installed metrics, the benchmark, and the other bundles. Checks that need the media are reported as
+not done.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def verify_bundle(
     """
     bundle, findings = read_bundle(folder)
     if bundle is not None:
-        found = verify_content(bundle, benchmark=benchmark, others=others, outputs=outputs, catalogue=catalogue)
-        findings = [*findings, *found]
+        more = verify_content(bundle, benchmark=benchmark, others=others, outputs=outputs, catalogue=catalogue)
+        findings = [*findings, *more]
     return shorten(findings)
 
 
@@ -84,8 +84,8 @@ def verify_run(
     """
     bundle, findings = read_run(folder)
     if bundle is not None:
-        found = verify_content(bundle, benchmark=benchmark, others=others, outputs=outputs, catalogue=catalogue)
-        findings = [*findings, *found]
+        more = verify_content(bundle, benchmark=benchmark, others=others, outputs=outputs, catalogue=catalogue)
+        findings = [*findings, *more]
     return shorten(findings)
 
 
@@ -124,8 +124,8 @@ def verify_content(
 def compare_with_others(bundle: Bundle, others: Others, catalogue: Catalogue) -> list[Finding]:
     """Returns the findings that arise only beside other bundles."""
     context = make_context(row_id(bundle.system), bundle, catalogue, benchmark=None, anchors=None, others=others)
-    found = [*check_media(context), *check_samples(context)]
-    return [finding for finding in found if finding.code in _BESIDE_OTHERS]
+    findings = [*check_media(context), *check_samples(context)]
+    return [finding for finding in findings if finding.code in _BESIDE_OTHERS]
 
 
 def read_anchors(path: Path, benchmark: Benchmark | None) -> Mapping[str, tuple[AnchorEntry, ...]] | None:
@@ -145,10 +145,10 @@ def read_anchors(path: Path, benchmark: Benchmark | None) -> Mapping[str, tuple[
         raise InputError(str(path), describe_validation(error), "Build them again with `anchors build`.") from error
     if benchmark is not None and table.manifest_sha256 != benchmark.header.manifest_sha256:
         raise InputError(str(path), ["these anchors belong to another manifest"], "Give those of the benchmark.")
-    found: dict[str, list[AnchorEntry]] = defaultdict(list)
+    by_metric: dict[str, list[AnchorEntry]] = defaultdict(list)
     for entry in table.anchors:
-        found[entry.metric].append(entry)
-    return {metric: tuple(entries) for metric, entries in found.items()}
+        by_metric[entry.metric].append(entry)
+    return {metric: tuple(entries) for metric, entries in by_metric.items()}
 
 
 def installed_cards(bundle: Bundle, catalogue: Catalogue | None = None) -> Mapping[str, MetricCard]:

@@ -52,8 +52,8 @@ def share_bars(name: str, title: str, bars: Sequence[Bar]) -> Plot:
     parts.append(svg.line(left, top, left, base, "p-axis"))
     parts += [svg.label(axis.place(mark), base + 14, f"{100 * mark:g} %", "p-muted p-middle") for mark in marks]
     parts += _legend(base + 34, left)
-    told = [f"{bar.label}: {bar.chosen} of {chosen} chosen, {bar.eligible} of {eligible} eligible" for bar in bars]
-    return Plot(name, title, "; ".join(told), _WIDTH, int(base + 46), "".join(parts))
+    shares = [f"{bar.label}: {bar.chosen} of {chosen} chosen, {bar.eligible} of {eligible} eligible" for bar in bars]
+    return Plot(name, title, "; ".join(shares), _WIDTH, int(base + 46), "".join(parts))
 
 
 def _legend(y: float, x: float) -> list[str]:
@@ -114,12 +114,17 @@ def histogram(
     if unit:
         parts.append(svg.label(right, base + 30, unit, "p-muted p-end"))
     return Plot(
-        name, title, _told(values, edges, counts, unit), _WIDTH, int(base + (38 if unit else 26)), "".join(parts)
+        name,
+        title,
+        _bins_in_words(values, edges, counts, unit),
+        _WIDTH,
+        int(base + (38 if unit else 26)),
+        "".join(parts),
     )
 
 
-def _told(values: Sequence[float], edges: Sequence[float], counts: Sequence[int], unit: str) -> str:
+def _bins_in_words(values: Sequence[float], edges: Sequence[float], counts: Sequence[int], unit: str) -> str:
     shown = f" {unit}" if unit else ""
     bins = zip(edges[:-1], edges[1:], counts, strict=True)
-    told = [f"{low:g} to {high:g}{shown}: {count}" for low, high, count in bins if count]
-    return typeset(f"{plural(len(values), 'value')}; {'; '.join(told)}")
+    filled = [f"{low:g} to {high:g}{shown}: {count}" for low, high, count in bins if count]
+    return typeset(f"{plural(len(values), 'value')}; {'; '.join(filled)}")

@@ -1,4 +1,4 @@
-"""What the pages that open offline share: templates, filters, the policy that lets them ask for nothing."""
+"""What all offline pages share: the template environment, its filters, and the content security policy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def environment_of(package: str, filters: Mapping[str, Callable[..., object]]) -
 
 
 def content_policy(style: str, script: str | None = None, *, media: bool = False) -> str:
-    """Returns the policy of a page that runs nothing but its own script and asks for nothing.
+    """Returns the content security policy of a page that runs only its own script and loads nothing from elsewhere.
 
     Args:
         style: The page's style sheet.

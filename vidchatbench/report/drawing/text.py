@@ -82,7 +82,7 @@ def seconds(value: float) -> str:
 
 
 def arrow(metric_direction: str) -> str:
-    """Returns the arrow that says which way is better."""
+    """Returns the arrow that points to better values."""
     return "↑" if metric_direction == "higher" else "↓"
 
 
