@@ -71,7 +71,6 @@ class Package:
 
     name: str
     label: str
-    files: int
     says: str
     imports: tuple[str, ...]
 
@@ -104,7 +103,7 @@ def floors_of(root: Path, container: str, modules: dict[str, Module]) -> list[li
         module = modules[f"{container}.{name}"]
         label = name if module.path.endswith("/__init__.py") else f"{name}.py"
         imports = tuple(other for other in placed if (name, other) in arrows)
-        return Package(name, label, homes.count((container, name)), purpose(name, module.says), imports)
+        return Package(name, label, purpose(name, module.says), imports)
 
     floors = [[package(name) for name in layer if (container, name) in homes] for layer in layers]
     return [floor for floor in floors if floor]
@@ -161,8 +160,8 @@ def body(package: Package, width: float) -> list[tuple[str, str]]:
     """Returns the lines below a box's name, each with its class."""
     inner = width - 2 * PADDING
     lines = [("words", line) for line in fit(package.says, inner)]
-    if told := [name for name in package.imports if name not in GROUND]:
-        lines += [("small", line) for line in wrap(f"→ {', '.join(told)}", inner, "small")]
+    if imports := [name for name in package.imports if name not in GROUND]:
+        lines += [("small", line) for line in wrap(f"→ {', '.join(imports)}", inner, "small")]
     return lines
 
 
@@ -199,7 +198,6 @@ def draw_box(box: Box) -> Iterator[str]:
     kind = "door" if box.package.name == DOOR else "box"
     yield f'<rect class="{kind}" {_area(box.left, box.top, box.width, box.height)} rx="4"/>'
     yield _text("name", box.left + PADDING, box.top + 20, box.package.label)
-    yield _text("small", box.left + box.width - PADDING, box.top + 20, str(box.package.files), at_end=True)
     for index, (kind, line) in enumerate(body(box.package, box.width)):
         yield _text(kind, box.left + PADDING, box.top + 38 + LEADING * index, line)
 
@@ -208,10 +206,9 @@ def _area(left: float, top: float, width: float, height: float) -> str:
     return f'x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}"'
 
 
-def _text(kind: str, left: float, top: float, text: str, *, at_end: bool = False) -> str:
-    anchor = ' text-anchor="end"' if at_end else ""
+def _text(kind: str, left: float, top: float, text: str) -> str:
     place = f'x="{left:g}" y="{top:g}" font-size="{SIZES[kind]}"'
-    return f'<text class="{kind}" {place}{anchor}>{escape(text, quote=False)}</text>'
+    return f'<text class="{kind}" {place}>{escape(text, quote=False)}</text>'
 
 
 def render(root: Path = ROOT) -> str:
@@ -231,7 +228,7 @@ def render(root: Path = ROOT) -> str:
     foot = max(box.top + box.height for box in wing) + WING_INSET
     bottom = max(foot, *(box.top + box.height for box in house))
     size = f'width="{WIDTH}" height="{bottom + 40:g}"'
-    legend = f"A number counts files; → names what a box imports, besides {', '.join(GROUND)}."
+    legend = f"→ names what a box imports, besides {', '.join(GROUND)}."
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 40:g}" {size} role="img">',
         f"<title>The packages of {HARNESS} on their floors, and {METRICS} beside them</title>",

@@ -1,1 +1,1 @@
-"""Reference submissions: replies whose fault is known, and the audit that shows which metrics see it."""
+"""Reference submissions of known fault, and which metrics notice them."""

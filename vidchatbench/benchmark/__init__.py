@@ -1,1 +1,1 @@
-"""The benchmark: its manifest, read and checked as a whole before anything is scored."""
+"""Reading a benchmark: its manifest and media, from a folder, a table or the hub."""

@@ -1,1 +1,1 @@
-"""How a test set comes about."""
+"""How a test set comes about: annotations, selection, preparation, graded replies."""

@@ -1,1 +1,1 @@
-"""The engine: plan what is missing, extract it in one decoding pass per clip, score, and collect."""
+"""From outputs to numbers: plan, extract, score, aggregate."""

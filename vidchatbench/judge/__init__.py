@@ -1,1 +1,1 @@
-"""The LLM judge: the rubric, the panel, the calibration that shows its biases, the report; `llm` asks the models."""
+"""Judging what is said: rubric, panel and calibration; `llm` asks the models."""

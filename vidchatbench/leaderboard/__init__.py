@@ -1,1 +1,1 @@
-"""The leaderboard: bundles of results, their verification, the ranking, and the file that the page is made of."""
+"""The leaderboard: verification, ranking, pages, and the way to submit."""

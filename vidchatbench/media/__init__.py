@@ -1,1 +1,1 @@
-"""Media: probing, decoding in one pass, the policies for rotation, colour, rates and sound. PyAV and nothing else."""
+"""Media: probe, decode in one pass, cut, encode. PyAV and nothing else."""

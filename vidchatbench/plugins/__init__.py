@@ -1,1 +1,1 @@
-"""What is installed and what of it can run here."""
+"""What is installed, and what of it can run here."""

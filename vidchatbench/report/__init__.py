@@ -1,1 +1,1 @@
-"""The report of a run: one page that opens offline, its plots as files, and its tables as CSV, LaTeX and BibTeX."""
+"""A run as one page that opens offline, with plots, CSV, LaTeX and BibTeX."""

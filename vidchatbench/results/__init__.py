@@ -1,1 +1,1 @@
-"""Results: the versioned files of a run, and the only code that aggregates samples."""
+"""The files of a run and their statistics; only this package aggregates."""

@@ -1,1 +1,1 @@
-"""The submission: finding a system's outputs, and the pre-flight check that lists every problem at once."""
+"""Outputs of a system: found and checked before a model runs."""

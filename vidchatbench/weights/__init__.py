@@ -1,1 +1,1 @@
-"""Weights: found by content, verified always, downloaded only when asked for."""
+"""Weights by their hash: found, verified, downloaded on request."""
