@@ -10,7 +10,7 @@ from vidchatbench.api.judging import CONNECTIONS
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Role, Sample
 from vidchatbench.core.progress import Progress
-from vidchatbench.engine.extraction.sample_pass import SampleTask
+from vidchatbench.engine.extraction.sample_pass import SampleRequest
 from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.plan import Plan
 from vidchatbench.judge.calibration import CalibrationWatch, begin_calibration, forecast
@@ -36,7 +36,7 @@ class Judging:
     def __init__(self, panel: Panel, samples: Sequence[Sample], plan: Plan, progress: Progress) -> None:
         self._panel = panel
         self._samples = samples
-        self._tasks = [task for task in plan.samples if _judge_of(task) == panel.name]
+        self._requests = [request for request in plan.sample_requests if _judge_of(request) == panel.name]
         self._progress = progress
         # The same replies are the same run, also after a kill, so that its calibration is not paid for twice.
         clips = sorted(clip.sha256 for (_, role), clip in plan.roles.items() if role is Role.CANDIDATE)
@@ -45,7 +45,7 @@ class Judging:
 
     def begin(self) -> None:
         """Notes what the judging will take, and has the graded replies scored for the first time."""
-        waiting = {task.name for task in self._tasks if not task.stored}
+        waiting = {request.name for request in self._requests if not request.stored}
         estimate = forecast(self._panel, [sample for sample in self._samples if sample.id in waiting])
         self._progress.note(f"judge {self._panel.name}: {len(waiting)} replies to judge, about {estimate}")
         self._watch = begin_calibration(self._panel, self._samples, run=self._run)
@@ -59,10 +59,10 @@ class Judging:
         if self._watch is None:
             raise RuntimeError("the judging has not begun")
         judged = {}
-        for task in self._tasks:
-            feature = features.get(task.key)
+        for request in self._requests:
+            feature = features.get(request.key)
             if isinstance(feature, Feature):
-                judged[task.name] = feature
+                judged[request.name] = feature
         report = judge_report(self._panel, judged, self._samples, self._watch.finish())
         sent = f"{self._panel.requests_sent} requests sent"
         self._progress.note(f"judge {self._panel.name}: {sent}, {self._panel.budget}")
@@ -79,8 +79,8 @@ class Judging:
         )
 
 
-def _judge_of(task: SampleTask) -> object:
-    return dict(task.spec.params).get(PARAMETER)
+def _judge_of(request: SampleRequest) -> object:
+    return dict(request.spec.params).get(PARAMETER)
 
 
 def judging_of(metrics: Sequence[Metric], samples: Sequence[Sample], plan: Plan, progress: Progress) -> Judging | None:

@@ -14,7 +14,7 @@ from vidchatbench.api.metrics import Metric
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.extraction.executors import Executor
 from vidchatbench.engine.extraction.extract import Extraction, choose_executor, extract
-from vidchatbench.engine.extraction.sample_pass import run_sample_tasks
+from vidchatbench.engine.extraction.sample_pass import run_sample_requests
 from vidchatbench.engine.features.lookup import FeatureLookup, Store
 from vidchatbench.engine.journal import Journal
 from vidchatbench.engine.plan import Inputs, Plan, Planner
@@ -105,7 +105,7 @@ class Pipeline:
         clock.seconds["extract"] = extraction.elapsed
         if on_clips_read is not None:
             on_clips_read(plan)
-        report = run_sample_tasks(plan.samples, features, self._catalogue, self._config, self._progress)
+        report = run_sample_requests(plan.sample_requests, features, self._catalogue, self._config, self._progress)
         extraction.add(report.extracted, report.seconds)
         clock.restart()
         records = score_cells(plan.cells, inputs.outputs, features)

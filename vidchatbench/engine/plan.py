@@ -15,8 +15,8 @@ from vidchatbench.api.scores import Score, Status
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import file_stamp
 from vidchatbench.core.isolation import Failure, attempt
-from vidchatbench.engine.extraction.jobs import ClipSource, Job, Task, group_into_jobs, side_name
-from vidchatbench.engine.extraction.sample_pass import SampleTask, read_content
+from vidchatbench.engine.extraction.jobs import ClipSource, FeatureRequest, Job, group_into_jobs, side_name
+from vidchatbench.engine.extraction.sample_pass import SampleRequest, read_content
 from vidchatbench.engine.features.keys import describe_extractor, feature_key, sample_key
 from vidchatbench.errors import InputError, MediaError
 from vidchatbench.media.probe import probe
@@ -50,7 +50,7 @@ class Plan:
         clips: Every clip by sha256.
         roles: The clip of each sample and role.
         jobs: What is missing of clips, as jobs.
-        samples: What is read of samples after that, each task after those it reads from.
+        sample_requests: What is read of samples after that, each request after those it reads from.
         wanted: Number of features that cells ask for.
         reused: Number of those that are in the store already.
     """
@@ -59,7 +59,7 @@ class Plan:
     clips: dict[str, ClipSource]
     roles: dict[tuple[str, Role], ClipSource]
     jobs: list[Job]
-    samples: list[SampleTask]
+    sample_requests: list[SampleRequest]
     wanted: int
     reused: int
 
@@ -118,18 +118,18 @@ class Planner:
         self._roles = {place: self._clips.setdefault(clip.sha256, clip) for place, clip in inputs.clips.items()}
         self._sounds = {name: self._clips.setdefault(clip.sha256, clip) for name, clip in inputs.sounds.items()}
         self._notes = inputs.notes
-        self._tasks: dict[str, Task] = {}
-        self._sample_tasks: dict[str, SampleTask] = {}
+        self._requests: dict[str, FeatureRequest] = {}
+        self._sample_requests: dict[str, SampleRequest] = {}
         self._extractors: dict[ExtractorSpec, tuple[Extractor, dict[str, object]]] = {}
 
     def build(self, metrics: Sequence[Metric]) -> Plan:
         """Returns the plan for the given metrics."""
         cells = [self._cell(metric, sample) for metric in metrics for sample in self._samples]
         wanted = {key for cell in cells for key in cell.keys.values()}
-        tasks: dict[str, Task | SampleTask] = {**self._tasks, **self._sample_tasks}
-        reused = sum(tasks[key].stored for key in wanted)
-        samples = list(self._sample_tasks.values())
-        return Plan(cells, self._clips, self._roles, self._missing_jobs(), samples, len(wanted), reused)
+        requests: dict[str, FeatureRequest | SampleRequest] = {**self._requests, **self._sample_requests}
+        reused = sum(requests[key].stored for key in wanted)
+        sample_requests = list(self._sample_requests.values())
+        return Plan(cells, self._clips, self._roles, self._missing_jobs(), sample_requests, len(wanted), reused)
 
     def _cell(self, metric: Metric, sample: Sample) -> Cell:
         settled = self._settle(metric, sample)
@@ -151,7 +151,7 @@ class Planner:
         lack = self._lack_of_stream(need, sample)
         if lack is not None:
             return lack
-        return self._task(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
+        return self._request(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
 
     def _content(self, extractor: SampleExtractor, sample: Sample) -> Content | Failure | None:
         return attempt(lambda: read_content(extractor, sample, self._notes.get(sample.id, SampleNotes())))
@@ -171,9 +171,9 @@ class Planner:
                 return found
             keys[need.name] = found
         key = sample_key(description, content, keys)
-        if key not in self._sample_tasks:
+        if key not in self._sample_requests:
             stored = key in self._store
-            self._sample_tasks[key] = SampleTask(key, extractor.spec, sample.id, content, keys, stored)
+            self._sample_requests[key] = SampleRequest(key, extractor.spec, sample.id, content, keys, stored)
         return key
 
     def _settle(self, metric: Metric, sample: Sample) -> Score | None:
@@ -210,13 +210,13 @@ class Planner:
             return Score.invalid(reason) if role is Role.CANDIDATE else Score.not_applicable(f"{role.value}: {reason}")
         return None
 
-    def _task(self, spec: ExtractorSpec, media: tuple[str, ...]) -> Task:
+    def _request(self, spec: ExtractorSpec, media: tuple[str, ...]) -> FeatureRequest:
         extractor, description = self._extractor(spec)
         key = feature_key(description, media)
-        if key not in self._tasks:
+        if key not in self._requests:
             upstream = self._upstream(extractor, media)
             # Inserted after what it reads from, so that the order of insertion is an order of work.
-            self._tasks[key] = Task(
+            self._requests[key] = FeatureRequest(
                 key,
                 extractor.spec,
                 media,
@@ -224,13 +224,13 @@ class Planner:
                 stored=key in self._store,
                 sound=isinstance(extractor, AudioExtractor),
             )
-        return self._tasks[key]
+        return self._requests[key]
 
     def _upstream(self, extractor: Extractor, media: tuple[str, ...]) -> dict[str, str]:
         if not isinstance(extractor, PairExtractor):
-            return {name: self._task(required, media).key for name, required in extractor.requires.items()}
+            return {name: self._request(required, media).key for name, required in extractor.requires.items()}
         return {
-            side_name(side, name): self._task(required, (sha,)).key
+            side_name(side, name): self._request(required, (sha,)).key
             for side, sha in enumerate(media)
             for name, required in extractor.requires.items()
         }
@@ -242,9 +242,11 @@ class Planner:
         return self._extractors[spec]
 
     def _missing_jobs(self) -> list[Job]:
-        missing = [task for task in self._tasks.values() if not task.stored]
-        read_by_missing = {key for task in missing for key in task.upstream.values()}
-        needed = [task for task in self._tasks.values() if not task.stored or task.key in read_by_missing]
+        missing = [request for request in self._requests.values() if not request.stored]
+        read_by_missing = {key for request in missing for key in request.upstream.values()}
+        needed = [
+            request for request in self._requests.values() if not request.stored or request.key in read_by_missing
+        ]
         return group_into_jobs(needed, self._clips)
 
 

@@ -38,7 +38,14 @@ from vidchatbench.api.scores import Score
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.engine.extraction import worker as worker_module
 from vidchatbench.engine.extraction.decode_pass import DecodePass, PassReport
-from vidchatbench.engine.extraction.jobs import MAX_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs, side_name
+from vidchatbench.engine.extraction.jobs import (
+    MAX_CLIPS_IN_STEP,
+    ClipSource,
+    FeatureRequest,
+    Job,
+    group_into_jobs,
+    side_name,
+)
 from vidchatbench.engine.extraction.lanes import MAX_HELD, ClosableTimeline, FrameLane, PairLane
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.engine.plan import Inputs, Plan, Planner
@@ -67,52 +74,57 @@ def sources(names: Iterable[str]) -> dict[str, ClipSource]:
     return {name: source(name) for name in names}
 
 
-def single(name: str, extractor: str = "x", **upstream: str) -> Task:
-    return Task(f"{extractor}({name})", ExtractorSpec.of(f"t/{extractor}"), (name,), upstream)
+def single(name: str, extractor: str = "x", **upstream: str) -> FeatureRequest:
+    return FeatureRequest(f"{extractor}({name})", ExtractorSpec.of(f"t/{extractor}"), (name,), upstream)
 
 
-def pair(one: str, two: str, extractor: str = "p") -> Task:
-    return Task(f"{extractor}({one},{two})", ExtractorSpec.of(f"t/{extractor}"), (one, two))
+def pair(one: str, two: str, extractor: str = "p") -> FeatureRequest:
+    return FeatureRequest(f"{extractor}({one},{two})", ExtractorSpec.of(f"t/{extractor}"), (one, two))
 
 
-def check_jobs(jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
+def check_jobs(jobs: Sequence[Job], requests: Sequence[FeatureRequest]) -> None:
     """What every grouping must keep."""
-    assert Counter(task.key for job in jobs for task in job.tasks) == Counter(task.key for task in tasks)
+    assert Counter(request.key for job in jobs for request in job.requests) == Counter(
+        request.key for request in requests
+    )
     for job in jobs:
         clips = [clip.sha256 for clip in job.clips]
         assert len(set(clips)) == len(clips) <= MAX_CLIPS_IN_STEP
-        assert set(clips) == {sha for task in job.tasks for sha in task.media}, "no clip is read for nothing"
+        assert set(clips) == {sha for request in job.requests for sha in request.media}, "no clip is read for nothing"
         seen: set[str] = set()
-        for task in job.tasks:
-            assert set(task.upstream.values()) <= seen, f"{task.key} comes before what it reads"
-            seen.add(task.key)
+        for request in job.requests:
+            assert set(request.upstream.values()) <= seen, f"{request.key} comes before what it reads"
+            seen.add(request.key)
 
 
 def test_tasks_of_one_clip_share_a_job() -> None:
-    tasks = [single("a", "track"), single("a", "face", track="track(a)"), single("b", "track"), single("a", "voice")]
-    jobs = group_into_jobs(tasks, sources("ab"))
-    check_jobs(jobs, tasks)
-    assert [[task.key for task in job.tasks] for job in jobs] == [["track(a)", "face(a)", "voice(a)"], ["track(b)"]]
+    requests = [single("a", "track"), single("a", "face", track="track(a)"), single("b", "track"), single("a", "voice")]
+    jobs = group_into_jobs(requests, sources("ab"))
+    check_jobs(jobs, requests)
+    assert [[request.key for request in job.requests] for job in jobs] == [
+        ["track(a)", "face(a)", "voice(a)"],
+        ["track(b)"],
+    ]
 
 
 def test_tasks_of_one_pair_share_a_job_with_the_singles_of_both_clips() -> None:
-    tasks = [single("a"), pair("a", "b"), pair("a", "b", "q"), single("b"), single("c")]
-    jobs = group_into_jobs(tasks, sources("abc"))
-    check_jobs(jobs, tasks)
-    assert [len(job.tasks) for job in jobs] == [4, 1]
+    requests = [single("a"), pair("a", "b"), pair("a", "b", "q"), single("b"), single("c")]
+    jobs = group_into_jobs(requests, sources("abc"))
+    check_jobs(jobs, requests)
+    assert [len(job.requests) for job in jobs] == [4, 1]
     assert [clip.sha256 for clip in jobs[0].clips] == ["a", "b"]
 
 
 def test_both_orders_of_a_pair_are_two_tasks_of_one_job() -> None:
-    tasks = [pair("a", "b"), pair("b", "a")]
-    (job,) = group_into_jobs(tasks, sources("ab"))
-    check_jobs([job], tasks)
+    requests = [pair("a", "b"), pair("b", "a")]
+    (job,) = group_into_jobs(requests, sources("ab"))
+    check_jobs([job], requests)
 
 
 def test_a_clip_compared_with_itself_is_one_clip() -> None:
-    tasks = [pair("a", "a"), single("a")]
-    (job,) = group_into_jobs(tasks, sources("a"))
-    check_jobs([job], tasks)
+    requests = [pair("a", "a"), single("a")]
+    (job,) = group_into_jobs(requests, sources("a"))
+    check_jobs([job], requests)
     assert [clip.sha256 for clip in job.clips] == ["a"]
 
 
@@ -123,49 +135,54 @@ def test_no_task_no_job() -> None:
 @pytest.mark.parametrize("order", ["forwards", "backwards", *range(5)])
 def test_a_chain_that_fits_is_one_job(order: str | int) -> None:
     names = [f"c{k}" for k in range(MAX_CLIPS_IN_STEP)]
-    tasks = [pair(one, two) for one, two in itertools.pairwise(names)]
+    requests = [pair(one, two) for one, two in itertools.pairwise(names)]
     if order == "backwards":
-        tasks.reverse()
+        requests.reverse()
     elif isinstance(order, int):
-        random.Random(order).shuffle(tasks)
-    (job,) = group_into_jobs(tasks, sources(names))
-    check_jobs([job], tasks)
+        random.Random(order).shuffle(requests)
+    (job,) = group_into_jobs(requests, sources(names))
+    check_jobs([job], requests)
 
 
 def test_one_reference_for_many_candidates_is_cut() -> None:
     names = [f"c{k:02d}" for k in range(30)]
-    tasks = [pair(name, "reference") for name in names] + [single(name) for name in names] + [single("reference")]
-    jobs = group_into_jobs(tasks, sources([*names, "reference"]))
-    check_jobs(jobs, tasks)
+    requests = [pair(name, "reference") for name in names] + [single(name) for name in names] + [single("reference")]
+    jobs = group_into_jobs(requests, sources([*names, "reference"]))
+    check_jobs(jobs, requests)
 
 
 @pytest.mark.parametrize("length", [MAX_CLIPS_IN_STEP + 1, 30, 100])
 def test_a_long_chain_is_cut_and_nothing_lost(length: int) -> None:
     names = [f"c{k:03d}" for k in range(length)]
-    tasks: list[Task] = []
+    requests: list[FeatureRequest] = []
     for name in names:
-        tasks += [single(name, "track"), single(name, "face", track=f"track({name})")]
+        requests += [single(name, "track"), single(name, "face", track=f"track({name})")]
     for one, two in itertools.pairwise(names):
-        tasks += [pair(one, two), pair(one, two, "q")]
-    jobs = group_into_jobs(tasks, sources(names))
-    check_jobs(jobs, tasks)
+        requests += [pair(one, two), pair(one, two, "q")]
+    jobs = group_into_jobs(requests, sources(names))
+    check_jobs(jobs, requests)
     read = Counter(clip.sha256 for job in jobs for clip in job.clips)
     assert max(read.values()) <= 3
-    homes = {task.media[0]: number for number, job in enumerate(jobs) for task in job.tasks if len(task.media) == 1}
+    homes = {
+        request.media[0]: number
+        for number, job in enumerate(jobs)
+        for request in job.requests
+        if len(request.media) == 1
+    }
     for number, job in enumerate(jobs):
-        for task in job.tasks:
-            if len(task.media) == 1:
-                assert homes[task.media[0]] == number, "the singles of a clip stay together"
+        for request in job.requests:
+            if len(request.media) == 1:
+                assert homes[request.media[0]] == number, "the singles of a clip stay together"
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_random_plans_keep_what_every_grouping_must_keep(seed: int) -> None:
     chance = random.Random(seed)
     names = [f"c{k:02d}" for k in range(chance.randint(1, 40))]
-    tasks: dict[str, Task] = {}
+    requests: dict[str, FeatureRequest] = {}
     for _ in range(chance.randint(1, 80)):
         one, two = chance.choice(names), chance.choice(names)
-        for task in chance.choice(
+        for request in chance.choice(
             [
                 [single(one)],
                 [single(one, "track"), single(one, "face", track=f"track({one})")],
@@ -173,39 +190,39 @@ def test_random_plans_keep_what_every_grouping_must_keep(seed: int) -> None:
                 [pair(one, two), pair(one, two, "q"), pair(two, one)],
             ]
         ):
-            tasks.setdefault(task.key, task)
-    jobs = group_into_jobs(list(tasks.values()), sources(names))
-    check_jobs(jobs, list(tasks.values()))
-    assert jobs == group_into_jobs(list(tasks.values()), sources(names)), "the same plan gives the same jobs"
+            requests.setdefault(request.key, request)
+    jobs = group_into_jobs(list(requests.values()), sources(names))
+    check_jobs(jobs, list(requests.values()))
+    assert jobs == group_into_jobs(list(requests.values()), sources(names)), "the same plan gives the same jobs"
 
 
-def watching(one: str, two: str) -> Task:
+def watching(one: str, two: str) -> FeatureRequest:
     """A pair that reads the track of either clip."""
     upstream = {side_name(0, "track"): f"track({one})", side_name(1, "track"): f"track({two})"}
-    return Task(f"w({one},{two})", ExtractorSpec.of("t/w"), (one, two), upstream)
+    return FeatureRequest(f"w({one},{two})", ExtractorSpec.of("t/w"), (one, two), upstream)
 
 
-def check_watching(jobs: Sequence[Job], tasks: Sequence[Task]) -> None:
+def check_watching(jobs: Sequence[Job], requests: Sequence[FeatureRequest]) -> None:
     """What every grouping must keep where pairs read features, which may be extracted in several jobs."""
-    assert {task.key for job in jobs for task in job.tasks} == {task.key for task in tasks}
-    counted = Counter(task.key for job in jobs for task in job.tasks)
-    read = {key for task in tasks for key in task.upstream.values()}
+    assert {request.key for job in jobs for request in job.requests} == {request.key for request in requests}
+    counted = Counter(request.key for job in jobs for request in job.requests)
+    read = {key for request in requests for key in request.upstream.values()}
     assert all(count == 1 for key, count in counted.items() if key not in read), "only what is read is made twice"
     for job in jobs:
-        assert any(not task.stored for task in job.tasks), "no job without work"
+        assert any(not request.stored for request in job.requests), "no job without work"
         assert len(job.clips) <= MAX_CLIPS_IN_STEP
-        assert {clip.sha256 for clip in job.clips} == {sha for task in job.tasks for sha in task.media}
+        assert {clip.sha256 for clip in job.clips} == {sha for request in job.requests for sha in request.media}
         seen: set[str] = set()
-        for task in job.tasks:
-            assert task.key not in seen, "once a job is enough"
-            assert task.stored or set(task.upstream.values()) <= seen, f"{task.key} comes before what it reads"
-            seen.add(task.key)
+        for request in job.requests:
+            assert request.key not in seen, "once a job is enough"
+            assert request.stored or set(request.upstream.values()) <= seen, f"{request.key} comes before what it reads"
+            seen.add(request.key)
 
 
 def test_a_pair_names_what_it_reads_by_side() -> None:
-    task = watching("a", "b")
-    assert task.upstream == {"0:track": "track(a)", "1:track": "track(b)"}
-    assert (task.upstream_of(0), task.upstream_of(1)) == ({"track": "track(a)"}, {"track": "track(b)"})
+    request = watching("a", "b")
+    assert request.upstream == {"0:track": "track(a)", "1:track": "track(b)"}
+    assert (request.upstream_of(0), request.upstream_of(1)) == ({"track": "track(a)"}, {"track": "track(b)"})
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -213,24 +230,24 @@ def test_a_pair_names_what_it_reads_by_side() -> None:
 def test_a_cut_chain_has_on_both_sides_what_its_pairs_read(length: int, stored: bool) -> None:
     names = [f"c{k:03d}" for k in range(length)]
     tracks = [replace(single(name, "track"), stored=stored) for name in names]
-    tasks = [*tracks, *(watching(one, two) for one, two in itertools.pairwise(names))]
-    jobs = group_into_jobs(tasks, sources(names))
-    check_watching(jobs, tasks)
-    counted = Counter(task.key for job in jobs for task in job.tasks)
+    requests = [*tracks, *(watching(one, two) for one, two in itertools.pairwise(names))]
+    jobs = group_into_jobs(requests, sources(names))
+    check_watching(jobs, requests)
+    counted = Counter(request.key for job in jobs for request in job.requests)
     read = Counter(clip.sha256 for job in jobs for clip in job.clips)
     assert all(counted[f"track({name})"] == read[name] for name in names), "a clip is never read for its track alone"
-    assert (sum(counted.values()) == len(tasks)) == (length <= MAX_CLIPS_IN_STEP)
+    assert (sum(counted.values()) == len(requests)) == (length <= MAX_CLIPS_IN_STEP)
 
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_one_reference_watched_with_many_candidates_has_its_track_in_every_job(stored: bool) -> None:
     names = [f"c{k:02d}" for k in range(30)]
-    tasks = [replace(single("reference", "track"), stored=stored), *(single(name, "track") for name in names)]
-    tasks += [watching(name, "reference") for name in names]
-    jobs = group_into_jobs(tasks, sources([*names, "reference"]))
-    check_watching(jobs, tasks)
+    requests = [replace(single("reference", "track"), stored=stored), *(single(name, "track") for name in names)]
+    requests += [watching(name, "reference") for name in names]
+    jobs = group_into_jobs(requests, sources([*names, "reference"]))
+    check_watching(jobs, requests)
     assert len(jobs) > 3
-    assert all("track(reference)" in {task.key for task in job.tasks} for job in jobs)
+    assert all("track(reference)" in {request.key for request in job.requests} for job in jobs)
     assert max(Counter(clip.sha256 for job in jobs for clip in job.clips if clip.sha256 != "reference").values()) == 1
 
 
@@ -238,25 +255,27 @@ def test_one_reference_watched_with_many_candidates_has_its_track_in_every_job(s
 def test_random_plans_have_what_their_pairs_read(seed: int) -> None:
     chance = random.Random(seed)
     names = [f"c{k:02d}" for k in range(chance.randint(1, 40))]
-    tasks: dict[str, Task] = {}
+    requests: dict[str, FeatureRequest] = {}
     for _ in range(chance.randint(1, 60)):
         one, two = chance.choice(names), chance.choice(names)
         tracks = [replace(single(name, "track"), stored=name.endswith("3")) for name in (one, two)]
         more = chance.choice([[pair(one, two)], [single(one, "face", track=f"track({one})")], [watching(one, two)]])
-        for task in [*tracks, watching(one, two), *more]:
-            tasks.setdefault(task.key, task)
-    jobs = group_into_jobs(list(tasks.values()), sources(names))
-    check_watching(jobs, list(tasks.values()))
-    homes = {task.media[0]: number for number, job in enumerate(jobs) for task in job.tasks if "face" in task.key}
+        for request in [*tracks, watching(one, two), *more]:
+            requests.setdefault(request.key, request)
+    jobs = group_into_jobs(list(requests.values()), sources(names))
+    check_watching(jobs, list(requests.values()))
+    homes = {
+        request.media[0]: number for number, job in enumerate(jobs) for request in job.requests if "face" in request.key
+    }
     for number, job in enumerate(jobs):
-        assert all(homes[task.media[0]] == number for task in job.tasks if "face" in task.key)
+        assert all(homes[request.media[0]] == number for request in job.requests if "face" in request.key)
 
 
 def test_the_seconds_of_a_job_are_those_that_its_tasks_read() -> None:
     clips = (source("a", 2.5), source("b", 4.0))
     assert Job(clips, (single("a"), single("a", "y"), pair("a", "b"))).seconds == 6.5
     assert Job(clips, (single("b"),)).seconds == 4.0
-    assert Job(clips, (single("b"), Task("k", SPEC, ("a",), stored=True))).seconds == 4.0
+    assert Job(clips, (single("b"), FeatureRequest("k", SPEC, ("a",), stored=True))).seconds == 4.0
     assert Job((source("a", 0.0),), (single("a"),)).seconds > 0, "progress never divides by zero"
     assert Job(clips, ()).seconds > 0
 
@@ -846,10 +865,10 @@ class Heard(AudioExtractor):
 
 @dataclass
 class Bench:
-    """Builds a job task by task."""
+    """Builds a job request by request."""
 
     clips: dict[str, ClipSource] = field(default_factory=dict)
-    tasks: list[Task] = field(default_factory=list)
+    requests: list[FeatureRequest] = field(default_factory=list)
     extractors: dict[str, Extractor | Failure] = field(default_factory=dict)
     stored: dict[str, Feature] = field(default_factory=dict)
 
@@ -859,18 +878,18 @@ class Bench:
         return info.sha256
 
     def add(self, key: str, extractor: Extractor | Failure, *media: str, stored: bool = False, **upstream: str) -> None:
-        self.tasks.append(Task(key, SPEC, media, upstream, stored, isinstance(extractor, AudioExtractor)))
+        self.requests.append(FeatureRequest(key, SPEC, media, upstream, stored, isinstance(extractor, AudioExtractor)))
         self.extractors[key] = extractor
 
     def add_pair(self, key: str, session: PairSession, media: Sequence[str], tracks: Sequence[str]) -> None:
         """Adds a pair that reads a track of either clip."""
         upstream = {side_name(side, "track"): track for side, track in enumerate(tracks)}
-        self.tasks.append(Task(key, SPEC, tuple(media), upstream))
+        self.requests.append(FeatureRequest(key, SPEC, tuple(media), upstream))
         self.extractors[key] = Paired(session)
 
     @property
     def job(self) -> Job:
-        return Job(tuple(self.clips.values()), tuple(self.tasks))
+        return Job(tuple(self.clips.values()), tuple(self.requests))
 
     def run(self, on_progress: Callable[[float], None] | None = None) -> PassReport:
         return DecodePass(self.job, self.extractors, self.stored.get).run(on_progress)
@@ -1110,7 +1129,7 @@ def test_every_task_has_an_outcome_whatever_happens(tmp_path: Path, make_clip: M
     bench.add("needs a timeline that is none", counting(Log()), clip, track="frames of clip")
     bench.add("an extractor of no kind", Extractor(), clip)
     report = bench.run()
-    assert set(report.outcomes) == {task.key for task in bench.tasks}
+    assert set(report.outcomes) == {request.key for request in bench.requests}
     assert isinstance(report.outcomes["needs a timeline that is none"], Failure)
     assert isinstance(report.outcomes["an extractor of no kind"], Failure)
 
@@ -1272,16 +1291,16 @@ def test_the_plan_of_a_pair_has_what_it_reads_of_either_clip(
         return Planner(Inputs([sample], outputs, places), catalogue, store).build([Watched()])
 
     (job,) = plan(set()).jobs
-    keys = {task.media[0]: task.key for task in job.tasks if task.spec.id == "t/track"}
+    keys = {request.media[0]: request.key for request in job.requests if request.spec.id == "t/track"}
     if stored:
         (job,) = plan(set(keys.values())).jobs
-    *tracks, watch = job.tasks
+    *tracks, watch = job.requests
     shas = [places["x", role].sha256 for role in (Role.CANDIDATE, Role.REFERENCE)]
-    assert [task.stored for task in tracks] == [stored] * (1 if copied else 2)
+    assert [request.stored for request in tracks] == [stored] * (1 if copied else 2)
     assert watch.media == tuple(shas)
     assert watch.upstream == {f"{side}:track": keys[sha] for side, sha in enumerate(shas)}
     features = {key: Feature({"latest": np.array(1.0)}) for key in keys.values()}
-    extractors = {task.key: catalogue.extractor(task.spec) for task in job.tasks}
+    extractors = {request.key: catalogue.extractor(request.spec) for request in job.requests}
     report = DecodePass(job, extractors, features.get).run()
     assert n(report, watch.key) == list(range(25))
     assert set(report.passes.values()) == {1}
@@ -1371,8 +1390,8 @@ def test_a_worker_turns_every_fault_into_a_result(
     monkeypatch.setattr(worker_module, "load_catalogue", lambda: catalogue)
     info = probe(make_clip(tmp_path / "clip.mp4"))
     clip = ClipSource(str(tmp_path / "clip.mp4"), info)
-    tasks = tuple(Task(key, ExtractorSpec.of(f"t/{key}"), (info.sha256,)) for key in ("meta", "good"))
-    result = Worker(WorkerSettings(tmp_path / "store", "cpu", 4)).run(Job((clip,), tasks))
+    requests = tuple(FeatureRequest(key, ExtractorSpec.of(f"t/{key}"), (info.sha256,)) for key in ("meta", "good"))
+    result = Worker(WorkerSettings(tmp_path / "store", "cpu", 4)).run(Job((clip,), requests))
     assert result.stored == ["good"]
     assert list(result.failures) == ["meta"]
     assert result.failures["meta"].blame is Blame.OURS

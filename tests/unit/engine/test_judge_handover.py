@@ -29,7 +29,8 @@ from vidchatbench.api.features import ExtractorSpec
 from vidchatbench.api.sample_extractors import Content
 from vidchatbench.core.isolation import Failure
 from vidchatbench.core.progress import SilentProgress
-from vidchatbench.engine.extraction.sample_pass import Known, SampleTask, read_content, run_sample_tasks
+from vidchatbench.engine.extraction.sample_pass import SampleRequest, read_content, run_sample_requests
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.features.memory import MemoryStore
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.suites import choose_metrics
@@ -96,10 +97,10 @@ def suite(judge: str) -> Suite:
 
 def run(catalogue: Catalogue, name: str | None) -> Feature | Failure:
     spec = ExtractorSpec.of("test/asks", by=name)
-    known: Known = {}
-    task = SampleTask("key", spec, "x", {"words": "How are you?"})
-    run_sample_tasks([task], known, catalogue, MemoryStore(), RunConfig(workers=1), SilentProgress())
-    return known["key"]
+    features = FeatureLookup(MemoryStore())
+    request = SampleRequest("key", spec, "x", {"words": "How are you?"})
+    run_sample_requests([request], features, catalogue, RunConfig(workers=1), SilentProgress())
+    return features.get("key")
 
 
 def test_an_extractor_is_handed_the_judge_that_it_names(catalogue: Catalogue) -> None:

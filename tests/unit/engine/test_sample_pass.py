@@ -19,7 +19,7 @@ from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.isolation import Blame, Failure
 from vidchatbench.core.progress import SilentProgress
 from vidchatbench.engine.extraction.jobs import ClipSource
-from vidchatbench.engine.extraction.sample_pass import SamplePassReport, run_sample_tasks
+from vidchatbench.engine.extraction.sample_pass import SamplePassReport, run_sample_requests
 from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.features.memory import MemoryStore
 from vidchatbench.engine.plan import Inputs, Plan, Planner
@@ -147,14 +147,14 @@ def outputs_of(clips: Mapping[tuple[str, Role], ClipSource]) -> dict[str, Output
 
 def heard(store: MemoryStore, made: Plan) -> FeatureLookup:
     """Stands in for the decoding pass: stores what was heard in each clip."""
-    for task in made.samples:
-        for key in task.features.values():
-            store.save(key, Feature({}, {"text": f"heard in {task.name}"}), {})
+    for request in made.sample_requests:
+        for key in request.features.values():
+            store.save(key, Feature({}, {"text": f"heard in {request.name}"}), {})
     return FeatureLookup(store)
 
 
 def run(catalogue: Catalogue, made: Plan, known: FeatureLookup) -> SamplePassReport:
-    return run_sample_tasks(made.samples, known, catalogue, RunConfig(workers=1), SilentProgress())
+    return run_sample_requests(made.sample_requests, known, catalogue, RunConfig(workers=1), SilentProgress())
 
 
 def scores(made: Plan, known: FeatureLookup) -> dict[str, Score]:
@@ -179,7 +179,7 @@ def test_what_is_stored_is_not_asked_again(catalogue: Catalogue, store: MemorySt
     first = plan(catalogue, store, {"a": "one", "b": "two"})
     run(catalogue, first, heard(store, first))
     again = plan(catalogue, store, {"a": "one", "b": "two", "c": "new"})
-    assert [task.stored for task in again.samples] == [True, True, False]
+    assert [request.stored for request in again.sample_requests] == [True, True, False]
     assert again.reused == 2
     run(catalogue, again, heard(store, again))
     assert ASKED == [["a", "b"], ["c"]]
@@ -200,8 +200,8 @@ def test_what_is_stored_is_not_asked_again(catalogue: Catalogue, store: MemorySt
 )
 def test_whatever_is_read_is_in_the_key(catalogue: Catalogue, store: MemoryStore, other: dict[str, object]) -> None:
     words = other.pop("words")
-    (one,) = plan(catalogue, store, {"a": "one"}).samples
-    (two,) = plan(catalogue, store, words, **other).samples  # type: ignore[arg-type]
+    (one,) = plan(catalogue, store, {"a": "one"}).sample_requests
+    (two,) = plan(catalogue, store, words, **other).sample_requests  # type: ignore[arg-type]
     assert one.key != two.key
 
 
@@ -220,7 +220,7 @@ def test_a_reply_without_sound_is_the_submissions_fault(catalogue: Catalogue, st
     (cell,) = (cell for cell in made.cells if cell.sample.id == "silent")
     assert cell.settled is not None
     assert cell.settled.status is Status.OUTPUT_INVALID
-    assert [task.name for task in made.samples] == ["a"]
+    assert [request.name for request in made.sample_requests] == ["a"]
 
 
 def test_a_refusal_or_silence_is_our_error_for_that_sample_alone(catalogue: Catalogue, store: MemoryStore) -> None:
@@ -232,7 +232,9 @@ def test_a_refusal_or_silence_is_our_error_for_that_sample_alone(catalogue: Cata
     assert found["b"].status is found["c"].status is Status.ERROR
     assert found["b"].reason == "the judge would rather not"
     assert "no answer" in str(found["c"].reason)
-    assert [task.stored for task in plan(catalogue, store, {"a": "one", "b": "refuse", "c": "forget"}).samples] == [
+    assert [
+        request.stored for request in plan(catalogue, store, {"a": "one", "b": "refuse", "c": "forget"}).sample_requests
+    ] == [
         True,
         False,
         False,
@@ -249,14 +251,14 @@ def test_what_came_before_a_break_is_kept(catalogue: Catalogue, store: MemorySto
     assert found["c"].status is Status.OK
     assert found["a"].status is found["b"].status is Status.ERROR
     assert "connection lost" in str(found["a"].reason)
-    assert [task.stored for task in plan(catalogue, store, words).samples] == [False, False, True]
+    assert [request.stored for request in plan(catalogue, store, words).sample_requests] == [False, False, True]
 
 
 def test_a_failure_upstream_is_passed_on_and_nobody_is_asked(catalogue: Catalogue, store: MemoryStore) -> None:
     made = plan(catalogue, store, {"a": "one"})
     broken = Failure(Blame.OURS, "the ears are broken")
     known = FeatureLookup(store)
-    known.put({key: broken for task in made.samples for key in task.features.values()})
+    known.put({key: broken for request in made.sample_requests for key in request.features.values()})
     run(catalogue, made, known)
     assert ASKED == []
     assert scores(made, known)["a"].reason == "the ears are broken"

@@ -29,7 +29,7 @@ from vidchatbench.api import (
     TimelineSession,
 )
 from vidchatbench.engine.extraction.decode_pass import DecodePass
-from vidchatbench.engine.extraction.jobs import ClipSource, Job, Task, side_name
+from vidchatbench.engine.extraction.jobs import ClipSource, FeatureRequest, Job, side_name
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.media.probe import probe
 from vidchatbench_metrics.faces.timeline import FaceTimeline
@@ -444,9 +444,9 @@ class TestPass:
         boxes = [(60.0, 30.0, 90.0, 60.0), (100.0, 40.0, 140.0, 80.0)]
         pair = LpipsFaces()
         pair._distance = difference  # type: ignore[assignment]
-        tasks = [Task(f"faces {i}", ExtractorSpec.of("t/faces"), (sha,)) for i, sha in enumerate(shas)]
+        tasks = [FeatureRequest(f"faces {i}", ExtractorSpec.of("t/faces"), (sha,)) for i, sha in enumerate(shas)]
         upstream = {side_name(i, "faces"): f"faces {i}" for i in range(2)}
-        tasks.append(Task("pair", pair.spec, tuple(shas), upstream))
+        tasks.append(FeatureRequest("pair", pair.spec, tuple(shas), upstream))
         extractors = {"faces 0": Painted(boxes[0]), "faces 1": Painted(boxes[1]), "pair": pair}
         report = DecodePass(Job(tuple(sources), tuple(tasks)), extractors, {}.get).run()
         feature = report.outcomes["pair"]

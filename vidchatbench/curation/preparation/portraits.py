@@ -16,7 +16,7 @@ from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.hashing import hash_file
 from vidchatbench.core.isolation import Failure
 from vidchatbench.curation.preparation.ledger import Ledger
-from vidchatbench.engine.extraction.jobs import ClipSource, Task, group_into_jobs
+from vidchatbench.engine.extraction.jobs import ClipSource, FeatureRequest, group_into_jobs
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.engine.features.keys import describe_extractor, feature_key
 from vidchatbench.engine.features.memory import MemoryStore
@@ -84,8 +84,8 @@ class PortraitFinder:
         clip = MemoryClip.of(frame.rgb()[None], fps=KEY_FPS)
         info = clip.describe()
         key = feature_key(self._description, (info.sha256,))
-        task = Task(key, self._spec, (info.sha256,), {}, stored=False, sound=False)
-        for job in group_into_jobs([task], {info.sha256: ClipSource("frame", info, clip)}):
+        request = FeatureRequest(key, self._spec, (info.sha256,), {}, stored=False, sound=False)
+        for job in group_into_jobs([request], {info.sha256: ClipSource("frame", info, clip)}):
             result = self._worker.run(job)
             failure = result.failures.get(key)
             if isinstance(failure, Failure):

@@ -19,7 +19,7 @@ from vidchatbench.api.extractors import (
 )
 from vidchatbench.api.features import Feature
 from vidchatbench.core.isolation import Blame, Failure, attempt
-from vidchatbench.engine.extraction.jobs import SOUND_SHARE, ClipSource, Job, Task
+from vidchatbench.engine.extraction.jobs import SOUND_SHARE, ClipSource, FeatureRequest, Job
 from vidchatbench.engine.extraction.lanes import ClosableTimeline, FrameLane, Lane, PairLane
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.memory import MemoryReader
@@ -43,7 +43,7 @@ class DecodePass:
 
     Args:
         job: What to read and to extract.
-        extractors: The set-up extractor of each task's key, or why it could not be set up.
+        extractors: The set-up extractor of each request's key, or why it could not be set up.
         load: Reads a stored feature by key.
     """
 
@@ -57,14 +57,14 @@ class DecodePass:
         self._sources = {clip.sha256: clip for clip in job.clips}
         self._frame_lanes: dict[str, list[FrameLane]] = {clip.sha256: [] for clip in job.clips}
         self._pair_lanes: list[PairLane] = []
-        self._audio_tasks: dict[str, list[Task]] = {clip.sha256: [] for clip in job.clips}
+        self._audio_requests: dict[str, list[FeatureRequest]] = {clip.sha256: [] for clip in job.clips}
         self._timelines: dict[str, ClosableTimeline] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._seconds: dict[str, float] = {}
         self._passes: dict[str, int] = {}
         self._heard = 0.0
-        for task in job.tasks:
-            self._open(task, load)
+        for request in job.requests:
+            self._open(request, load)
 
     def run(self, on_progress: Callable[[float], None] | None = None) -> PassReport:
         """Reads the clips to their end, or as far as anything is still wanted.
@@ -85,71 +85,71 @@ class DecodePass:
         self._seconds["decode"] = max(0.0, time.perf_counter() - started - pure)
         return PassReport(self._outcomes, self._passes, self._seconds)
 
-    def _open(self, task: Task, load: Callable[[str], Feature | None]) -> None:
-        extractor = self._extractors[task.key]
+    def _open(self, request: FeatureRequest, load: Callable[[str], Feature | None]) -> None:
+        extractor = self._extractors[request.key]
         if isinstance(extractor, Failure):
-            self._outcomes[task.key] = extractor
+            self._outcomes[request.key] = extractor
             return
-        if task.stored:
-            self._replay(task, extractor, load)
+        if request.stored:
+            self._replay(request, extractor, load)
             return
-        broken = next((self._outcomes[key] for key in task.upstream.values() if self._is_failure(key)), None)
+        broken = next((self._outcomes[key] for key in request.upstream.values() if self._is_failure(key)), None)
         if broken is not None:
-            self._outcomes[task.key] = broken
+            self._outcomes[request.key] = broken
             return
-        opened = attempt(lambda: self._begin(task, extractor), media=task.media[0])
+        opened = attempt(lambda: self._begin(request, extractor), media=request.media[0])
         if isinstance(opened, Failure):
-            self._outcomes[task.key] = opened
+            self._outcomes[request.key] = opened
 
-    def _begin(self, task: Task, extractor: Extractor) -> None:
+    def _begin(self, request: FeatureRequest, extractor: Extractor) -> None:
         if isinstance(extractor, AudioExtractor):
-            self._audio_tasks[task.media[0]].append(task)
+            self._audio_requests[request.media[0]].append(request)
         elif isinstance(extractor, FrameExtractor):
-            upstream = self._timelines_of(task.upstream)
-            session = extractor.begin(_clip_info(self._sources[task.media[0]]), upstream)
-            lane = FrameLane(task.key, task.media[0], session, extractor.fps, upstream)
-            self._frame_lanes[task.media[0]].append(lane)
+            upstream = self._timelines_of(request.upstream)
+            session = extractor.begin(_clip_info(self._sources[request.media[0]]), upstream)
+            lane = FrameLane(request.key, request.media[0], session, extractor.fps, upstream)
+            self._frame_lanes[request.media[0]].append(lane)
             if lane.timeline is not None:
-                self._timelines[task.key] = lane.timeline
+                self._timelines[request.key] = lane.timeline
         elif isinstance(extractor, PairExtractor):
-            first, second = (_clip_info(self._sources[sha]) for sha in task.media)
-            both = (self._timelines_of(task.upstream_of(0)), self._timelines_of(task.upstream_of(1)))
+            first, second = (_clip_info(self._sources[sha]) for sha in request.media)
+            both = (self._timelines_of(request.upstream_of(0)), self._timelines_of(request.upstream_of(1)))
             pair = extractor.begin(first, second, both)
-            self._pair_lanes.append(PairLane(task.key, task.media, pair, extractor.fps, both))
+            self._pair_lanes.append(PairLane(request.key, request.media, pair, extractor.fps, both))
         else:
             raise TypeError(f"extractor {extractor.id!r} is neither of frames, nor of pairs, nor of sound")
 
     def _timelines_of(self, keys: Mapping[str, str]) -> dict[str, ClosableTimeline]:
         return {name: self._timelines[key] for name, key in keys.items()}
 
-    def _replay(self, task: Task, extractor: Extractor, load: Callable[[str], Feature | None]) -> None:
-        feature = load(task.key)
+    def _replay(self, request: FeatureRequest, extractor: Extractor, load: Callable[[str], Feature | None]) -> None:
+        feature = load(request.key)
         if feature is None:
             reason = "the stored feature was removed while the run went on; run again"
-            self._outcomes[task.key] = Failure(Blame.OURS, reason, task.media[0])
+            self._outcomes[request.key] = Failure(Blame.OURS, reason, request.media[0])
             return
-        self._outcomes[task.key] = feature
+        self._outcomes[request.key] = feature
         if isinstance(extractor, FrameExtractor):
-            timeline: Timeline | Failure = attempt(lambda: extractor.replay(feature), media=task.media[0])
+            timeline: Timeline | Failure = attempt(lambda: extractor.replay(feature), media=request.media[0])
             if isinstance(timeline, Failure):
-                self._outcomes[task.key] = timeline
+                self._outcomes[request.key] = timeline
                 return
             closable = ClosableTimeline(timeline)
             closable.close(feature)
-            self._timelines[task.key] = closable
+            self._timelines[request.key] = closable
 
     def _is_failure(self, key: str) -> bool:
         return isinstance(self._outcomes.get(key), Failure)
 
     def _wanted(self, sha: str) -> bool:
-        return bool(self._frame_lanes[sha] or self._audio_tasks[sha] or self._pairs_of(sha))
+        return bool(self._frame_lanes[sha] or self._audio_requests[sha] or self._pairs_of(sha))
 
     def _pairs_of(self, sha: str) -> list[PairLane]:
         return [lane for lane in self._pair_lanes if sha in lane.media]
 
     def _reader(self, source: ClipSource) -> Reader:
         video = bool(self._frame_lanes[source.sha256] or self._pairs_of(source.sha256))
-        return source.open(video=video, audio=bool(self._audio_tasks[source.sha256]))
+        return source.open(video=video, audio=bool(self._audio_requests[source.sha256]))
 
     def _read(self, readers: Mapping[str, Reader], on_progress: Callable[[float], None] | None) -> None:
         # The clip that lags behind is read next, so that pairs meet and nothing piles up.
@@ -196,30 +196,30 @@ class DecodePass:
             if failure is not None and pair.wants_more:
                 pair.fail(failure)
             pair.end_clip(sha, reader.end)
-        if failure is not None and self._audio_tasks[sha] and (self._frame_lanes[sha] or self._pairs_of(sha)):
+        if failure is not None and self._audio_requests[sha] and (self._frame_lanes[sha] or self._pairs_of(sha)):
             # Heard again without pictures: a voice scores the same whether or not its picture is looked at.
             reader = self._sources[sha].open(video=False, audio=True)
             again = attempt(lambda: deque(reader, maxlen=0), media=sha)
             failure = again if isinstance(again, Failure) else None
             self._passes[self._sources[sha].path] += 1
-        for task in self._audio_tasks[sha]:
-            self._outcomes[task.key] = failure if failure is not None else self._extract_audio(task, reader)
+        for request in self._audio_requests[sha]:
+            self._outcomes[request.key] = failure if failure is not None else self._extract_audio(request, reader)
             self._heard += SOUND_SHARE * self._sources[sha].sound_seconds
             report()
 
-    def _extract_audio(self, task: Task, reader: Reader) -> Outcome:
-        extractor = self._extractors[task.key]
+    def _extract_audio(self, request: FeatureRequest, reader: Reader) -> Outcome:
+        extractor = self._extractors[request.key]
         upstream: dict[str, Feature] = {}
-        for name, key in task.upstream.items():
+        for name, key in request.upstream.items():
             below = self._outcomes[key]
             if isinstance(below, Failure):
                 return below
             upstream[name] = below
         if not isinstance(extractor, AudioExtractor):
-            raise TypeError(f"task {task.spec} is not one for sound")
+            raise TypeError(f"request {request.spec} is not one for sound")
         started = time.perf_counter()
-        outcome = attempt(lambda: extractor.extract(reader.audio, upstream), media=task.media[0])
-        self._add_seconds(task.key, time.perf_counter() - started)
+        outcome = attempt(lambda: extractor.extract(reader.audio, upstream), media=request.media[0])
+        self._add_seconds(request.key, time.perf_counter() - started)
         return outcome
 
     def _settle(self, lane: Lane) -> None:

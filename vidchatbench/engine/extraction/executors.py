@@ -177,4 +177,4 @@ def _died(job: Job, reason: str | None = None) -> JobResult:
     clips = ", ".join(clip.path for clip in job.clips)
     text = reason or "the worker process died twice (out of memory, or a crash in a decoder)"
     failure = Failure(Blame.OURS, f"{text} at {clips}")
-    return JobResult(failures={task.key: failure for task in job.tasks if not task.stored})
+    return JobResult(failures={request.key: failure for request in job.requests if not request.stored})

@@ -65,7 +65,7 @@ class ClipSource:
 
 
 @dataclass(frozen=True)
-class Task:
+class FeatureRequest:
     """One feature to extract.
 
     Attributes:
@@ -92,7 +92,7 @@ class Task:
 
 
 def side_name(side: int, name: str) -> str:
-    """Returns how :attr:`Task.upstream` of a pair names a feature of its first (0) or second (1) clip: ``0:faces``."""
+    """Returns how ``upstream`` of a pair names a feature of its first (0) or second (1) clip: ``0:faces``."""
     return f"{side}:{name}"
 
 
@@ -100,19 +100,23 @@ def side_name(side: int, name: str) -> str:
 class Job:
     """Clips that are decoded in one pass, in step, and the features to extract from them.
 
-    Tasks are in an order in which every task comes after those it reads.
+    Requests are in an order in which every request comes after those it reads.
     """
 
     clips: tuple[ClipSource, ...]
-    tasks: tuple[Task, ...]
+    requests: tuple[FeatureRequest, ...]
 
     @property
     def seconds(self) -> float:
         """Size of the job for progress and order: seconds of picture, and a share of the sound for each use of it."""
-        watched = {sha for task in self.tasks if not task.sound and not task.stored for sha in task.media}
+        watched = {
+            sha for request in self.requests if not request.sound and not request.stored for sha in request.media
+        }
         total = sum(clip.picture_seconds for clip in self.clips if clip.sha256 in watched)
         sounds = {clip.sha256: clip.sound_seconds for clip in self.clips}
-        total += sum(SOUND_SHARE * sounds[task.media[0]] for task in self.tasks if task.sound and not task.stored)
+        total += sum(
+            SOUND_SHARE * sounds[request.media[0]] for request in self.requests if request.sound and not request.stored
+        )
         return max(total, 0.1)
 
 
@@ -139,44 +143,44 @@ class JobResult:
     peak_memory: int = 0
 
 
-def group_into_jobs(tasks: Sequence[Task], clips: Mapping[str, ClipSource]) -> list[Job]:
-    """Groups tasks so that, as far as possible, every clip is decoded in exactly one job.
+def group_into_jobs(requests: Sequence[FeatureRequest], clips: Mapping[str, ClipSource]) -> list[Job]:
+    """Groups requests so that, as far as possible, every clip is decoded in exactly one job.
 
     Clips that are compared with each other must be decoded in step, so they share a job; a chain of comparisons
     longer than :data:`MAX_CLIPS_IN_STEP` is cut, and the clip at the cut is decoded once more. What a comparison
     reads of its clips must come about in its own job, so at a cut it is extracted in both jobs, and gives the same.
 
     Args:
-        tasks: All tasks, in dependency order; tasks that are ``stored`` may be repeated in several jobs.
+        requests: All requests, in dependency order; requests that are ``stored`` may be repeated in several jobs.
         clips: The clip behind each sha256.
     """
     groups = _Groups(clips)
-    for task in tasks:
-        if len(task.media) == 2:  # noqa: PLR2004 - a pair
-            groups.join(*task.media)
-    places = _places(tasks, groups)
-    members: dict[int, list[Task]] = {}
-    for task in tasks:
-        for place in places[task.key]:
-            members.setdefault(place, []).append(task)
+    for request in requests:
+        if len(request.media) == 2:  # noqa: PLR2004 - a pair
+            groups.join(*request.media)
+    places = _places(requests, groups)
+    members: dict[int, list[FeatureRequest]] = {}
+    for request in requests:
+        for place in places[request.key]:
+            members.setdefault(place, []).append(request)
     return [_job(group, clips) for _, group in sorted(members.items())]
 
 
-def _places(tasks: Sequence[Task], groups: _Groups) -> dict[str, set[int]]:
-    # A task goes where it is read, from the last readers backwards; what nobody reads goes where its clips are.
-    read_in: dict[str, set[int]] = {task.key: set() for task in tasks}
-    for task in reversed(tasks):
-        if not read_in[task.key]:
-            read_in[task.key] = {groups.place(task.media)}
-        if not task.stored:
-            for key in task.upstream.values():
-                read_in[key] |= read_in[task.key]
+def _places(requests: Sequence[FeatureRequest], groups: _Groups) -> dict[str, set[int]]:
+    # A request goes where it is read, from the last readers backwards; what nobody reads goes where its clips are.
+    read_in: dict[str, set[int]] = {request.key: set() for request in requests}
+    for request in reversed(requests):
+        if not read_in[request.key]:
+            read_in[request.key] = {groups.place(request.media)}
+        if not request.stored:
+            for key in request.upstream.values():
+                read_in[key] |= read_in[request.key]
     return read_in
 
 
-def _job(tasks: list[Task], clips: Mapping[str, ClipSource]) -> Job:
-    hashes = dict.fromkeys(sha for task in tasks for sha in task.media)
-    return Job(tuple(clips[sha] for sha in hashes), tuple(tasks))
+def _job(requests: list[FeatureRequest], clips: Mapping[str, ClipSource]) -> Job:
+    hashes = dict.fromkeys(sha for request in requests for sha in request.media)
+    return Job(tuple(clips[sha] for sha in hashes), tuple(requests))
 
 
 class _Groups:

@@ -38,7 +38,7 @@ def read_content(extractor: SampleExtractor, sample: Sample, notes: SampleNotes)
 
 
 @dataclass(frozen=True)
-class SampleTask:
+class SampleRequest:
     """One feature of one sample.
 
     Attributes:
@@ -67,7 +67,7 @@ class SamplePassReport:
 
 
 class SamplePass:
-    """Runs the tasks of a plan.
+    """Runs the requests of a plan.
 
     Args:
         catalogue: Where extractors come from.
@@ -91,15 +91,15 @@ class SamplePass:
         self._config = config
         self._progress = progress
 
-    def run(self, tasks: Sequence[SampleTask]) -> SamplePassReport:
+    def run(self, requests: Sequence[SampleRequest]) -> SamplePassReport:
         """Extracts what is not stored.
 
         Args:
-            tasks: The tasks, each after those it reads from.
+            requests: The requests, each after those it reads from.
         """
         report = SamplePassReport()
-        for spec in dict.fromkeys(task.spec for task in tasks if not task.stored):
-            members = [task for task in tasks if task.spec == spec and not task.stored]
+        for spec in dict.fromkeys(request.spec for request in requests if not request.stored):
+            members = [request for request in requests if request.spec == spec and not request.stored]
             started = time.perf_counter()
             self._progress.begin(f"extracting {spec.id}", float(len(members)), "samples")
             with guarded_torch(self._config.device):
@@ -108,31 +108,31 @@ class SamplePass:
             report.seconds[spec.id] = report.seconds.get(spec.id, 0.0) + time.perf_counter() - started
         return report
 
-    def _run_extractor(self, spec: ExtractorSpec, tasks: Sequence[SampleTask], report: SamplePassReport) -> None:
+    def _run_extractor(self, spec: ExtractorSpec, requests: Sequence[SampleRequest], report: SamplePassReport) -> None:
         extractor = attempt(lambda: self._set_up(spec))
         if isinstance(extractor, Failure):
-            self._features.put({task.key: extractor for task in tasks})
+            self._features.put({request.key: extractor for request in requests})
             return
-        ready: list[tuple[SampleTask, SampleInput]] = []
-        for task in tasks:
-            features = self._read(task)
+        ready: list[tuple[SampleRequest, SampleInput]] = []
+        for request in requests:
+            features = self._read(request)
             if isinstance(features, Failure):
-                self._features.put({task.key: features})
+                self._features.put({request.key: features})
             else:
-                ready.append((task, SampleInput(task.name, task.content, features)))
+                ready.append((request, SampleInput(request.name, request.content, features)))
         if not ready:
             return
         provenance = describe_extractor(extractor, self._catalogue)
         done = 0
         try:
-            for task, outcome in self._answers(extractor, ready):
-                report.extracted += self._keep(task, outcome, provenance)
+            for request, outcome in self._answers(extractor, ready):
+                report.extracted += self._keep(request, outcome, provenance)
                 done += 1
                 self._progress.advance(float(done))
         finally:
             extractor.release()
         silent = Failure(Blame.OURS, f"{spec.id} gave no answer for this sample")
-        self._features.put({task.key: silent for task, _ in ready if not self._features.settled(task.key)})
+        self._features.put({request.key: silent for request, _ in ready if not self._features.settled(request.key)})
 
     def _set_up(self, spec: ExtractorSpec) -> SampleExtractor:
         extractor = self._catalogue.extractor(spec)
@@ -143,9 +143,9 @@ class SamplePass:
         extractor.setup(ExtractorContext(self._config.device, self._config.batch_size, weights, judge))
         return extractor
 
-    def _read(self, task: SampleTask) -> dict[str, Feature] | Failure:
+    def _read(self, request: SampleRequest) -> dict[str, Feature] | Failure:
         features = {}
-        for name, key in task.features.items():
+        for name, key in request.features.items():
             feature = self._features.get(key)
             if isinstance(feature, Failure):
                 return feature
@@ -153,47 +153,51 @@ class SamplePass:
         return features
 
     def _answers(
-        self, extractor: SampleExtractor, ready: Sequence[tuple[SampleTask, SampleInput]]
-    ) -> Iterator[tuple[SampleTask, Feature | Failure]]:
+        self, extractor: SampleExtractor, ready: Sequence[tuple[SampleRequest, SampleInput]]
+    ) -> Iterator[tuple[SampleRequest, Feature | Failure]]:
         answers = attempt(lambda: iter(extractor.extract([given for _, given in ready])))
-        waiting = {place: task for place, (task, _) in enumerate(ready)}
+        waiting = {place: request for place, (request, _) in enumerate(ready)}
         while waiting:
             step = answers if isinstance(answers, Failure) else attempt(_next(answers))
             if step is None:
                 return
             if isinstance(step, Failure):
-                yield from ((task, step) for task in waiting.values())
+                yield from ((request, step) for request in waiting.values())
                 return
             place, outcome = step
-            task = waiting.pop(place, None)
-            if task is not None:
-                yield task, Failure(Blame.OURS, outcome.reason) if isinstance(outcome, Refusal) else outcome
+            request = waiting.pop(place, None)
+            if request is not None:
+                yield request, Failure(Blame.OURS, outcome.reason) if isinstance(outcome, Refusal) else outcome
 
-    def _keep(self, task: SampleTask, outcome: Feature | Failure, provenance: Mapping[str, object]) -> bool:
+    def _keep(self, request: SampleRequest, outcome: Feature | Failure, provenance: Mapping[str, object]) -> bool:
         """Keeps what an extractor gave for a sample, and returns whether it is a feature."""
         if isinstance(outcome, Failure):
-            self._features.put({task.key: outcome})
+            self._features.put({request.key: outcome})
             return False
 
         def save() -> None:
             try:
-                self._features.save(task.key, outcome, {"sample": task.name, **provenance})
+                self._features.save(request.key, outcome, {"sample": request.name, **provenance})
             except OSError as error:
                 self._progress.note(f"the feature store cannot be written ({error.strerror}); this run goes on")
 
         refused = attempt(save)
         if isinstance(refused, Failure):  # what the extractor returned is no feature that could be kept
-            self._features.put({task.key: refused})
+            self._features.put({request.key: refused})
         return not isinstance(refused, Failure)
 
 
-def run_sample_tasks(
-    tasks: Sequence[SampleTask], features: FeatureLookup, catalogue: Catalogue, config: RunConfig, progress: Progress
+def run_sample_requests(
+    requests: Sequence[SampleRequest],
+    features: FeatureLookup,
+    catalogue: Catalogue,
+    config: RunConfig,
+    progress: Progress,
 ) -> SamplePassReport:
-    """Runs the sample tasks of a plan; see :meth:`SamplePass.run`."""
-    if all(task.stored for task in tasks):
+    """Runs the sample requests of a plan; see :meth:`SamplePass.run`."""
+    if all(request.stored for request in requests):
         return SamplePassReport()
-    return SamplePass(catalogue, WeightResolver(catalogue.weights), features, config, progress).run(tasks)
+    return SamplePass(catalogue, WeightResolver(catalogue.weights), features, config, progress).run(requests)
 
 
 def _next(

@@ -54,24 +54,25 @@ class Worker:
         """Runs a job; faults end up in the result, never as exceptions."""
         with guarded_torch(self._settings.device):
             extractors = {
-                task.key: self._plain(task.spec) if task.stored else self._ready(task.spec) for task in job.tasks
+                request.key: self._plain(request.spec) if request.stored else self._ready(request.spec)
+                for request in job.requests
             }
             report = DecodePass(job, extractors, self._store.load).run(on_progress)
         result = JobResult(passes=report.passes, seconds=report.seconds, peak_memory=peak_memory())
         changed = {clip.sha256: Path(clip.path).name for clip in job.clips if clip.has_changed}
-        for task in job.tasks:
-            if task.stored:
+        for request in job.requests:
+            if request.stored:
                 continue
-            outcome = report.outcomes.get(task.key)
-            if name := next((changed[sha] for sha in task.media if sha in changed), None):
+            outcome = report.outcomes.get(request.key)
+            if name := next((changed[sha] for sha in request.media if sha in changed), None):
                 # Kept under the hash of the file that was there before, it would be wrong for ever.
-                outcome = Failure(Blame.OURS, f"{name} changed while it was read; run again", task.media[0])
+                outcome = Failure(Blame.OURS, f"{name} changed while it was read; run again", request.media[0])
             if outcome is None:
-                outcome = Failure(Blame.OURS, "the pass ended without a result", task.media[0])
+                outcome = Failure(Blame.OURS, "the pass ended without a result", request.media[0])
             if isinstance(outcome, Failure):
-                result.failures[task.key] = outcome
+                result.failures[request.key] = outcome
             else:
-                self._keep(task.key, task.spec, task.media, outcome, result)
+                self._keep(request.key, request.spec, request.media, outcome, result)
         return result
 
     def release(self) -> None:
