@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Benchmark": "vidchatbench.benchmark.load",
+    "Benchmark": "vidchatbench.benchmark.format",
     "ClipScorer": "vidchatbench.engine.in_memory",
     "InputError": "vidchatbench.errors",
     "MediaError": "vidchatbench.errors",

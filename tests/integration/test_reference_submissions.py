@@ -31,7 +31,7 @@ from vidchatbench.core.progress import SilentProgress
 from vidchatbench.demo import DemoPaths
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.media.encode import write_clip
-from vidchatbench.plugins.availability import find_lack
+from vidchatbench.plugins.availability import find_missing
 from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.submission.system import read_system
 from vidchatbench.weights.resolver import WeightResolver
@@ -265,7 +265,7 @@ def small_demo(demo: DemoPaths, tmp_path: Path) -> Path:
 def test_the_audit_of_the_demonstration_from_end_to_end(small_demo: Path, tmp_path: Path, private_cache: Path) -> None:
     metrics = list(CHEAP)
     catalogue = load_catalogue()
-    if find_lack(catalogue.metric("voice/resemblyzer"), catalogue, WeightResolver(catalogue.weights)) is None:
+    if find_missing(catalogue.metric("voice/resemblyzer"), catalogue, WeightResolver(catalogue.weights)) is None:
         metrics.append("voice/resemblyzer")
     arguments = ["audit", "--benchmark", str(small_demo), "--metrics", ",".join(metrics)]
     arguments += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "audit"), "--workers", "1"]

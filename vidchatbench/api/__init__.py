@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from vidchatbench.api.cards import Dimension, MetricCard, load_card
 from vidchatbench.api.extractors import (
@@ -21,7 +22,8 @@ from vidchatbench.api.extractors import (
     Timeline,
     TimelineSession,
 )
-from vidchatbench.api.features import Array, ExtractorSpec, Feature, Need, Param, as_array
+from vidchatbench.api.features import Array, ExtractorSpec, Feature, Need, Param, Refusal, as_array
+from vidchatbench.api.frame_metrics import FrameMetric, frame_metric
 from vidchatbench.api.judging import (
     AXES,
     NO_JUDGE,
@@ -36,13 +38,22 @@ from vidchatbench.api.judging import (
 )
 from vidchatbench.api.metrics import Metric, SetDistance, SetItem, SetMetric
 from vidchatbench.api.plugins import PackageFile, Plugin, Suite, SuiteEntry, WeightSpec
-from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput, SampleNotes
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Detail, Score, Status
 from vidchatbench.errors import MediaError
 
 if TYPE_CHECKING:
-    from vidchatbench.judge.connect import connect_judge
+    from pathlib import Path
+
+
+class _ConnectJudge(Protocol):
+    def __call__(self, text: str, *, budget: str | None = None, cache: Path | None = None) -> str: ...
+
+
+# Declared, not imported: the judge stands above this package. __getattr__ below loads it when it is first used.
+connect_judge: _ConnectJudge
+public_judge_name: Callable[[str], str]
 
 __all__ = [
     "AXES",
@@ -63,6 +74,7 @@ __all__ = [
     "Feature",
     "Frame",
     "FrameExtractor",
+    "FrameMetric",
     "FrameSession",
     "Judge",
     "JudgeAnswer",
@@ -95,15 +107,17 @@ __all__ = [
     "WeightSpec",
     "as_array",
     "connect_judge",
+    "frame_metric",
     "is_connection",
     "load_card",
     "offer_judge",
     "open_judge",
+    "public_judge_name",
 ]
 
 
 def __getattr__(name: str) -> object:
     # Connecting a judge needs the clients of its endpoints, which plugin authors need not load.
-    if name != "connect_judge":
+    if name not in {"connect_judge", "public_judge_name"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return importlib.import_module("vidchatbench.judge.connect").connect_judge
+    return getattr(importlib.import_module("vidchatbench.judge.connect"), name)

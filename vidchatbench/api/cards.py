@@ -10,24 +10,16 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Literal, TypeGuard
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, ValidationInfo, model_validator
 
-from vidchatbench.api.samples import Role, Task
+from vidchatbench.api.samples import TASKS, Role, Task
+from vidchatbench.core.models import FrozenModel
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-ALL_TASKS: tuple[Task, ...] = ("dialogue", "listening", "multi_turn", "single", "multi_person")
 NAME_PATTERN = r"^[a-z0-9_]+/[a-z0-9_]+$"
 NullAnchor = Literal["shuffled_replies", "shuffled_audio"]
 PROTOCOL_PATTERN = r"^[a-z0-9_]+/[a-z0-9_.+-]+$"
@@ -47,8 +39,23 @@ class Dimension(str, Enum):
     INTERACTION = "interaction"
     MULTI_PERSON = "multi_person"
 
+    @property
+    def label(self) -> str:
+        """The name as a heading."""
+        return _LABELS.get(self, self.value.replace("_", " ").capitalize())
 
-class MetricCard(BaseModel):
+    @property
+    def column_label(self) -> str:
+        """The name as the heading of a column of the leaderboard."""
+        return _COLUMN_LABELS.get(self, self.label)
+
+
+# Where a label is more than the identifier in words.
+_LABELS = {Dimension.AV_SYNC: "AV sync"}
+_COLUMN_LABELS = {Dimension.AV_SYNC: "A/V sync", Dimension.MULTI_PERSON: "Multi-person"}
+
+
+class MetricCard(FrozenModel):
     """The frozen description of a metric.
 
     Two numbers may be compared only if their protocol ids are equal: ``protocol`` names everything that can change
@@ -102,8 +109,6 @@ class MetricCard(BaseModel):
         source: Where the formula and the constants come from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     id: str = Field(pattern=NAME_PATTERN)
     version: int = Field(ge=1)
     title: str
@@ -115,7 +120,7 @@ class MetricCard(BaseModel):
     worst: float | None = None
     ideal: float | None = None
     roles: tuple[Role, ...]
-    tasks: tuple[Task, ...] = ALL_TASKS
+    tasks: tuple[Task, ...] = TASKS
     aggregation: Literal["mean", "set"]
     null: NullAnchor | None = None
     protocol: str = Field(pattern=PROTOCOL_PATTERN)

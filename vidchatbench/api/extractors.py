@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api.features import ExtractorSpec, Feature, Param, number
+from vidchatbench.api.judging import Judge
 
 SAMPLE_RATE = 16_000
 """Every audio extractor receives mono sound at this rate, in Hz."""
@@ -97,7 +98,7 @@ class Timeline(Protocol):
         ...
 
     def at(self, time: float) -> object:
-        """What the feature says of the given time; only called for times up to the horizon."""
+        """Returns the feature's value at a time; only called for times up to the horizon."""
         ...
 
     def result(self) -> Feature:
@@ -113,11 +114,13 @@ class ExtractorContext:
         device: A torch device string, ``"cpu"`` or ``"cuda:0"``.
         batch_size: Most frames to put through a model at once; it must not change the numbers.
         weights: Verified file of each weight that the extractor names.
+        judge: The judge that an extractor of samples names (``judge_name``); ``None`` if it names none.
     """
 
     device: str
     batch_size: int
     weights: Mapping[str, Path]
+    judge: Judge | None = None
 
 
 class Extractor(ABC):
@@ -212,7 +215,7 @@ class TimelineSession(FrameSession):
 
     @abstractmethod
     def at(self, time: float) -> object:
-        """What the feature says of the given time; only called for times up to the horizon."""
+        """Returns the feature's value at a time; only called for times up to the horizon."""
 
     @abstractmethod
     def result(self) -> Feature:

@@ -97,3 +97,14 @@ def number(values: Mapping[str, Param], name: str) -> float:
 def as_array(values: object, dtype: str) -> Array:
     """Returns ``values`` as a C-contiguous array of ``dtype``, the form in which features are stored."""
     return np.asarray(values, dtype=dtype, order="C")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an extractor of samples has no feature for one sample, through no fault of the submission.
+
+    The metric is then incomplete for that sample (``error``), and the next run tries again. What the submission is to
+    blame for belongs into the feature, where the metric finds it.
+    """
+
+    reason: str

@@ -1,17 +1,21 @@
-"""TODO."""
+"""The judge as a metric package sees it: a request, an answer, and a judge that goes by its public name.
+
+Endpoints have addresses, and addresses have no place in results. So a judge is *connected* once by the text that the
+user gave, and goes by its public name (the models' names) from then on: in parameters, protocol ids, feature keys and
+results. Extractors name the judge that they ask, and the engine hands it over when it sets them up.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api.features import Param
-from vidchatbench.api.sample_extractors import Refusal
+from vidchatbench.api.features import Param, Refusal
 from vidchatbench.errors import UnavailableError
 
 AXES = ("relevance", "coherence", "informativeness", "naturalness", "safety")
@@ -21,6 +25,7 @@ RUBRIC = "rubric-v1"
 """Version of the rubric and of everything else in the prompt; part of the protocol id."""
 
 NO_JUDGE = "no judge is given"
+"""Why a metric without a judge is unavailable."""
 
 NO_JUDGE_FIX = (
     "start one, such as `llama-server -m MODEL.gguf --alias NAME --port 8080`, `ollama serve` or `vllm serve MODEL`, "
@@ -82,9 +87,33 @@ class Judge(Protocol):
         ...
 
 
-_CONNECTED: dict[str, Judge] = {}
+class Connections:
+    """The judges that are connected in this process, by public name; safe between threads."""
 
-_LOCK = threading.Lock()
+    def __init__(self) -> None:
+        self._judges: dict[str, Judge] = {}
+        self._lock = threading.Lock()
+
+    def connect(self, name: str, choose: Callable[[Judge | None], Judge]) -> None:
+        """Connects the judge that ``choose`` returns, given the one of that name that is connected already, if any."""
+        with self._lock:
+            self._judges[name] = choose(self._judges.get(name))
+
+    def open(self, name: str) -> Judge:
+        """Returns the judge of a public name.
+
+        Raises:
+            UnavailableError: If none of that name is connected.
+        """
+        with self._lock:
+            judge = self._judges.get(name)
+        if judge is None:
+            raise UnavailableError(f"judge {name!r} is not connected", NO_JUDGE_FIX)
+        return judge
+
+
+CONNECTIONS = Connections()
+"""Where the engine looks up the judges that extractors and metrics name."""
 
 
 def is_connection(text: str) -> bool:
@@ -93,9 +122,8 @@ def is_connection(text: str) -> bool:
 
 
 def offer_judge(judge: Judge) -> str:
-    """Makes a judge of one's own known under its name, and returns the name."""
-    with _LOCK:
-        _CONNECTED[judge.name] = judge
+    """Connects a judge of one's own under its name, and returns the name."""
+    CONNECTIONS.connect(judge.name, lambda _: judge)
     return judge.name
 
 
@@ -105,8 +133,4 @@ def open_judge(name: str) -> Judge:
     Raises:
         UnavailableError: If none of that name has been connected in this process.
     """
-    with _LOCK:
-        judge = _CONNECTED.get(name)
-    if judge is None:
-        raise UnavailableError(f"judge {name!r} is not connected", NO_JUDGE_FIX)
-    return judge
+    return CONNECTIONS.open(name)

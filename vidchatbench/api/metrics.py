@@ -126,8 +126,8 @@ class SetMetric(Metric):
         it shows which samples are far off.
         """
         del sample
-        found = self.item(features)
-        return found if isinstance(found, Score) else distance_of_means(found)
+        item = self.item(features)
+        return item if isinstance(item, Score) else distance_of_means(item)
 
 
 def distance_of_means(item: SetItem) -> Score:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from vidchatbench.api.cards import NAME_PATTERN
 from vidchatbench.api.features import Param
+from vidchatbench.core.models import AnyFloatModel, FrozenModel
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Target = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PackageFile(_Frozen):
+class PackageFile(FrozenModel):
     """A weights file that a package on the index carries.
 
     Attributes:
@@ -31,7 +28,7 @@ class PackageFile(_Frozen):
     requirement: str
 
 
-class WeightSpec(_Frozen):
+class WeightSpec(FrozenModel):
     """One weights file, known by its content.
 
     Attributes:
@@ -60,14 +57,14 @@ class WeightSpec(_Frozen):
     origin: str
 
 
-class SuiteEntry(_Frozen):
+class SuiteEntry(AnyFloatModel):
     """One metric of a suite with its parameters."""
 
     metric: Name
     params: dict[str, Param] = Field(default_factory=dict)
 
 
-class Suite(_Frozen):
+class Suite(FrozenModel):
     """A named, versioned list of metrics; any change of the list raises the version."""
 
     name: str = Field(pattern=r"^[a-z0-9_-]+$")
@@ -76,7 +73,7 @@ class Suite(_Frozen):
     metrics: tuple[SuiteEntry, ...]
 
 
-class Plugin(_Frozen):
+class Plugin(FrozenModel):
     """The object behind an entry point of the group ``vidchatbench.metrics``.
 
     Attributes:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from vidchatbench.api.extractors import Extractor
-from vidchatbench.api.features import Feature, Need
+from vidchatbench.api.features import Feature, Need, Refusal
 from vidchatbench.api.samples import Sample
 
 Content = Mapping[str, object]
@@ -50,17 +50,6 @@ class SampleInput:
     features: Mapping[str, Feature] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Why an extractor of samples has no feature for one sample, through no fault of the submission.
-
-    The metric is then incomplete for that sample (``error``), and the next run tries again. What the submission is to
-    blame for belongs into the feature, where the metric finds it.
-    """
-
-    reason: str
-
-
 class SampleExtractor(Extractor):
     """An extractor that reads samples, and features of their clips.
 
@@ -73,6 +62,15 @@ class SampleExtractor(Extractor):
     def reads(self) -> tuple[Need, ...]:
         """Features of the sample's clips that :meth:`extract` wants; none by default."""
         return ()
+
+    @property
+    def judge_name(self) -> str | None:
+        """Public name of the judge that :meth:`extract` asks; none by default.
+
+        The engine hands the judge over in :meth:`setup`, as ``context.judge``, and adds its identity to the content of
+        every sample, under ``judge``: another judge is another feature.
+        """
+        return None
 
     @abstractmethod
     def content(self, sample: Sample, notes: SampleNotes) -> Content | None:

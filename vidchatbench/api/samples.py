@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
+
+from vidchatbench.core.models import FrozenModel
 
 Task = Literal["dialogue", "listening", "multi_turn", "single", "multi_person"]
+TASKS: tuple[Task, ...] = get_args(Task)
+"""Every kind of sample; what a new one needs is its name in :data:`Task`."""
+
+TurnRole = Literal["initiator", "responder"]
 
 _FORBIDDEN_IN_ID = set('/\\:*?"<>|')
 _INVISIBLE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
@@ -27,6 +35,19 @@ class Role(str, Enum):
     REFERENCE = "reference"
     INITIATOR = "initiator"
     REFERENCE_IMAGE = "reference_image"
+
+
+ROLE_FIELDS: Mapping[Role, tuple[str, ...]] = {
+    Role.CANDIDATE: (),
+    Role.INITIATOR: ("initiator",),
+    Role.REFERENCE: ("responder",),
+    Role.REFERENCE_IMAGE: ("reference_image", "responder"),
+}
+"""Where the clip of a role comes from: the first of these fields of :class:`Sample` that is filled.
+
+No field means the system's output. A new role needs its member of :class:`Role`, its line here and its field in
+:class:`Sample`; planning, verification of media and the tables of a benchmark follow from these.
+"""
 
 
 def check_sample_id(value: str) -> str:
@@ -67,11 +88,7 @@ MediaPath = Annotated[str, AfterValidator(check_media_path)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Side(_Frozen):
+class Side(FrozenModel):
     """One side of the conversation: the clip, who speaks in it, and what is said."""
 
     media: MediaPath
@@ -80,21 +97,21 @@ class Side(_Frozen):
     transcript: str | None = None
 
 
-class Turn(_Frozen):
+class Turn(FrozenModel):
     """One earlier turn of the conversation."""
 
-    role: Literal["initiator", "responder"]
+    role: TurnRole
     transcript: str
 
 
-class LadderStep(_Frozen):
+class LadderStep(FrozenModel):
     """One graded reply; ``score`` is 0.2, 0.4, 0.6, 0.8 or 1.0 in the paper's ladder."""
 
     text: str
     score: float = Field(ge=0, le=1)
 
 
-class Sample(_Frozen):
+class Sample(FrozenModel):
     """One test pair of the benchmark, as one line of ``manifest.jsonl`` describes it."""
 
     id: SampleId
@@ -114,12 +131,53 @@ class Sample(_Frozen):
         return (self.responder or self.initiator).speaker_id
 
 
+@dataclass(frozen=True)
+class SampleMedia:
+    """A media file that a sample names.
+
+    Attributes:
+        path: Its path, relative to the benchmark.
+        sha256: Its hash; ``None`` for a picture, of which the manifest has none.
+    """
+
+    path: str
+    sha256: str | None
+
+
+SIDE_FIELDS: tuple[str, ...] = tuple(
+    name for name, field in Sample.model_fields.items() if Side in (field.annotation, *get_args(field.annotation))
+)
+"""The fields of a sample that hold a clip with its speaker, in the manifest's order."""
+
+MEDIA_FIELDS: tuple[str, ...] = tuple(
+    name for name in Sample.model_fields if any(name in fields for fields in ROLE_FIELDS.values())
+)
+"""The fields of a sample that name a media file, in the manifest's order."""
+
+
+def sample_media(sample: Sample) -> dict[str, SampleMedia]:
+    """Returns the media files that a sample names, by field."""
+    media: dict[str, SampleMedia] = {}
+    for name in MEDIA_FIELDS:
+        value: Side | str | None = getattr(sample, name)
+        if isinstance(value, Side):
+            media[name] = SampleMedia(value.media, value.sha256)
+        elif value is not None:
+            media[name] = SampleMedia(value, None)
+    return media
+
+
+def offered_media(sample: Sample) -> dict[Role, SampleMedia]:
+    """Returns the media file of every role that a sample offers besides the candidate."""
+    media = sample_media(sample)
+    offered: dict[Role, SampleMedia] = {}
+    for role, fields in ROLE_FIELDS.items():
+        filled = next((name for name in fields if name in media), None)
+        if filled is not None:
+            offered[role] = media[filled]
+    return offered
+
+
 def benchmark_media(sample: Sample) -> dict[Role, str]:
     """Returns the media path, relative to the benchmark, of every role that a sample offers besides the candidate."""
-    offered = {Role.INITIATOR: sample.initiator.media}
-    if sample.responder is not None:
-        offered[Role.REFERENCE] = sample.responder.media
-    image = sample.reference_image or offered.get(Role.REFERENCE)
-    if image is not None:
-        offered[Role.REFERENCE_IMAGE] = image
-    return offered
+    return {role: media.path for role, media in offered_media(sample).items()}

@@ -81,12 +81,12 @@ def _counts(report: AuditReport) -> list[tuple[Verdict, int]]:
 
 
 def _dimensions(report: AuditReport) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+    sections: list[dict[str, object]] = []
     numbered = list(enumerate(report.metrics))
     for dimension, members in groupby(numbered, key=lambda item: item[1].dimension.value):
         rows = [_row(place, metric) for place, metric in members]
-        found.append({"title": text.dimension_title(dimension), "rows": rows})
-    return found
+        sections.append({"title": text.dimension_title(dimension), "rows": rows})
+    return sections
 
 
 def _row(place: int, metric: MetricAudit) -> dict[str, object]:
@@ -106,14 +106,14 @@ def _faults(report: AuditReport) -> list[dict[str, object]]:
         return []
     first = report.metrics[0]
     hurts = {recipe.family: recipe.hurts for recipe in report.recipes}
-    found: list[dict[str, object]] = []
+    sections: list[dict[str, object]] = []
     for place, ladder in enumerate(first.ladders):
         findings = [(metric, metric.ladders[place]) for metric in report.metrics]
-        found.append(_fault(ladder.title, [d.value for d in hurts[ladder.family]], findings))
+        sections.append(_fault(ladder.title, [d.value for d in hurts[ladder.family]], findings))
     for place, cheat in enumerate(first.cheats):
         findings_of = [(metric, metric.cheats[place]) for metric in report.metrics]
-        found.append(_fault(cheat.title, [d.value for d in hurts[cheat.recipe]], findings_of))
-    return found
+        sections.append(_fault(cheat.title, [d.value for d in hurts[cheat.recipe]], findings_of))
+    return sections
 
 
 def _fault(

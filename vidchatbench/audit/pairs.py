@@ -89,17 +89,17 @@ def _compare_means(metric: Metric, table: Table, pairs: Sequence[Pair], seed: in
             worse[place] += sign * apart > 0
             columns[row, place] = apart
     clusters = [table.clusters[sample] for sample in samples]
-    found = compare_paired(columns, clusters, seed=seed, draws=exchanges_for(len(pairs)))
+    compared = compare_paired(columns, clusters, seed=seed, draws=exchanges_for(len(pairs)))
     return [
         _Raw(
-            int(found.n[place]),
-            int(found.clusters[place]),
-            float(found.difference[place]),
-            None if math.isnan(found.low[place]) else (float(found.low[place]), float(found.high[place])),
+            int(compared.n[place]),
+            int(compared.clusters[place]),
+            float(compared.difference[place]),
+            None if math.isnan(compared.low[place]) else (float(compared.low[place]), float(compared.high[place])),
             int(worse[place]),
             int(equal[place]),
-            float(found.p[place]),
-            None if math.isnan(found.detectable[place]) else float(found.detectable[place]),
+            float(compared.p[place]),
+            None if math.isnan(compared.detectable[place]) else float(compared.detectable[place]),
         )
         for place in range(len(pairs))
     ]
@@ -116,26 +116,26 @@ def _compare_set(
         return nothing
     clusters = [table.clusters[sample] for sample in both]
     first, second = [one[sample] for sample in both], [two[sample] for sample in both]
-    found = attempt(lambda: compare_sets(first, second, clusters, metric.distance, seed=seed, draws=1))
-    if isinstance(found, Failure):
+    compared = attempt(lambda: compare_sets(first, second, clusters, metric.distance, seed=seed, draws=1))
+    if isinstance(compared, Failure):
         return nothing
     identities = len(set(clusters))
     equal = sum(np.array_equal(a.candidate, b.candidate) for a, b in zip(first, second, strict=True))
     worse = sum(_apart(a) > _apart(b) for a, b in zip(first, second, strict=True))
-    limits = None if found.interval is None else (found.interval.low, found.interval.high)
-    p = 1.0 if equal == len(both) else _jackknife_p(found, min(identities, MAX_GROUPS))
-    return _Raw(len(both), identities, found.difference, limits, worse, equal, p, None)
+    limits = None if compared.interval is None else (compared.interval.low, compared.interval.high)
+    p = 1.0 if equal == len(both) else _jackknife_p(compared, min(identities, MAX_GROUPS))
+    return _Raw(len(both), identities, compared.difference, limits, worse, equal, p, None)
 
 
-def _jackknife_p(found: SetDifference, groups: int) -> float:
+def _jackknife_p(difference: SetDifference, groups: int) -> float:
     from scipy.special import stdtr, stdtrit  # not needed to print --help
 
-    if found.interval is None:
+    if difference.interval is None:
         return 1.0
-    half = (found.interval.high - found.interval.low) / 2
+    half = (difference.interval.high - difference.interval.low) / 2
     if half <= 0:
-        return 1.0 if found.difference == 0 else 0.0
-    ratio = abs(found.difference) / half * float(stdtrit(groups - 1, _UPPER))
+        return 1.0 if difference.difference == 0 else 0.0
+    ratio = abs(difference.difference) / half * float(stdtrit(groups - 1, _UPPER))
     return 2 * float(stdtr(groups - 1, -ratio))
 
 

@@ -40,9 +40,9 @@ def ladder_plot(metric: MetricAudit, ladder: LadderFinding) -> Plot | None:
     parts = [*_frame(axis, metric), *_anchors(axis, metric)]
     places = [_LEFT + 22 + k * (_RIGHT - _LEFT - 40) / max(len(marks) - 1, 1) for k in range(len(marks))]
     parts += _scores(axis, marks, places)
-    told = _words(metric, ladder, marks)
+    words = _words(metric, ladder, marks)
     name = f"{metric.id.replace('/', '_')}_{ladder.family}"
-    return Plot(name, f"{metric.title}: {ladder.title}", told, _WIDTH, _HEIGHT, "".join(parts))
+    return Plot(name, f"{metric.title}: {ladder.title}", words, _WIDTH, _HEIGHT, "".join(parts))
 
 
 def _near(scored: Scored | None, values: Sequence[float]) -> list[float]:
@@ -121,7 +121,7 @@ def _scores(axis: Axis, marks: Sequence[_Mark], places: Sequence[float]) -> list
 def _words(metric: MetricAudit, ladder: LadderFinding, marks: Sequence[_Mark]) -> str:
     values = [mark.scored.value for mark in marks] + [metric.oracle.value]
     decimals = decimals_for(values)
-    told = ", ".join(f"step {mark.step:g}: {typeset(number(mark.scored.value, decimals))}" for mark in marks)
+    words = ", ".join(f"step {mark.step:g}: {typeset(number(mark.scored.value, decimals))}" for mark in marks)
     oracle = typeset(number(metric.oracle.value, decimals))
     unit = f" {metric.unit}" if metric.unit else ""
-    return f"{told}; real replies: {oracle}{unit}; {metric.direction} is better; verdict: {ladder.verdict}"
+    return f"{words}; real replies: {oracle}{unit}; {metric.direction} is better; verdict: {ladder.verdict}"

@@ -98,14 +98,14 @@ class Recipe:
     @property
     def sha256(self) -> str:
         """Hash of all that decides what the clips are, besides the clips they are made of."""
-        told = {
+        identity = {
             "version": TRANSFORMS_VERSION,
             "operation": self.operation,
             "source": self.source,
             "params": self.params,
             "encoding": None if self.encoding is None else asdict(self.encoding),
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _copy(name: str, title: str, does: str, source: Source, hurts: tuple[Dimension, ...]) -> Recipe:
@@ -266,13 +266,13 @@ _LADDER_TITLES = {
 
 def ladders() -> tuple[Ladder, ...]:
     """Returns the ladders of known faults."""
-    found: dict[str, list[Recipe]] = {}
+    families: dict[str, list[Recipe]] = {}
     for recipe in RECIPES:
         if recipe.kind == "degradation":
-            found.setdefault(recipe.family, []).append(recipe)
+            families.setdefault(recipe.family, []).append(recipe)
     return tuple(
         Ladder(family, _LADDER_TITLES[family], steps[0].unit, tuple(sorted(steps, key=lambda one: one.step)))
-        for family, steps in found.items()
+        for family, steps in families.items()
     )
 
 
@@ -298,8 +298,8 @@ def find_recipes(names: Sequence[str] | None, *, training: bool) -> tuple[Recipe
     strange = [name for name in names or () if name not in known]
     if strange or (names is not None and not names):
         listed = ", ".join(dict.fromkeys(recipe.family for recipe in RECIPES))
-        told = f"there is no reference submission {', '.join(map(repr, strange))}" if strange else "none is named"
-        raise UsageError(f"{told}; there are {listed}, or single steps such as {RECIPES[2].name}")
+        problem = f"there is no reference submission {', '.join(map(repr, strange))}" if strange else "none is named"
+        raise UsageError(f"{problem}; there are {listed}, or single steps such as {RECIPES[2].name}")
     if names is not None and NEAREST in names and not training:
         raise UsageError(f"{NEAREST} needs a folder of training clips: give --training DIR")
     chosen = [r for r in RECIPES if names is None or r.name in names or r.family in names]

@@ -42,7 +42,7 @@ from vidchatbench.core import paths
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.features.store import FeatureStore
 from vidchatbench.engine.settings import RunConfig
-from vidchatbench.engine.suites import choose_metrics, list_unavailable
+from vidchatbench.engine.suites import MetricChoice, choose_metrics, list_unavailable
 from vidchatbench.plugins.availability import Availability
 from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef, UnavailableMetric
@@ -82,7 +82,7 @@ def audit(
         work: Folder of the submissions and runs, reused if it is there; in the cache by default.
         training: Folder of training clips, for the cheat that returns the nearest of them.
         config: Device, workers and seed.
-        progress: Who hears of it; nobody by default.
+        progress: Receives progress; nothing does by default.
 
     Raises:
         UsageError: If a name is unknown, nothing can run here, or a folder belongs to something else.
@@ -105,10 +105,10 @@ def audit(
         workers=config.workers,
     )
     catalogue = load_catalogue()
-    chosen = (context.suite, context.metrics)
-    found = score_submissions(context.benchmark, submissions, chosen, work / "runs", config, progress, catalogue)
+    choice = MetricChoice(context.suite, context.metrics)
+    scored = score_submissions(context.benchmark, submissions, choice, work / "runs", config, progress, catalogue)
     store = FeatureStore(config.store or paths.feature_root())
-    tables = read_tables(found, context.metrics, store.load)
+    tables = read_tables(scored, context.metrics, store.load)
     made = [submission.recipe for submission in submissions if submission.samples]
     audits = tuple(audit_metric(metric, tables[metric.card.id], made, seed=config.seed) for metric in context.metrics)
     return _report(context, submissions, audits, config.seed)
@@ -116,12 +116,12 @@ def audit(
 
 def _prepare(benchmark: str | Path, suite: str, ids: Sequence[str] | None) -> _Context:
     catalogue = load_catalogue()
-    told, chosen = choose_metrics(catalogue, suite, ids)
-    availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
+    choice = choose_metrics(catalogue, suite, ids)
+    availability = Availability.of(choice.metrics, catalogue, WeightResolver(catalogue.weights))
     availability.require_any()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    return _Context(loaded, told, availability.runnable, list_unavailable(availability))
+    return _Context(loaded, choice.suite, availability.runnable, list_unavailable(availability))
 
 
 def _report(

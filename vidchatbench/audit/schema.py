@@ -7,10 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vidchatbench.api.cards import Dimension
 from vidchatbench.api.samples import Sha256
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.results.schema import BenchmarkRef, Finite, Floor, MetricRef, SuiteRef, UnavailableMetric, WeightUse
@@ -21,11 +22,7 @@ ALPHA = 0.05
 Verdict = Literal["notices", "does not notice", "cannot tell"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Scored(_Frozen):
+class Scored(FrozenModel):
     """What one reference submission scores, as its run says."""
 
     value: Finite | None
@@ -35,7 +32,7 @@ class Scored(_Frozen):
     floor: Floor | None = None
 
 
-class Paired(_Frozen):
+class Paired(FrozenModel):
     """A reference submission against another one, on the samples that both have.
 
     ``difference`` is its score minus the other's. ``worse`` and ``equal`` count samples. ``p`` is that of the paired
@@ -56,7 +53,7 @@ class Paired(_Frozen):
     detectable: Finite | None
 
 
-class StepFinding(_Frozen):
+class StepFinding(FrozenModel):
     """One step of a ladder, against the re-encoded reply."""
 
     recipe: str
@@ -68,7 +65,7 @@ class StepFinding(_Frozen):
     reason: str
 
 
-class OrderFinding(_Frozen):
+class OrderFinding(FrozenModel):
     """Whether a metric puts the steps of a ladder into their order.
 
     ``tau`` is the mean over samples of Kendall's tau between step and loss, step 0 included: 1 where every step is
@@ -86,7 +83,7 @@ class OrderFinding(_Frozen):
     identities_strict: int | None
 
 
-class LadderFinding(_Frozen):
+class LadderFinding(FrozenModel):
     """One metric on one ladder.
 
     ``expected`` says whether the metric is of a dimension that must see the fault. ``first_noticed`` is the first step
@@ -105,7 +102,7 @@ class LadderFinding(_Frozen):
     reason: str
 
 
-class CheatFinding(_Frozen):
+class CheatFinding(FrozenModel):
     """One metric on one cheat, against the real replies; ``anchored`` lies between null (0) and oracle (100)."""
 
     recipe: str
@@ -139,7 +136,7 @@ class MetricAudit(MetricRef):
     cheats: tuple[CheatFinding, ...]
 
 
-class RecipeUse(_Frozen):
+class RecipeUse(FrozenModel):
     """A reference submission that took part."""
 
     name: str
@@ -155,7 +152,7 @@ class RecipeUse(_Frozen):
     not_made: dict[str, str]
 
 
-class AuditReport(_Frozen):
+class AuditReport(FrozenModel):
     """``audit.json``.
 
     ``n_samples`` counts the samples with a real reply, on which everything rests; ``identities`` those who reply.
@@ -180,9 +177,9 @@ class AuditReport(_Frozen):
         Raises:
             KeyError: If the audit has no such metric.
         """
-        for found in self.metrics:
-            if found.id == metric_id:
-                return found
+        for audit in self.metrics:
+            if audit.id == metric_id:
+                return audit
         raise KeyError(f"the audit has no metric {metric_id!r}; it has {', '.join(m.id for m in self.metrics)}")
 
     def to_json(self) -> str:

@@ -19,16 +19,18 @@ from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.evaluate import check_run_folder
-from vidchatbench.engine.extraction.extract import extract
 from vidchatbench.engine.extraction.jobs import ClipSource
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.features.store import FeatureStore
-from vidchatbench.engine.plan import Planner, gather_clips, needed_roles
+from vidchatbench.engine.pipeline import Pipeline
+from vidchatbench.engine.plan import Inputs
 from vidchatbench.engine.run import Run
 from vidchatbench.engine.settings import RunConfig
+from vidchatbench.engine.suites import MetricChoice
 from vidchatbench.errors import UsageError
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.files import SAMPLES_FILE
-from vidchatbench.results.schema import MetricResult, Results, SuiteRef
+from vidchatbench.results.schema import MetricResult, Results
 from vidchatbench.submission.check import CheckedSubmission, Output, check_submission
 
 _KEY_DIGITS = 12
@@ -52,15 +54,31 @@ class Table:
     clusters: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ScoredSubmission:
+    """A reference submission's results and run folder."""
+
+    results: Results
+    folder: Path
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The samples that a reference submission has a clip for, and the submission."""
+
+    benchmark: Benchmark
+    submission: CheckedSubmission
+
+
 def score_submissions(
     benchmark: Benchmark,
     submissions: Sequence[Submission],
-    chosen: tuple[SuiteRef, Sequence[Metric]],
+    choice: MetricChoice,
     runs: Path,
     config: RunConfig,
     progress: Progress,
     catalogue: Catalogue,
-) -> dict[str, tuple[Results, Path]]:
+) -> dict[str, ScoredSubmission]:
     """Evaluates reference submissions, each on the samples that it has a clip for.
 
     Everything is extracted in one pass over all of them, so that models are loaded once and the real replies are read
@@ -69,10 +87,10 @@ def score_submissions(
     Args:
         benchmark: The benchmark.
         submissions: The submissions.
-        chosen: Suite and metrics, those that can run here.
+        choice: The metrics, all of which can run here.
         runs: Folder of the run folders.
         config: How to run.
-        progress: Who hears of it.
+        progress: Receives progress.
         catalogue: Where extractors come from.
 
     Returns:
@@ -82,30 +100,31 @@ def score_submissions(
         InputError: If a clip of the benchmark cannot be read.
         OSError: If a folder cannot be written.
     """
-    suite, metrics = chosen
-    told = json.dumps([suite.model_dump(), [[m.card.id, m.card.version, m.card.protocol] for m in metrics]])
-    runs /= hashlib.sha256(told.encode()).hexdigest()[:_KEY_DIGITS]
+    identity = [[m.card.id, m.card.version, m.card.protocol] for m in choice.metrics]
+    key = json.dumps([choice.suite.model_dump(), identity])
+    runs /= hashlib.sha256(key.encode()).hexdigest()[:_KEY_DIGITS]
     parts = {}
     for submission in submissions:
         made = set(submission.samples)
         samples = tuple(sample for sample in benchmark if sample.id in made)
         if samples:
-            part = replace(benchmark, samples=samples)
-            parts[submission.recipe.name] = (part, check_submission(submission.folder, part))
-    _extract_all(list(parts.items()), metrics, config, progress, catalogue)
-    found = {}
+            reduced = replace(benchmark, samples=samples)
+            parts[submission.recipe.name] = _Part(reduced, check_submission(submission.folder, reduced))
+    _extract_all(parts, choice.metrics, config, progress, catalogue)
+    scored = {}
     progress.begin("scoring reference submissions", len(parts), "submissions")
-    for done, (name, (part, checked)) in enumerate(parts.items(), 1):
+    for done, (name, part) in enumerate(parts.items(), 1):
         out = runs / name
-        check_run_folder(out, checked, part, (suite, metrics))
-        found[name] = (Run(part, checked, out, config, SilentProgress()).execute(suite, metrics), out)
+        check_run_folder(out, part.submission, part.benchmark, choice)
+        run = Run(part.benchmark, part.submission, out, config, SilentProgress())
+        scored[name] = ScoredSubmission(run.execute(choice), out)
         progress.advance(done)
     progress.end()
-    return found
+    return scored
 
 
 def _extract_all(
-    parts: Sequence[tuple[str, tuple[Benchmark, CheckedSubmission]]],
+    parts: Mapping[str, _Part],
     metrics: Sequence[Metric],
     config: RunConfig,
     progress: Progress,
@@ -114,36 +133,36 @@ def _extract_all(
     samples: list[Sample] = []
     outputs: dict[str, Output] = {}
     clips: dict[tuple[str, Role], ClipSource] = {}
-    for name, (part, checked) in parts:
+    for name, part in parts.items():
         # One benchmark of all submissions' samples: what they share is then planned once.
-        own = {sample.id: f"{name}/{sample.id}" for sample in part}
-        samples += [sample.model_copy(update={"id": own[sample.id]}) for sample in part]
-        outputs |= {own[sample]: output for sample, output in checked.outputs.items()}
-        gathered = gather_clips(part, checked, needed_roles(metrics))
-        clips |= {(own[sample], role): clip for (sample, role), clip in gathered.items()}
+        own = {sample.id: f"{name}/{sample.id}" for sample in part.benchmark}
+        samples += [sample.model_copy(update={"id": own[sample.id]}) for sample in part.benchmark]
+        gathered = Inputs.of(part.benchmark, part.submission, metrics)
+        outputs |= {own[sample]: output for sample, output in gathered.outputs.items()}
+        clips |= {(own[sample], role): clip for (sample, role), clip in gathered.clips.items()}
     store = FeatureStore(config.store or paths.feature_root())
-    plan = Planner(samples, outputs, clips, catalogue, store).build(metrics)
-    extract(plan, config, progress)
+    pipeline = Pipeline(catalogue, store, config, progress)
+    pipeline.extract(pipeline.plan(Inputs(samples, outputs, clips), metrics), FeatureLookup(store))
 
 
 def read_tables(
-    found: Mapping[str, tuple[Results, Path]], metrics: Sequence[Metric], load: Callable[[str], Feature | None]
+    scored: Mapping[str, ScoredSubmission], metrics: Sequence[Metric], load: Callable[[str], Feature | None]
 ) -> dict[str, Table]:
     """Returns what every metric gives, by metric id.
 
     Args:
-        found: Results and run folder by the recipe's name.
+        scored: Results and run folder by the recipe's name.
         metrics: The metrics.
         load: Reads a stored feature by key, for metrics of sets.
     """
     by_id = {metric.card.id: metric for metric in metrics}
     tables = {name: Table() for name in by_id}
-    for recipe, (results, folder) in found.items():
-        for result in results.metrics:
+    for recipe, submission in scored.items():
+        for result in submission.results.metrics:
             tables[result.id].results[recipe] = result
         # Not by read_table, which imports pandas, for most of a second.
         keys: dict[str, dict[str, str]] = {}
-        for row in pq.ParquetFile(folder / SAMPLES_FILE).read().to_pylist():
+        for row in pq.ParquetFile(submission.folder / SAMPLES_FILE).read().to_pylist():
             name, sample = str(row["metric"]), str(row["sample_id"])
             tables[name].clusters[sample] = str(row["cluster"])
             if isinstance(by_id[name], SetMetric):

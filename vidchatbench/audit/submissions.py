@@ -103,7 +103,7 @@ def write_submissions(
         benchmark: The benchmark.
         root: The folder to write into; made if it is absent.
         recipes: What to write.
-        progress: Who hears of it.
+        progress: Receives progress.
         training: Folder of training clips, for the recipe that returns the nearest of them.
         workers: Processes; by default one per core.
 
@@ -152,12 +152,12 @@ def _owned(root: Path, benchmark: Benchmark) -> Iterator[None]:
         ledger.mkdir(parents=True, exist_ok=True)
     except (NotADirectoryError, FileExistsError) as error:
         raise UsageError(f"{root} is no folder; give another one") from error
-    told = {"manifest_sha256": benchmark.header.manifest_sha256}
+    owner_of = {"manifest_sha256": benchmark.header.manifest_sha256}
     try:
         with FileLock(ledger / "lock", timeout=0):
-            if owner.is_file() and json.loads(owner.read_bytes()) != told:
+            if owner.is_file() and json.loads(owner.read_bytes()) != owner_of:
                 raise UsageError(f"{root} holds reference submissions of another benchmark; give another folder")
-            write_atomically(owner, json.dumps(told).encode())
+            write_atomically(owner, json.dumps(owner_of).encode())
             for left in root.glob(f"*/.*{_TEMPORARY}"):  # of a run that was killed; nobody else writes here
                 left.unlink(missing_ok=True)
             yield
@@ -217,12 +217,12 @@ def _task(
             used["image"] = image
     folder = root / recipe.name
     target = folder / f"{sample.id}{copied.suffix.lower() if copied is not None else '.mp4'}"
-    found = {name: _hash(path, hashes) for name, path in used.items() if path is not None}
+    hashes_of = {name: _hash(path, hashes) for name, path in used.items() if path is not None}
     size = copied.stat().st_size if copied is not None else round(GROWTH * reply.stat().st_size)
     reencoded = root / REENCODED / f"{sample.id}.mp4"
     ingredients = Ingredients(reply, other, image, reencoded)
     ledger = root / LEDGER / recipe.name / f"{sample.id}.json"
-    return _Task(recipe, sample.id, target, ledger, found, ingredients, copied, size)
+    return _Task(recipe, sample.id, target, ledger, hashes_of, ingredients, copied, size)
 
 
 def _hash(path: Path, hashes: dict[Path, str]) -> str:
@@ -233,9 +233,9 @@ def _hash(path: Path, hashes: dict[Path, str]) -> str:
 
 def _is_whole(task: _Task) -> bool:
     try:
-        told = json.loads(task.ledger.read_bytes())
-        mine = {name: told.pop(name) for name in ("file", "sha256")}
-        return bool(told == task.identity and mine == {"file": task.target.name, "sha256": hash_file(task.target)})
+        record = json.loads(task.ledger.read_bytes())
+        mine = {name: record.pop(name) for name in ("file", "sha256")}
+        return bool(record == task.identity and mine == {"file": task.target.name, "sha256": hash_file(task.target)})
     except (OSError, ValueError, KeyError, AttributeError):
         return False
 
@@ -245,22 +245,24 @@ def _nearest(benchmark: Benchmark, training: Path, progress: Progress, workers: 
         folder = TrainingFolder(training, lambda look, paths: pool.map(look, paths, chunksize=16))
     if folder.unreadable:
         progress.note(f"{folder.unreadable} clips of {training} cannot be read and are left out")
-    found = {}
+    nearest = {}
     for sample in benchmark:
         if sample.responder is not None:
             shown = sample.reference_image or sample.responder.media
-            found[sample.id], _ = folder.nearest(benchmark.media(shown))
-    return found
+            nearest[sample.id], _ = folder.nearest(benchmark.media(shown))
+    return nearest
 
 
 def _announce(plan: _Plan, root: Path, progress: Progress) -> None:
     if not plan.tasks:
         return
     needed, free = sum(task.bytes for task in plan.tasks), shutil.disk_usage(root).free
-    told = f"{len(plan.tasks)} clips to write, about {needed / _MEBIBYTE:.0f} MiB; {free / _MEBIBYTE:.0f} MiB are free"
+    message = (
+        f"{len(plan.tasks)} clips to write, about {needed / _MEBIBYTE:.0f} MiB; {free / _MEBIBYTE:.0f} MiB are free"
+    )
     if needed > free:
-        raise UsageError(f"{root}: {told}. Free some space, name fewer submissions, or give another folder.")
-    progress.note(told + (f"; {len(plan.reused)} are there already" if plan.reused else ""))
+        raise UsageError(f"{root}: {message}. Free some space, name fewer submissions, or give another folder.")
+    progress.note(message + (f"; {len(plan.reused)} are there already" if plan.reused else ""))
 
 
 def _describe(folder: Path, recipe: Recipe) -> None:
@@ -300,11 +302,11 @@ def _carry_out(tasks: Sequence[_Task], progress: Progress, workers: int) -> list
     progress.begin("writing reference submissions", len(tasks), "clips")
     done = 0
     for phase in phases:
-        for told in _run(phase, workers):
+        for problem in _run(phase, workers):
             done += 1
             progress.advance(done)
-            if told is not None:
-                problems.append(told)
+            if problem is not None:
+                problems.append(problem)
         if problems:
             break
     progress.end()

@@ -91,11 +91,11 @@ class Scale:
 
 def scale_of(direction: str, oracle: Scored, null: Scored | None, spread: float) -> Scale:
     """Returns the scale of a metric; its null counts only where its interval lies wholly beyond the oracle's."""
-    found = None
+    zero = None
     if null is not None and null.value is not None and oracle.value is not None and oracle.ci95 and null.ci95:
         apart = null.ci95[1] < oracle.ci95[0] if direction == "higher" else null.ci95[0] > oracle.ci95[1]
-        found = null.value if apart else None
-    return Scale(direction, oracle.value, found, spread)
+        zero = null.value if apart else None
+    return Scale(direction, oracle.value, zero, spread)
 
 
 def needed_identities(comparisons: int, alpha: float = ALPHA) -> int:
@@ -141,8 +141,8 @@ def tendency(paired: Paired) -> str:
     """Returns for how many samples the score got worse, better or stayed: a description, no claim."""
     better = paired.n - paired.worse - paired.equal
     counts = ((paired.worse, "worse"), (better, "better"), (paired.equal, "equal"))
-    told = ", ".join(f"{word} for {count}" for count, word in counts if count)
-    return f"{told} of {plural(paired.n, 'sample')}" if told else "no sample has both scores"
+    words = ", ".join(f"{word} for {count}" for count, word in counts if count)
+    return f"{words} of {plural(paired.n, 'sample')}" if words else "no sample has both scores"
 
 
 def _judge_tested(paired: Paired, scale: Scale, share: float) -> tuple[Verdict, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from vidchatbench.api.samples import TASKS
 from vidchatbench.benchmark.format import BenchmarkHeader
 from vidchatbench.benchmark.tables import MEDIA_COLUMNS
 
@@ -23,7 +24,7 @@ PUBLISHABLE = {
 
 _ABOUT_COLUMNS = {
     "id": "the sample's name; a system's reply to it is `<id>.mp4`",
-    "task": "`dialogue`, `listening`, `multi_turn`, `single` or `multi_person`",
+    "task": f"{', '.join(f'`{task}`' for task in TASKS[:-1])} or `{TASKS[-1]}`",
     "language": "ISO 639",
     "initiator": "what the system sees and hears: media path, sha256, speaker, transcript",
     "responder": "the real reply, in the same form; may be empty",
@@ -34,7 +35,6 @@ _ABOUT_COLUMNS = {
     "source": "where the sample comes from; a JSON object as text",
     "tags": "further properties; a JSON object as text",
     "manifest_line": "the sample's line in `manifest.jsonl`; joined in order, the lines are that file",
-    "initiator_media": "the initiator's clip: content and path",
     "responder_media": "the real reply's clip: content and path",
     "reference_image_media": "the reference image: content and path",
 }
@@ -88,7 +88,7 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 
 
 def _for_people(header: BenchmarkHeader, schema: pa.Schema, *, has_media: bool, rows_config: bool) -> str:
-    columns = "\n".join(f"| `{name}` | {_ABOUT_COLUMNS[name]} |" for name in schema.names)
+    columns = "\n".join(f"| `{name}` | {_about(name)} |" for name in schema.names)
     media = (
         "Clips are stored as the files they were, byte for byte: `initiator_media` and `responder_media` hold content "
         "and path, and nothing is decoded on loading."
@@ -100,7 +100,7 @@ def _for_people(header: BenchmarkHeader, schema: pa.Schema, *, has_media: bool, 
         "    pip install vidchatbench\n    vidchatbench evaluate outputs/ --benchmark USER/NAME\n\n"
         "with this dataset's name on the hub, or the path of this folder, in place of `USER/NAME`."
         if has_media
-        else "    from vidchatbench.benchmark.hub import iterate_samples\n\n"
+        else "    from vidchatbench.benchmark.load import iterate_samples\n\n"
         '    for sample in iterate_samples("USER/NAME"):\n        ...'
     )
     return (
@@ -112,6 +112,14 @@ def _for_people(header: BenchmarkHeader, schema: pa.Schema, *, has_media: bool, 
         f"`SHA256SUMS` has the hash of every file.\n\n"
         f"## Licence\n\n{_plain(header.license)}\n"
     )
+
+
+def _about(column: str) -> str:
+    """Returns what a column holds; the words for a further side follow from its name."""
+    if column in _ABOUT_COLUMNS:
+        return _ABOUT_COLUMNS[column]
+    side = column.removesuffix("_media").replace("_", " ")
+    return f"the {side}'s clip: content and path" if column in MEDIA_COLUMNS else f"the {side}, in the same form"
 
 
 def _plain(text: str) -> str:

@@ -62,7 +62,7 @@ def export_benchmark(
 ) -> Export:
     """Writes a benchmark as a dataset: Parquet, dataset card, header and checksums.
 
-    One sample is one row group, so that readers hold one sample at a time and fetch only those that they lack. Every
+    One sample is one row group, so that readers hold one sample at a time and fetch only those that are missing. Every
     file is hashed against the manifest on its way. The folder appears whole or not at all.
 
     Args:
@@ -73,7 +73,7 @@ def export_benchmark(
         progress: Called after each sample with the number done and of all.
 
     Raises:
-        UsageError: If ``out`` holds anything that is no export.
+        UsageError: If ``out`` holds something other than an export.
         InputError: If the benchmark's media are missing or not those of the manifest, or its paths are unsafe.
         OSError: If the folder cannot be written.
     """
@@ -125,7 +125,7 @@ def _image_hash(benchmark: Benchmark, sample: Sample) -> str | None:
 
 
 def _read_media(benchmark: Benchmark, row: TableRow) -> dict[str, dict[str, Any] | None]:
-    found: dict[str, dict[str, Any] | None] = dict.fromkeys(MEDIA_COLUMNS)
+    media: dict[str, dict[str, Any] | None] = dict.fromkeys(MEDIA_COLUMNS)
     problems = []
     for file in row.media():
         path = benchmark.media(file.path)
@@ -137,10 +137,10 @@ def _read_media(benchmark: Benchmark, row: TableRow) -> dict[str, dict[str, Any]
         elif (actual := hashlib.sha256(content := path.read_bytes()).hexdigest()) != file.sha256:
             problems.append(f"{where}: sha256 is {actual[:12]}..., the manifest says {str(file.sha256)[:12]}...")
         else:
-            found[file.column] = {"bytes": content, "path": file.path}
+            media[file.column] = {"bytes": content, "path": file.path}
     if problems:
         raise InputError(str(benchmark.root / MANIFEST_FILE), problems, _HINT)
-    return found
+    return media
 
 
 class _Shards:

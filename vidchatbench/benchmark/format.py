@@ -1,4 +1,4 @@
-"""TODO."""
+"""The form of a benchmark's folder: ``benchmark.json``, ``manifest.jsonl`` and the media that the manifest names."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from vidchatbench.api.samples import Sample, Sha256, Side
+from vidchatbench.api.samples import Sample, Sha256, sample_media
 from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
 HEADER_FILE = "benchmark.json"
-
 MANIFEST_FILE = "manifest.jsonl"
 
 _HUB_NAME = re.compile(
@@ -26,13 +26,11 @@ _HUB_NAME = re.compile(
 )
 
 
-class BenchmarkHeader(BaseModel):
+class BenchmarkHeader(FrozenModel):
     """``benchmark.json``: what the benchmark is, bound to its manifest by hash.
 
     ``n_listed`` is the number of samples of the published list, where clips of some could not be had any more.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1]
     name: str
@@ -86,12 +84,8 @@ class Benchmark:
             raise InputError(str(self.root / MANIFEST_FILE), problems, hint)
 
     def _media_hashes(self) -> list[tuple[str, str | None]]:
-        found: dict[tuple[str, str | None], None] = {}
-        for sample in self.samples:
-            found.update(dict.fromkeys((side.media, side.sha256) for side in _sides(sample)))
-            if sample.reference_image is not None:
-                found[sample.reference_image, None] = None
-        return sorted(found, key=lambda item: (item[0], item[1] or ""))
+        named = {(media.path, media.sha256) for sample in self.samples for media in sample_media(sample).values()}
+        return sorted(named, key=lambda item: (item[0], item[1] or ""))
 
 
 def is_hub_name(text: str) -> bool:
@@ -100,7 +94,12 @@ def is_hub_name(text: str) -> bool:
     return _HUB_NAME.fullmatch(text) is not None and ".." not in name and "--" not in name
 
 
-def _read_header(path: Path) -> BenchmarkHeader:
+def read_header(path: Path) -> BenchmarkHeader:
+    """Reads ``benchmark.json``.
+
+    Raises:
+        InputError: If the file is missing, is not UTF-8 text or is no header; all problems are listed.
+    """
     if not path.is_file():
         raise InputError(str(path.parent), [f"there is no {HEADER_FILE}"], "A benchmark is a folder with that file.")
     try:
@@ -111,7 +110,13 @@ def _read_header(path: Path) -> BenchmarkHeader:
         raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
 
 
-def _read_manifest(path: Path) -> list[Sample]:
+def read_manifest(path: Path) -> list[Sample]:
+    """Reads ``manifest.jsonl``; empty lines are skipped.
+
+    Raises:
+        InputError: If the file is not UTF-8 text, has no sample, or has lines that are none or repeat an id; all
+            problems are listed.
+    """
     samples: list[Sample] = []
     problems: list[str] = []
     try:
@@ -140,7 +145,3 @@ def _duplicates(samples: Sequence[Sample]) -> list[str]:
     # Case is folded because two ids that differ in case alone are one file name on many systems.
     counts = Counter(sample.id.casefold() for sample in samples)
     return [f"sample id {sample_id!r} stands {n} times" for sample_id, n in sorted(counts.items()) if n > 1]
-
-
-def _sides(sample: Sample) -> tuple[Side, ...]:
-    return (sample.initiator,) if sample.responder is None else (sample.initiator, sample.responder)

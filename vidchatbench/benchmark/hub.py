@@ -1,8 +1,9 @@
-"""Benchmarks on the Hugging Face hub: found at one commit, streamed, and written whole into the cache."""
+"""Benchmarks on the Hugging Face hub: pinned to a commit, streamed, and written whole into the cache."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import re
 import time
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 from vidchatbench.api.samples import Sample
 from vidchatbench.benchmark.format import HEADER_FILE, BenchmarkHeader, is_hub_name
 from vidchatbench.benchmark.hub_errors import HubUnreachableError, client_errors, guarded, in_our_words
-from vidchatbench.benchmark.local_tables import choose_shards, read_manifest, read_media
+from vidchatbench.benchmark.local_tables import choose_shards, read_manifest_columns, read_media
 from vidchatbench.benchmark.materialise import MediaProgress, is_whole, materialise, rows_from
 from vidchatbench.benchmark.remote_parquet import RemoteParquet
 from vidchatbench.benchmark.tables import (
@@ -39,6 +40,13 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ASK_AGAIN_AFTER = (1.0, 3.0)
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
+
+
+def __getattr__(name: str) -> object:
+    # Cards of published datasets import it from here; by name, for `load` stands above this module.
+    if name != "iterate_samples":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module("vidchatbench.benchmark.load").iterate_samples
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,12 @@ class HubName:
 
     @property
     def record(self) -> Path:
-        """The file that says which commit the revision last was."""
+        """The file that records the last known commit of the revision."""
         return self.home / "refs" / quote(self.revision or MAIN, safe="")
 
 
 @dataclass(frozen=True)
-class Found:
+class DatasetCommit:
     """A dataset as the hub describes it.
 
     Attributes:
@@ -90,7 +98,7 @@ class Found:
 
 
 def fetch_benchmark(text: str, *, progress: MediaProgress | None = None) -> Path:
-    """Returns the folder of a benchmark of the hub; what it lacks is fetched.
+    """Returns the folder of a benchmark of the hub; missing files are fetched.
 
     The revision is resolved to a commit once, and every commit has a folder of its own. Media that are whole are not
     fetched again. Without network, the commit that the revision last was is used if it is whole here, and a warning
@@ -110,25 +118,25 @@ def fetch_benchmark(text: str, *, progress: MediaProgress | None = None) -> Path
     if _COMMIT.fullmatch(name.revision or "") and is_whole(name.home / str(name.revision)):
         return name.home / str(name.revision)
     try:
-        found = find_dataset(name)
+        dataset = find_dataset(name)
     except HubUnreachableError as error:
         if (kept := _recorded(name)) is None:
             raise
         _log.warning("%s; the copy of commit %s in the cache is used", error.what, kept.name[:12])
         return kept
-    folder = name.home / found.commit
+    folder = name.home / dataset.commit
     if not is_whole(folder):
-        told = {"dataset": name.dataset, "revision": name.revision or MAIN, "commit": found.commit}
+        record = {"dataset": name.dataset, "revision": name.revision or MAIN, "commit": dataset.commit}
         counted = _Counted()
         with _bar(text) if progress is None else contextlib.nullcontext(progress) as shown:
             counted.also = shown
-            materialise(HubTable(name, found, counted.kept), folder, told, counted)
+            materialise(HubTable(name, dataset, counted.kept), folder, record, counted)
     name.record.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(name.record, found.commit.encode())
+    write_atomically(name.record, dataset.commit.encode())
     return folder
 
 
-def find_dataset(name: HubName) -> Found:
+def find_dataset(name: HubName) -> DatasetCommit:
     """Asks the hub for the commit of a revision and its files.
 
     Raises:
@@ -148,7 +156,7 @@ def find_dataset(name: HubName) -> Found:
             time.sleep(pause)
         else:
             files = tuple(entry.rfilename for entry in info.siblings or ())
-            return Found(str(info.sha), files)
+            return DatasetCommit(str(info.sha), files)
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -165,28 +173,28 @@ class HubTable:
 
     Args:
         name: The dataset.
-        found: Its commit and files.
-        kept: Says what remains of the work so far, for the message when the connection breaks off.
+        dataset: Its commit and files.
+        kept: Returns what remains of the work so far, for the message when the connection breaks off.
     """
 
-    def __init__(self, name: HubName, found: Found, kept: Callable[[], str]) -> None:
-        self.subject = f"dataset {name.dataset} of the hub at {found.commit[:12]}"
+    def __init__(self, name: HubName, dataset: DatasetCommit, kept: Callable[[], str]) -> None:
+        self.subject = f"dataset {name.dataset} of the hub at {dataset.commit[:12]}"
         self._name = name
-        self._found = found
+        self._dataset = dataset
         self._kept = kept
-        self._shards, self._row_files = choose_shards(found.files)
+        self._shards, self._row_files = choose_shards(dataset.files)
         if not self._shards:
             hint = "`vidchatbench data export` makes a folder that can be uploaded as it is."
             raise InputError(self.subject, ["there are no Parquet files of a test split"], hint)
 
     def rows(self) -> Iterator[TableRow]:
         """Yields the rows without media; of a table with media only the other columns are fetched."""
-        return rows_from(self._guarded(read_manifest, self._row_files), self.subject)
+        return rows_from(self._guarded(read_manifest_columns, self._row_files), self.subject)
 
     def samples(self) -> Iterator[Sample]:
         """Yields the samples; where the rows lie apart from their media, ``datasets`` streams them."""
         apart = self._row_files != self._shards
-        values = self._through_datasets() if apart else self._guarded(read_manifest, self._row_files)
+        values = self._through_datasets() if apart else self._guarded(read_manifest_columns, self._row_files)
         return (row.sample for row in rows_from(values, self.subject))
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
@@ -195,7 +203,7 @@ class HubTable:
         Raises:
             InputError: If there is neither.
         """
-        if HEADER_FILE in self._found.files:
+        if HEADER_FILE in self._dataset.files:
             return parse_header(self._read(HEADER_FILE), f"{self.subject}: {HEADER_FILE}")
         header = header_of_schema(self._schema(self._row_files[0]), self.subject)
         if header is None:
@@ -216,10 +224,10 @@ class HubTable:
 
     def carried(self) -> Mapping[str, bytes]:
         """Returns the files that lie beside the header, by name."""
-        return {name: self._read(name) for name in CARRIED_FILES if name in self._found.files}
+        return {name: self._read(name) for name in CARRIED_FILES if name in self._dataset.files}
 
     def _address(self, file: str) -> str:
-        return f"hf://datasets/{self._name.dataset}@{self._found.commit}/{file}"
+        return f"hf://datasets/{self._name.dataset}@{self._dataset.commit}/{file}"
 
     def _read(self, file: str) -> bytes:
         from huggingface_hub import HfFileSystem
@@ -254,11 +262,11 @@ class HubTable:
 
         files = [self._address(file) for file in self._row_files]
         try:
-            # Files and form are named here: a stranger's card could make anything of them.
+            # Files and format are given here: an untrusted card could name others.
             dataset = load_dataset("parquet", data_files={"test": files}, split="test", streaming=True)
             schema = pa.schema([]) if dataset.features is None else dataset.features.arrow_schema
             columns = check_schema(schema, self.subject)
-            # As Arrow, for then no column is decoded, whatever the file says that it is.
+            # As Arrow, so that no column is decoded, whatever type the file declares.
             yield from dataset.select_columns(list(columns)).with_format("arrow").iter(batch_size=1)
         except client_errors():
             raise  # some of them are ValueErrors too
@@ -267,7 +275,7 @@ class HubTable:
 
 
 class _Counted:
-    """Counts media for the message when the connection breaks off, and tells whoever shows progress."""
+    """Counts media for the message when the connection breaks off, and passes progress on."""
 
     def __init__(self) -> None:
         self.done, self.n = 0, 0

@@ -1,4 +1,4 @@
-"""What the hub's clients raise, said in our words: what is the matter, what was kept, and the way out."""
+"""Errors of the hub's clients as ours: what went wrong, what was kept, and how to go on."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class HubUnreachableError(UnavailableError):
 def client_errors() -> tuple[type[Exception], ...]:
     """Returns the classes of errors that a request to the hub can end in."""
     # The hub's client has changed its HTTP library more than once; errors of those that are loaded are meant.
-    found: list[type[Exception]] = [OSError]
+    classes: list[type[Exception]] = [OSError]
     for module in ("httpx", "httpx2"):
         kind = getattr(sys.modules.get(module), "HTTPError", None)
         if isinstance(kind, type) and issubclass(kind, Exception):
-            found.append(kind)
-    return tuple(found)
+            classes.append(kind)
+    return tuple(classes)
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def in_our_words(dataset: str, revision: str | None, kept: Callable[[], str] | N
     Args:
         dataset: ``user/name``.
         revision: The revision that was asked for, if one was.
-        kept: Says what remains of the work so far.
+        kept: Returns what remains of the work so far.
 
     Raises:
         UsageError: If there is no such dataset, revision or file, or it is hidden from this user.
@@ -51,7 +51,7 @@ def in_our_words(dataset: str, revision: str | None, kept: Callable[[], str] | N
 def guarded(items: Iterator[_T], dataset: str, revision: str | None, kept: Callable[[], str]) -> Iterator[_T]:
     """Yields the items of an iterator that reads from the hub; see :func:`in_our_words`.
 
-    Errors of whoever takes the items stay what they are.
+    Errors of the caller's own code pass unchanged.
     """
     while True:
         with in_our_words(dataset, revision, kept):

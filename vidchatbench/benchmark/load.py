@@ -14,9 +14,9 @@ from vidchatbench.benchmark.format import (
     HEADER_FILE,
     MANIFEST_FILE,
     Benchmark,
-    _read_header,
-    _read_manifest,
     is_hub_name,
+    read_header,
+    read_manifest,
 )
 from vidchatbench.core import paths
 from vidchatbench.core.hashing import hash_file
@@ -40,11 +40,11 @@ def load_benchmark(where: str | Path) -> Benchmark:
         UnavailableError: If the hub cannot be reached or wants a login; what was fetched is kept.
     """
     root = locate_benchmark(where)
-    header = _read_header(root / HEADER_FILE)
+    header = read_header(root / HEADER_FILE)
     manifest = root / MANIFEST_FILE
     if not manifest.is_file():
         raise InputError(str(root), [f"there is no {MANIFEST_FILE}"])
-    samples = _read_manifest(manifest)
+    samples = read_manifest(manifest)
     problems = []
     if len(samples) != header.n_samples:
         problems.append(f"{HEADER_FILE} announces {header.n_samples} samples, the manifest has {len(samples)}")

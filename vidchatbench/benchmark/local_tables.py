@@ -121,14 +121,16 @@ class ParquetTable:
     def _values(self) -> Iterator[Mapping[str, Any]]:
         for path in self._row_files:
             with _open_parquet(path) as file:
-                yield from read_manifest(file, str(path))
+                yield from read_manifest_columns(file, str(path))
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns the header that lies beside or in a file's metadata, else one made from the rows."""
-        told = [_header_beside(self._beside), self._header_inside()]
+        headers = [_header_beside(self._beside), self._header_inside()]
         # Beside a single file may lie the header of another benchmark; the folder of an export is its own.
-        found = [header for header in (told if Path(self.subject).is_dir() else reversed(told)) if header is not None]
-        return found[0] if found else _made_header(Path(self.subject), rows)
+        ordered = headers if Path(self.subject).is_dir() else headers[::-1]
+        return next((header for header in ordered if header is not None), None) or _made_header(
+            Path(self.subject), rows
+        )
 
     def _header_inside(self) -> BenchmarkHeader | None:
         with _open_parquet(self._row_files[0]) as file:
@@ -157,7 +159,7 @@ def _open_parquet(path: Path) -> pq.ParquetFile:
         raise InputError(str(path), [f"not a readable Parquet file: {error}"]) from error
 
 
-def read_manifest(file: pq.ParquetFile, subject: str) -> Iterator[Mapping[str, Any]]:
+def read_manifest_columns(file: pq.ParquetFile, subject: str) -> Iterator[Mapping[str, Any]]:
     """Yields the manifest columns of a Parquet file, row by row; media are not read.
 
     Raises:
@@ -175,7 +177,7 @@ def read_media(
 
     Args:
         file: The file.
-        wanted: Media by sample id; row groups without them are not read, as far as the file's statistics tell.
+        wanted: Media by sample id; row groups without them are not read, as far as the file's statistics show.
         subject: The file's name, for messages.
 
     Raises:
@@ -198,8 +200,9 @@ def read_media(
 
 
 def _may_hold(file: pq.ParquetFile, group: int, name: str) -> bool:
-    told = file.metadata.row_group(group)
-    column = next(told.column(i) for i in range(told.num_columns) if told.column(i).path_in_schema == "id")
+    row_group = file.metadata.row_group(group)
+    columns = (row_group.column(i) for i in range(row_group.num_columns))
+    column = next(column for column in columns if column.path_in_schema == "id")
     known = column.statistics
     if known is None or not known.has_min_max or not isinstance(known.min, str):
         return True
@@ -214,7 +217,7 @@ def _read_group(file: pq.ParquetFile, group: int, columns: Sequence[str], subjec
 
 
 def media_bytes(cell: object) -> bytes | None:
-    """Returns the bytes in a media column's cell; its path is never opened, for a stranger wrote it."""
+    """Returns the bytes in a media column's cell; its path is never opened, because it is untrusted."""
     content = cell.get("bytes") if isinstance(cell, dict) else None
     return content if isinstance(content, bytes) else None
 
@@ -272,9 +275,9 @@ class JsonTable:
 
     def header(self, rows: Sequence[TableRow]) -> BenchmarkHeader:
         """Returns ``benchmark.json`` if it belongs to these rows, else a header made from them."""
-        found = _header_beside(self._beside)
+        beside = _header_beside(self._beside)
         manifest = hashlib.sha256(manifest_of(rows)).hexdigest()
-        return found if found is not None and found.manifest_sha256 == manifest else _made_header(self._path, rows)
+        return beside if beside is not None and beside.manifest_sha256 == manifest else _made_header(self._path, rows)
 
     def media(self, wanted: Mapping[str, Sequence[MediaFile]]) -> Iterator[tuple[str, MediaFile, bytes | None]]:
         """Yields the wanted media from the files beside the rows."""

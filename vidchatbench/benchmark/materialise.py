@@ -113,7 +113,7 @@ def materialise(
     Args:
         source: Rows and media.
         folder: The folder; nothing but this function writes there.
-        record: What the marker is to say about the source.
+        record: What the marker records about the source.
         progress: Called before the first media file and after each.
 
     Raises:
@@ -144,8 +144,8 @@ def write_rows(
     files = _media_of(rows)
     missing = {path: owner for path, owner in files.items() if not _is_right(folder / path, owner[1])}
     done = len(files) - len(missing)
-    tell = progress or (lambda done, n: None)
-    tell(done, len(files))
+    report = progress or (lambda done, n: None)
+    report(done, len(files))
     problems: list[str] = []
     wanted: dict[str, list[MediaFile]] = {}
     for sample_id, file in missing.values():
@@ -153,14 +153,14 @@ def write_rows(
     for sample_id, file, content in source.media(wanted) if wanted else ():
         path = plain_path(file.path)
         missing.pop(path, None)
-        if problem := _why_not(file, content):
+        if problem := _problem_of(file, content):
             problems.append(f"sample {sample_id}: {file.path}: {problem}")
             continue
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, content or b"")
         done += 1
-        tell(done, len(files))
+        report(done, len(files))
     problems += [f"sample {sample_id}: {path}: not in the table" for path, (sample_id, _) in missing.items()]
     if problems:
         raise InputError(source.subject, problems, _HINT)
@@ -183,7 +183,7 @@ def _is_right(path: Path, file: MediaFile) -> bool:
     return path.is_file() and hash_file(path) == file.sha256
 
 
-def _why_not(file: MediaFile, content: bytes | None) -> str | None:
+def _problem_of(file: MediaFile, content: bytes | None) -> str | None:
     if content is None:
         return "the table holds no media for it"
     actual = hashlib.sha256(content).hexdigest()

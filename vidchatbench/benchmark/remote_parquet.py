@@ -1,4 +1,4 @@
-"""Parquet files that lie elsewhere, read by whoever asks and no thread besides; what is asked for is one request.
+"""Remote Parquet files, read in the calling thread alone; each read is one request.
 
 Arrow's own reading ahead gives a Python file to threads of its own. One that is late still holds the file when the
 interpreter ends, and then it takes the whole process down with ``terminate called without an active exception``.
@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 _GAP = 64 * 1024
-"""Bytes that nobody asked for and that are fetched all the same, because a request of its own costs more."""
+"""Unneeded bytes up to this number are fetched too, because a second request costs more."""
 
 
 class RemoteParquet(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
     """A Parquet file over a slow file object, such as one of ``fsspec``.
 
     Args:
-        file: The file, opened for reading and without a cache; whoever opened it closes it.
+        file: The file, opened for reading and without a cache; the caller closes it.
 
     Raises:
         pyarrow.ArrowInvalid: If it is not a Parquet file.
@@ -57,9 +57,9 @@ class RemoteParquet(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no typ
             return super().read_row_group(i, columns, use_threads, use_pandas_metadata)
 
     def _stretches(self, group: int, columns: Sequence[str] | None) -> list[range]:
-        told = self.metadata.row_group(group)
+        row_group = self.metadata.row_group(group)
         chunks = []
-        for column in (told.column(i) for i in range(told.num_columns)):
+        for column in (row_group.column(i) for i in range(row_group.num_columns)):
             if columns is None or column.path_in_schema.split(".")[0] in columns:
                 first = column.data_page_offset
                 if column.has_dictionary_page:

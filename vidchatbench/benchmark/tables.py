@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
-from vidchatbench.api.samples import Sample
+from vidchatbench.api.samples import MEDIA_FIELDS, SIDE_FIELDS, Sample, sample_media
 from vidchatbench.benchmark.format import HEADER_FILE, MANIFEST_FILE, BenchmarkHeader
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
@@ -33,28 +33,34 @@ _SIDE = pa.struct(
     [("media", pa.string()), ("sha256", pa.string()), ("speaker_id", pa.string()), ("transcript", pa.string())]
 )
 _MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-MANIFEST_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("id", pa.string()),
-    ("task", pa.string()),
-    ("language", pa.string()),
-    ("initiator", _SIDE),
-    ("responder", _SIDE),
-    ("reference_image", pa.string()),
-    (IMAGE_SHA256, pa.string()),
-    ("history", pa.list_(pa.struct([("role", pa.string()), ("transcript", pa.string())]))),
-    ("ladder", pa.list_(pa.struct([("text", pa.string()), ("score", pa.float64())]))),
-    ("source", pa.string()),
-    ("tags", pa.string()),
-    (LINE, pa.string()),
+_IMAGE = "reference_image"
+# Types of the fields that are no text.
+_TYPES: Mapping[str, pa.DataType] = {
+    "history": pa.list_(pa.struct([("role", pa.string()), ("transcript", pa.string())])),
+    "ladder": pa.list_(pa.struct([("text", pa.string()), ("score", pa.float64())])),
+    **dict.fromkeys(SIDE_FIELDS, _SIDE),
+}
+
+
+def _manifest_columns() -> Iterator[tuple[str, pa.DataType]]:
+    for name in Sample.model_fields:
+        yield name, _TYPES.get(name, pa.string())
+        if name == _IMAGE:
+            yield IMAGE_SHA256, pa.string()
+    yield LINE, pa.string()
+
+
+def _media_column(field: str) -> str:
+    return f"{field}_media"
+
+
+MANIFEST_TYPES: Mapping[str, pa.DataType] = dict(_manifest_columns())
+MEDIA_TYPES: Mapping[str, pa.DataType] = {_media_column(name): _MEDIA for name in MEDIA_FIELDS}
+MANIFEST_COLUMNS = tuple(MANIFEST_TYPES)
+MEDIA_COLUMNS = tuple(MEDIA_TYPES)
+_OPTIONAL = frozenset(
+    {LINE, IMAGE_SHA256, *(name for name, field in Sample.model_fields.items() if not field.is_required())}
 )
-MEDIA_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
-    ("initiator_media", _MEDIA),
-    ("responder_media", _MEDIA),
-    ("reference_image_media", _MEDIA),
-)
-MANIFEST_COLUMNS = tuple(name for name, _ in MANIFEST_FIELDS)
-MEDIA_COLUMNS = tuple(name for name, _ in MEDIA_FIELDS)
-_OPTIONAL = frozenset({LINE, IMAGE_SHA256, "responder", "reference_image", "history", "ladder", "source", "tags"})
 _MAX_NAME_BYTES = 255
 
 
@@ -80,7 +86,7 @@ class TableRow:
     Attributes:
         sample: The sample.
         line: Its text in the manifest, with the end of the line.
-        image_sha256: Hash of the reference image, if the sample names one and the row tells it.
+        image_sha256: Hash of the reference image, if the sample names one and the row gives it.
     """
 
     sample: Sample
@@ -89,19 +95,16 @@ class TableRow:
 
     def media(self) -> tuple[MediaFile, ...]:
         """Returns the media files of the sample."""
-        sample = self.sample
-        files = [MediaFile(MEDIA_COLUMNS[0], sample.initiator.media, sample.initiator.sha256)]
-        if sample.responder is not None:
-            files.append(MediaFile(MEDIA_COLUMNS[1], sample.responder.media, sample.responder.sha256))
-        if sample.reference_image is not None:
-            files.append(MediaFile(MEDIA_COLUMNS[2], sample.reference_image, self.image_sha256))
-        return tuple(files)
+        return tuple(
+            MediaFile(_media_column(name), media.path, self.image_sha256 if name == _IMAGE else media.sha256)
+            for name, media in sample_media(self.sample).items()
+        )
 
 
 def table_schema(header: BenchmarkHeader, *, media: bool) -> pa.Schema:
     """Returns the schema of a benchmark's table; its metadata holds the header."""
-    fields = [*MANIFEST_FIELDS, *(MEDIA_FIELDS if media else ())]
-    return pa.schema(fields, metadata={HEADER_KEY: header.model_dump_json().encode()})
+    types = {**MANIFEST_TYPES, **(MEDIA_TYPES if media else {})}
+    return pa.schema(types, metadata={HEADER_KEY: header.model_dump_json().encode()})
 
 
 def header_of_schema(schema: pa.Schema, subject: str) -> BenchmarkHeader | None:
@@ -132,16 +135,16 @@ def check_schema(schema: pa.Schema, subject: str, columns: Iterable[str] = MANIF
     Raises:
         InputError: Listing missing columns and columns of another type.
     """
-    wanted = dict((*MANIFEST_FIELDS, *MEDIA_FIELDS))
+    wanted = {**MANIFEST_TYPES, **MEDIA_TYPES}
     present, problems = [], []
     for name in columns:
         if name not in schema.names:
             if name not in _OPTIONAL and name not in MEDIA_COLUMNS:
                 problems.append(f"column {name!r} is missing")
             continue
-        found = schema.field(name).type
-        if not _fits(found, wanted[name]):
-            problems.append(f"column {name!r} is of type {found}, expected {wanted[name]}")
+        actual = schema.field(name).type
+        if not _fits(actual, wanted[name]):
+            problems.append(f"column {name!r} is of type {actual}, expected {wanted[name]}")
         present.append(name)
     if problems:
         hint = "`vidchatbench data export` writes tables of the right form."
@@ -162,29 +165,29 @@ def check_media_columns(schema: pa.Schema, subject: str) -> tuple[str, ...]:
     return columns
 
 
-def _fits(found: pa.DataType, wanted: pa.DataType) -> bool:
+def _fits(actual: pa.DataType, wanted: pa.DataType) -> bool:
     types = pa.types
-    if types.is_null(found):
+    if types.is_null(actual):
         return True
     if types.is_struct(wanted):
-        have = {field.name: field.type for field in found} if types.is_struct(found) else {}
+        have = {field.name: field.type for field in actual} if types.is_struct(actual) else {}
         return all(field.name in have and _fits(have[field.name], field.type) for field in wanted)
     if types.is_list(wanted):
-        return (types.is_list(found) or types.is_large_list(found)) and _fits(found.value_type, wanted.value_type)
+        return (types.is_list(actual) or types.is_large_list(actual)) and _fits(actual.value_type, wanted.value_type)
     accepted = {
         pa.string(): (pa.string(), pa.large_string()),
         pa.binary(): (pa.binary(), pa.large_binary()),
         pa.float64(): (pa.float64(), pa.float32(), pa.int64()),
     }
-    return found in accepted[wanted]
+    return actual in accepted[wanted]
 
 
 def to_row(row: TableRow) -> dict[str, Any]:
     """Returns the manifest columns of a row."""
     sample = row.sample
-    told = sample.model_dump(mode="json")
-    told["source"], told["tags"] = _json_text(told["source"]), _json_text(told["tags"])
-    return {**told, IMAGE_SHA256: row.image_sha256, LINE: row.line}
+    values = sample.model_dump(mode="json")
+    values["source"], values["tags"] = _json_text(values["source"]), _json_text(values["tags"])
+    return {**values, IMAGE_SHA256: row.image_sha256, LINE: row.line}
 
 
 def _json_text(content: object) -> str:
@@ -200,15 +203,15 @@ def from_row(values: Mapping[str, Any], where: str, line: str | None = None) -> 
         line: Its text in the manifest, where ``values`` has none.
 
     Raises:
-        InputError: If the columns are no sample, or tell another than ``manifest_line``.
+        InputError: If the columns are no sample, or describe another than ``manifest_line``.
     """
-    told = {name: value for name, value in values.items() if value is not None and name not in MEDIA_COLUMNS}
-    image_sha256, written = told.pop(IMAGE_SHA256, None), told.pop(LINE, None)
+    fields = {name: value for name, value in values.items() if value is not None and name not in MEDIA_COLUMNS}
+    image_sha256, written = fields.pop(IMAGE_SHA256, None), fields.pop(LINE, None)
     try:
         for name in ("source", "tags"):
-            if isinstance(told.get(name), str):
-                told[name] = json.loads(told[name])
-        sample = Sample.model_validate(told)
+            if isinstance(fields.get(name), str):
+                fields[name] = json.loads(fields[name])
+        sample = Sample.model_validate(fields)
         if isinstance(written, str):
             meant = Sample.model_validate(json.loads(written))
             if meant != sample:
@@ -228,9 +231,9 @@ def _is_sha256(value: object) -> bool:
 
 
 def check_media_files(rows: Sequence[TableRow]) -> list[str]:
-    """Returns what forbids writing the media of these rows into one folder, one line a problem.
+    """Returns the problems that forbid writing the media of these rows into one folder, one line each.
 
-    Rows are data from strangers: a path must name one file of one content, inside of the folder, on every system.
+    Rows are untrusted: a path must name one file of one content, inside the folder, on every system.
     """
     problems: list[str] = []
     hashes: dict[str, str | None] = {}

@@ -56,7 +56,7 @@ def build(
     config.check_engine()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    _, chosen = choose_metrics(catalogue, suite, split_ids(metrics))
+    chosen = choose_metrics(catalogue, suite, split_ids(metrics)).metrics
     availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
     with interruptible():
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress_for(console))
@@ -64,8 +64,8 @@ def build(
         print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
         return
     _print(console, loaded, entries)
-    for metric, lack in availability.lacks.items():
-        text = f"not built: {metric.card.id} ({lack.reason}); to fix: {lack.fix}"
+    for metric, missing in availability.missing.items():
+        text = f"not built: {metric.card.id} ({missing.reason}); to fix: {missing.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
     console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False)
 
@@ -115,12 +115,12 @@ def write(
     with interruptible():
         written = write_submissions(loaded, folder, recipes, progress_for(console), training=training, workers=workers)
     if as_json:
-        print_json({"submissions": [_told(submission) for submission in written]})
+        print_json({"submissions": [_as_json(submission) for submission in written]})
         return
     _print_written(console, folder, written)
 
 
-def _told(submission: Submission) -> dict[str, object]:
+def _as_json(submission: Submission) -> dict[str, object]:
     recipe = submission.recipe
     return {
         "name": recipe.name,
@@ -147,5 +147,5 @@ def _print_written(console: Console, folder: Path, written: Sequence[Submission]
         for sample, reason in one.not_made.items():
             reasons.setdefault(reason, set()).add(sample)
     for reason, samples in reasons.items():
-        told = f"not made for {', '.join(sorted(samples))}: {reason}"
-        console.print(told, style="yellow", markup=False, highlight=False)
+        message = f"not made for {', '.join(sorted(samples))}: {reason}"
+        console.print(message, style="yellow", markup=False, highlight=False)

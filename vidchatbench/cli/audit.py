@@ -99,8 +99,8 @@ def _print(console: Console, report: AuditReport) -> None:
             "said here rests on the order of steps and on scores that are equal to the last digit."
         )
         console.print(text, style="yellow", markup=False, highlight=False)
-    for lacking in report.unavailable:
-        text = f"not audited: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}"
+    for metric in report.unavailable:
+        text = f"not audited: {metric.id} ({metric.reason}); to fix: {metric.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
 
 
@@ -113,11 +113,11 @@ def _ladder_cells(metric: MetricAudit) -> list[str]:
 
 
 def _ladder_cell(ladder: LadderFinding) -> str:
-    told: str = ladder.verdict
+    text: str = ladder.verdict
     if ladder.verdict == "notices":
         first = "first step open" if ladder.first_noticed is None else f"from {ladder.first_noticed:g} {ladder.unit}"
-        told = f"{told}, tau {ladder.order.tau:.2f}, {first}"
-    return told if ladder.expected else f"({told})"
+        text = f"{text}, tau {ladder.order.tau:.2f}, {first}"
+    return text if ladder.expected else f"({text})"
 
 
 def _names(metric: MetricAudit, verdict: Verdict) -> str:

@@ -39,25 +39,25 @@ def compare(
 
     store = FeatureStore(paths.feature_root())
     with interruptible():
-        found = compare_runs(runs, catalogue=load_catalogue(), load=store.load, seed=seed, set_draws=set_draws)
+        comparison = compare_runs(runs, catalogue=load_catalogue(), load=store.load, seed=seed, set_draws=set_draws)
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(comparison.model_dump(mode="json"))
         return
-    _print(stderr_console(), found)
+    _print(stderr_console(), comparison)
 
 
-def _print(console: Console, found: Comparison) -> None:
+def _print(console: Console, comparison: Comparison) -> None:
     from vidchatbench.cli.output import print_table
 
     title = (
-        f"{' , '.join(found.systems)} on {found.benchmark.name} {found.benchmark.version} "
-        f"({found.benchmark.extent}), suite {found.suite.name}"
+        f"{' , '.join(comparison.systems)} on {comparison.benchmark.name} {comparison.benchmark.version} "
+        f"({comparison.benchmark.extent}), suite {comparison.suite.name}"
     ).replace(" ,", ",")
     # Two systems are named once, in the head; the cells are left to the numbers.
-    two = found.systems if len(found.systems) == 2 else None  # noqa: PLR2004
+    two = comparison.systems if len(comparison.systems) == 2 else None  # noqa: PLR2004
     names = two or ("first", "second")
     columns = ("metric", *names, "difference", "95 % interval", "p (Holm)", "n", "verdict")
-    rows = [row for metric in found.metrics for row in _rows(metric, named=two is None)]
+    rows = [row for metric in comparison.metrics for row in _rows(metric, named=two is None)]
     print_table(console, title, columns, rows, whole=("metric", "difference", "95 % interval", "p (Holm)", "n"))
 
     def say(text: str, style: str = "dim") -> None:
@@ -65,9 +65,9 @@ def _print(console: Console, found: Comparison) -> None:
 
     say("difference: first minus second, over the samples that both have; n: samples (identities)")
     say(f"p: paired permutation over identities, adjusted by Holm for {len(rows)} comparisons; significant under 0.05")
-    for metric in found.metrics:
+    for metric in comparison.metrics:
         say(f"  {metric.id}{f' ({metric.unit})' if metric.unit else ''}: {metric.protocol}")
-    for item in found.left_out:
+    for item in comparison.left_out:
         say(f"not compared: {item.id} ({item.reason})", "yellow")
 
 

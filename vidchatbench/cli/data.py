@@ -84,17 +84,17 @@ def prepare(options: PrepareOptions) -> None:
     )
     with interruptible():
         prepared = run(options.name, settings, progress)
-        found = status_of(settings.out, progress)
+        result = status_of(settings.out, progress)
     if options.as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json"))
     else:
-        _show(console, found)
+        _show(console, result)
         if prepared.header is not None:
             console.print(f"ready: {settings.out}", markup=False, highlight=False)
             ready = options.name if options.out is None else settings.out
             text = f"next: vidchatbench evaluate outputs/ --benchmark {ready}"
             console.print(text, markup=False, highlight=False)
-    asked = [one for one in found.samples if settings.only is None or one.id in settings.only]
+    asked = [one for one in result.samples if settings.only is None or one.id in settings.only]
     if prepared.header is None or any(one.condition in {"unreachable", "waiting"} for one in asked):
         raise typer.Exit(INCOMPLETE if prepared.header is not None else INPUT)
 
@@ -118,34 +118,36 @@ def status(
     console = stderr_console()
     root = Path(where).expanduser()
     with interruptible():
-        found = status_of(root if root.is_dir() else paths.benchmarks_root() / where, progress_for(console))
+        result = status_of(root if root.is_dir() else paths.benchmarks_root() / where, progress_for(console))
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(result.model_dump(mode="json"))
     else:
-        _show(console, found)
-    if found.counts["differing"] or found.counts["damaged"]:
+        _show(console, result)
+    if result.counts["differing"] or result.counts["damaged"]:
         raise typer.Exit(INPUT)
 
 
-def _show(console: Console, found: SetStatus) -> None:
+def _show(console: Console, result: SetStatus) -> None:
     from vidchatbench.cli.output import print_table
     from vidchatbench.curation.preparation.status import MEANING
 
-    rows = [(name, str(found.counts[name]), meaning) for name, meaning in MEANING.items() if found.counts[name]]
-    title = f"{found.name} {found.version}: {found.counts['alive']} of {found.listed} samples are alive"
+    rows = [(name, str(result.counts[name]), meaning) for name, meaning in MEANING.items() if result.counts[name]]
+    title = f"{result.name} {result.version}: {result.counts['alive']} of {result.listed} samples are alive"
     print_table(console, title, ("condition", "samples", "meaning"), rows, whole=("condition",))
-    if found.reasons:
-        told = [(reason, str(count), _example(found, reason)) for reason, count in found.reasons.items()]
-        print_table(console, "Why the others are not", ("reason", "samples", "for example"), told, whole=("reason",))
-    for note in found.notes[:_MAX_LISTED]:
+    if result.reasons:
+        examples = [(reason, str(count), _example(result, reason)) for reason, count in result.reasons.items()]
+        print_table(
+            console, "Why the others are not", ("reason", "samples", "for example"), examples, whole=("reason",)
+        )
+    for note in result.notes[:_MAX_LISTED]:
         console.print(f"note: {note}", style="dim", markup=False, highlight=False)
-    if len(found.notes) > _MAX_LISTED:
-        text = f"and {len(found.notes) - _MAX_LISTED} more notes, with --json"
+    if len(result.notes) > _MAX_LISTED:
+        text = f"and {len(result.notes) - _MAX_LISTED} more notes, with --json"
         console.print(text, style="dim", markup=False, highlight=False)
 
 
-def _example(found: SetStatus, reason: str) -> str:
-    sample = next(sample for sample in found.samples if sample.reason == reason)
+def _example(result: SetStatus, reason: str) -> str:
+    sample = next(sample for sample in result.samples if sample.reason == reason)
     return f"{sample.id}: {sample.message}"
 
 

@@ -64,7 +64,7 @@ def build(options: BuildOptions) -> None:
     )
     check_out(options.out)
     exclusions = read_exclusions(options.exclude or [])
-    with interruptible(), SpeakerVid(options.root, progress=_teller()) as dataset:
+    with interruptible(), SpeakerVid(options.root, progress=_line_printer()) as dataset:
         for remark in dataset.index.remarks():
             print(remark, file=sys.stderr)
         choice = choose(dataset.index.videos(), rules, exclusions)
@@ -77,17 +77,17 @@ def build(options: BuildOptions) -> None:
         print("no training list was given: nothing says that these speakers are unseen", file=sys.stderr)
 
 
-def _teller() -> Callable[[str, int], None]:
-    """Says every now and then how far the indexing is."""
-    told = time.monotonic()
+def _line_printer() -> Callable[[str, int], None]:
+    """Returns a callback that prints the progress of indexing from time to time."""
+    last = time.monotonic()
 
-    def tell(source: str, count: int) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _SECONDS_BETWEEN_LINES:
-            told = time.monotonic()
+    def report(source: str, count: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
             print(f"indexing {source}: {count} files", file=sys.stderr)
 
-    return tell
+    return report
 
 
 def _print(selection: Selection, out: Path) -> None:

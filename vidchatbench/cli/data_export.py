@@ -73,8 +73,8 @@ def _bytes(text: str) -> int:
     """Reads a size such as ``500MB``; the units are powers of ten."""
     from vidchatbench.errors import UsageError
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip(), re.IGNORECASE)
-    size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip(), re.IGNORECASE)
+    size = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
     if size <= 0:
         raise UsageError(f"--shard-size {text!r} is no size; write it as in 500MB or 2GB")
     return size

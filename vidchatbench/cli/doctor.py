@@ -1,4 +1,4 @@
-"""``vidchatbench doctor``: what works on this computer and what it lacks."""
+"""``vidchatbench doctor``: what works on this computer and what is missing."""
 
 from __future__ import annotations
 
@@ -68,17 +68,17 @@ def _mark(finding: Finding) -> str:
 
 
 def _packages() -> list[Finding]:
-    found = [Finding("python", True, True, platform.python_version())]
+    findings = [Finding("python", True, True, platform.python_version())]
     for name in _PACKAGES:
         try:
-            found.append(Finding(name, True, True, version(name)))
+            findings.append(Finding(name, True, True, version(name)))
         except PackageNotFoundError:
-            found.append(Finding(name, False, True, f"not installed; to fix: pip install {name}"))
+            findings.append(Finding(name, False, True, f"not installed; to fix: pip install {name}"))
     for name, extra in _EXTRAS.items():
         here = importlib.util.find_spec(name) is not None
         text = "installed" if here else f"not installed (optional); to fix: pip install 'vidchatbench[{extra}]'"
-        found.append(Finding(name, here, False, text))
-    return found
+        findings.append(Finding(name, here, False, text))
+    return findings
 
 
 def _device() -> Finding:
@@ -118,25 +118,25 @@ def _metrics() -> list[Finding]:
     from vidchatbench.weights.resolver import WeightResolver
 
     catalogue = load_catalogue()
-    found = [Finding(f"plugin {b.name}", False, False, f"broken: {b.reason}") for b in catalogue.broken]
+    findings = [Finding(f"plugin {b.name}", False, False, f"broken: {b.reason}") for b in catalogue.broken]
     try:
         resolver = WeightResolver(catalogue.weights)
     except UsageError:
-        return found  # the weights mirror is no folder, as a finding of its own says
+        return findings  # the weights mirror is no folder, as a finding of its own says
     for name in sorted(catalogue.suites):
         try:
-            _, metrics = choose_metrics(catalogue, name, None)
+            metrics = choose_metrics(catalogue, name, None).metrics
         except UsageError as error:
-            found.append(Finding(f"suite {name}", False, False, str(error)))
+            findings.append(Finding(f"suite {name}", False, False, str(error)))
             continue
-        lacks: dict[tuple[str, str], list[str]] = {}
+        groups: dict[tuple[str, str], list[str]] = {}
         availability = Availability.of(metrics, catalogue, resolver)
-        for metric, lack in availability.lacks.items():
-            lacks.setdefault((lack.reason, lack.fix), []).append(metric.card.id)
-        told = [f"{len(availability.runnable)} of {len(metrics)} metrics can run"]
-        told += [f"{_some(ids)}: {reason}; to fix: {fix}" for (reason, fix), ids in lacks.items()]
-        found.append(Finding(f"suite {name}", not lacks, False, "\n".join(told)))
-    return found
+        for metric, missing in availability.missing.items():
+            groups.setdefault((missing.reason, missing.fix), []).append(metric.card.id)
+        lines = [f"{len(availability.runnable)} of {len(metrics)} metrics can run"]
+        lines += [f"{_some(ids)}: {reason}; to fix: {fix}" for (reason, fix), ids in groups.items()]
+        findings.append(Finding(f"suite {name}", not groups, False, "\n".join(lines)))
+    return findings
 
 
 def _some(ids: list[str]) -> str:

@@ -59,13 +59,13 @@ def verify(
     # What lies among the submissions must be a bundle; a run may be given by itself.
     check = verify_run if _is_run(folder) else verify_bundle
     loaded = None if benchmark is None else load_benchmark(benchmark)
-    found: dict[str, list[Finding]] = {}
+    by_bundle: dict[str, list[Finding]] = {}
     with interruptible():
         beside = _gather_others([*folders, *(() if others is None else _other_folders(others))])
         for place in folders:
-            found[str(place)] = check(place, benchmark=loaded, others=beside, outputs=outputs)
+            by_bundle[str(place)] = check(place, benchmark=loaded, others=beside, outputs=outputs)
     if markdown is not None:
-        markdown.write_text(_markdown(found), encoding="utf-8")
+        markdown.write_text(_markdown(by_bundle), encoding="utf-8")
     if as_json:
         bundles = [
             {
@@ -73,17 +73,17 @@ def verify(
                 "ok": not has_errors(findings),
                 "findings": [finding.model_dump(mode="json") for finding in findings],
             }
-            for name, findings in found.items()
+            for name, findings in by_bundle.items()
         ]
         print_json({"ok": all(entry["ok"] for entry in bundles), "bundles": bundles})
     else:
         console = stderr_console()
-        for name, findings in found.items():
+        for name, findings in by_bundle.items():
             style = "red" if has_errors(findings) else None
             verdict = _REFUSED if has_errors(findings) else _OK
             console.print(f"{name}: {verdict}", style=style, markup=False, highlight=False)
             _print_findings(findings)
-    if any(has_errors(findings) for findings in found.values()):
+    if any(has_errors(findings) for findings in by_bundle.values()):
         raise typer.Exit(INPUT)
 
 
@@ -104,10 +104,10 @@ def _folders(folder: Path) -> list[Path]:
         raise UsageError(f"{folder} is no folder; give a bundle, a run folder, or a folder with submissions")
     if (folder / BUNDLE_FILE).exists() or (folder / RESULTS_FILE).exists():
         return [folder.resolve() if folder.name in {"", ".", ".."} else folder]
-    found = list(find_bundles(folder))
-    if not found:
+    folders = list(find_bundles(folder))
+    if not folders:
         raise UsageError(f"{folder} holds no bundle: neither {RESULTS_FILE}, nor <system>/<revision> folders")
-    return found
+    return folders
 
 
 def _other_folders(folder: Path) -> list[Path]:
@@ -143,8 +143,8 @@ def _print_findings(findings: Sequence[Finding]) -> None:
         console.print(text, style=styles[finding.severity], markup=False, highlight=False, soft_wrap=True)
 
 
-def _markdown(found: Mapping[str, Sequence[Finding]]) -> str:
-    """Returns a table for a comment; what a stranger wrote cannot be markup, a mention or a link in it."""
+def _markdown(by_bundle: Mapping[str, Sequence[Finding]]) -> str:
+    """Returns a table for a comment; untrusted text cannot become markup, a mention or a link in it."""
     from vidchatbench.leaderboard.verification.findings import has_errors
 
     def plain(text: str) -> str:
@@ -152,7 +152,7 @@ def _markdown(found: Mapping[str, Sequence[Finding]]) -> str:
         return "".join(c for c in one_line if c.isprintable()).replace("://", ": //").translate(_MARKUP)
 
     lines = []
-    for name, findings in found.items():
+    for name, findings in by_bundle.items():
         place = "/".join(Path(name).parts[-2:])
         lines += [f"### {plain(place)}: {_REFUSED if has_errors(findings) else _OK}", ""]
         if findings:

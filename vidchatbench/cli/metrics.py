@@ -46,14 +46,14 @@ def list_metrics(
     entries: list[tuple[str, dict[str, Param]]] = [(name, {}) for name in catalogue.metrics]
     if suite is not None:
         entries = [(entry.metric, dict(entry.params)) for entry in catalogue.suite(suite).metrics]
-    found = []
+    items = []
     for name, params in entries:
         try:
-            found.append(_describe(catalogue.metric(name, **params), catalogue, resolver))
+            items.append(_describe(catalogue.metric(name, **params), catalogue, resolver))
         except UsageError as error:
             broken.append({"plugin": catalogue.metrics.origin(name), "reason": str(error)})
     if as_json:
-        print_json({"metrics": found, "broken_plugins": broken})
+        print_json({"metrics": items, "broken_plugins": broken})
         return
     console = stderr_console()
     rows = [
@@ -65,10 +65,10 @@ def list_metrics(
             item["weights_license"] or "no weights",
             "yes" if item["available"] else f"no: {item['reason']}; to fix: {item['fix']}",
         )
-        for item in found
+        for item in items
     ]
     columns = ("metric", "dimension", "", "protocol", "licence of weights", "available")
-    print_table(console, f"{len(found)} metrics", columns, rows, whole=("metric", "protocol"))
+    print_table(console, f"{len(items)} metrics", columns, rows, whole=("metric", "protocol"))
     for item in broken:
         console.print(f"broken plugin {item['plugin']!r}: {item['reason']}", style="red", markup=False, highlight=False)
 
@@ -98,14 +98,14 @@ def show(
 
     console = stderr_console()
     console.print(Markdown(metric_page(metric.card), hyperlinks=False))
-    told = ", ".join(f"{name} = {value}" for name, value in metric.params.items()) or "none"
-    console.print(f"parameters: {told}; brought by plugin {content['plugin']!r}", markup=False, highlight=False)
+    listed = ", ".join(f"{name} = {value}" for name, value in metric.params.items()) or "none"
+    console.print(f"parameters: {listed}; brought by plugin {content['plugin']!r}", markup=False, highlight=False)
 
 
 def _describe(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> dict[str, Any]:
-    from vidchatbench.plugins.availability import find_lack
+    from vidchatbench.plugins.availability import find_missing
 
-    card, lack = metric.card, find_lack(metric, catalogue, resolver)
+    card, missing = metric.card, find_missing(metric, catalogue, resolver)
     return {
         "id": card.id,
         "title": card.title,
@@ -118,7 +118,7 @@ def _describe(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) ->
         "weights_license": card.weights_license,
         "commercial_use": card.commercial_use,
         "plugin": catalogue.metrics.origin(card.id),
-        "available": lack is None,
-        "reason": None if lack is None else lack.reason,
-        "fix": None if lack is None else lack.fix,
+        "available": missing is None,
+        "reason": None if missing is None else missing.reason,
+        "fix": None if missing is None else missing.fix,
     }

@@ -51,7 +51,7 @@ def split_ids(text: str | None) -> list[str] | None:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Turns Ctrl-C into a message that says that nothing is lost, and exit code 130."""
+    """Turns Ctrl-C into exit code 130 and a message that nothing is lost."""
     import typer
 
     try:
@@ -86,8 +86,8 @@ def _print_stacked(console: Console, title: str, columns: Sequence[str], rows: S
     console.print(title, style="italic", markup=False, highlight=False)
     for row in rows:
         console.print(row[0], style="bold", markup=False, highlight=False)
-        told = [f"{column or 'better'}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
-        for text in told:
+        lines = [f"{column or 'better'}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
+        for text in lines:
             console.print(f"  {text}", markup=False, highlight=False)
 
 
@@ -189,14 +189,14 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
-    for lacking in results.unavailable:
-        say(f"not run: {lacking.id} ({lacking.reason}); to fix: {lacking.fix}", "yellow")
+    for missing in results.unavailable:
+        say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
 
 
 def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> None:
-    """Says who judged, how well the judge knew the graded replies, and how its scores go with length."""
+    """Prints the judges, their agreement with the graded replies, and how scores relate to length."""
     anchors = judge.anchors
     tau = ", ".join(f"{one.model} {one.tau:.2f}" for one in anchors.judges)
     text = f"judge {judge.judge}: {judge.n} replies, each asked {judge.repeats} times; anchors {anchors.status}"
@@ -213,17 +213,17 @@ def print_reasons(console: Console, run: Path) -> None:
     from vidchatbench.results.files import read_reasons
 
     for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
-        found = read_reasons(run, status)
-        for reason, samples in found[:_MAX_REASONS]:
+        reasons = read_reasons(run, status)
+        for reason, samples in reasons[:_MAX_REASONS]:
             shown = ", ".join(samples[:3]) + (f" and {len(samples) - 3} more" if len(samples) > 3 else "")  # noqa: PLR2004
             text = f"{status.replace('_', ' ')}: {reason} ({shown})"
             console.print(text, style=style, markup=False, highlight=False)
-        if len(found) > _MAX_REASONS:
-            console.print(f"  and {len(found) - _MAX_REASONS} more reasons, in samples.parquet", style=style)
+        if len(reasons) > _MAX_REASONS:
+            console.print(f"  and {len(reasons) - _MAX_REASONS} more reasons, in samples.parquet", style=style)
 
 
 def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None]) -> None:
-    """Says what a number is to be read against: its anchors, or what real clips score against each other."""
+    """Prints what a number is compared with: its anchors, or the score of real clips against each other."""
     if metric.anchored is not None and metric.anchors.oracle is not None:
         nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
         best = format_value(metric.anchors.oracle)

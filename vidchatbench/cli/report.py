@@ -42,7 +42,7 @@ def report(options: ReportOptions) -> None:
     from vidchatbench.cli.output import print_json, stderr_console
     from vidchatbench.report.write import write_report
 
-    found = write_report(
+    written = write_report(
         options.run,
         benchmark=options.benchmark,
         outputs=options.outputs,
@@ -55,10 +55,10 @@ def report(options: ReportOptions) -> None:
     if options.as_json:
         print_json(
             {
-                "report": str(found.page),
-                "tables": [str(path) for path in found.tables],
-                "plots": [str(path) for path in found.plots],
-                "clips": {"shown": found.clips_shown, "missing": found.clips_missing},
+                "report": str(written.page),
+                "tables": [str(path) for path in written.tables],
+                "plots": [str(path) for path in written.plots],
+                "clips": {"shown": written.clips_shown, "missing": written.clips_missing},
             }
         )
         return
@@ -67,10 +67,10 @@ def report(options: ReportOptions) -> None:
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
-    for note in found.notes:
+    for note in written.notes:
         say(note, "yellow")
-    say(f"clips: {found.clips_shown} shown, {found.clips_missing} missing")
-    say(f"tables: {found.tables[0].parent}")
-    if found.plots:
-        say(f"plots: {found.plots[0].parent} ({len(found.plots)} files)")
-    say(f"written: {found.page}")
+    say(f"clips: {written.clips_shown} shown, {written.clips_missing} missing")
+    say(f"tables: {written.tables[0].parent}")
+    if written.plots:
+        say(f"plots: {written.plots[0].parent} ({len(written.plots)} files)")
+    say(f"written: {written.page}")

@@ -117,14 +117,14 @@ def _declare(system: SystemDescription, answers: dict[str, str]) -> SystemDescri
     from vidchatbench.errors import UsageError
 
     said = {name: answers.get(name) or getattr(system, name) for name in DECLARED}
-    lacking = [name for name in DECLARED if not str(said[name] or "").strip()]
-    if lacking and not sys.stdin.isatty():
-        options = " ".join(f"--declare {name}=TEXT" for name in lacking)
+    missing = [name for name in DECLARED if not str(said[name] or "").strip()]
+    if missing and not sys.stdin.isatty():
+        options = " ".join(f"--declare {name}=TEXT" for name in missing)
         raise UsageError(
-            f"{' and '.join(lacking)} must be declared: give {options}, or write it into the outputs' system.yaml "
+            f"{' and '.join(missing)} must be declared: give {options}, or write it into the outputs' system.yaml "
             "and evaluate again"
         )
-    for name in lacking:
+    for name in missing:
         answer = typer.prompt(_QUESTIONS[name], err=True).strip()
         if not answer:
             raise UsageError(f"{name} must be declared")

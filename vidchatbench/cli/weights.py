@@ -162,9 +162,9 @@ def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:
     from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.weights.table import pin_of
 
-    spec, problem, found = resolver.spec(name), None, None
+    spec, problem, file = resolver.spec(name), None, None
     try:
-        found = resolver.find(name)
+        file = resolver.find(name)
     except WeightsError as error:
         problem = str(error)
     return {
@@ -175,8 +175,8 @@ def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:
         "license": spec.license,
         "commercial_use": spec.commercial_use,
         "origin": spec.origin,
-        "found": None if found is None else found.place.value,
-        "path": None if found is None else str(found.path),
+        "found": None if file is None else file.place.value,
+        "path": None if file is None else str(file.path),
         "problem": problem,
-        "fix": None if found is not None else resolver.fix(name),
+        "fix": None if file is not None else resolver.fix(name),
     }

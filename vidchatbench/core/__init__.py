@@ -1,1 +1,1 @@
-"""What every other package stands on: paths, atomic writes, hashing, isolation, progress and process pools."""
+"""The base of every other package: paths, atomic writes, hashing, models, isolation, progress and process pools."""

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all: the one way in which this library replaces files."""
+"""Writes a file whole or not at all: the one way in which this library replaces files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import uuid4
 
 
 def sync_file(path: Path) -> None:
-    """Makes sure that the content of a file outlives a failure of the power."""
+    """Makes sure that the content of a file survives a power failure."""
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
@@ -18,8 +18,8 @@ def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> Non
 
     Args:
         path: The file; its folder must be there.
-        content: What it is to hold.
-        durable: Whether the content must also outlive a failure of the power, which costs milliseconds.
+        content: The new content.
+        durable: Whether the content must also survive a power failure, which costs milliseconds.
 
     Raises:
         OSError: If it cannot be written; the temporary file is removed.

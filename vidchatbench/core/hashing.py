@@ -1,4 +1,4 @@
-"""Content hashes; apart from the decoder, so that hashing a file needs no media library."""
+"""Content hashes; separate from the decoder, so that hashing a file needs no media library."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def git_blob_of(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hash_bytes(content: bytes) -> str:
+    """Returns the sha256 of some bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def hash_file(path: Path) -> str:

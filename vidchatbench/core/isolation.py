@@ -1,6 +1,6 @@
 """The second isolation boundary: one extractor on one clip, one metric on one sample.
 
-Whatever goes wrong inside is turned into a :class:`Failure` that says whose fault it is; the run goes on.
+Whatever goes wrong inside is turned into a :class:`Failure` that names whose fault it is; the run goes on.
 """
 
 from __future__ import annotations

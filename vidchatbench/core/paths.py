@@ -1,4 +1,4 @@
-"""Where things lie on this computer: the cache, the feature store, prepared benchmarks, the package's own data."""
+"""Paths on this computer: the cache, the feature store, prepared benchmarks, the package's own data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MIRROR_VARIABLE = "VIDCHATBENCH_WEIGHTS_DIR"
 
 
 def cache_root() -> Path:
-    """The cache folder: ``VIDCHATBENCH_CACHE``, else the platform's usual place."""
+    """The cache folder: ``VIDCHATBENCH_CACHE``, else the platform's default."""
     if configured := os.environ.get(CACHE_VARIABLE):
         return Path(configured).expanduser()
     if sys.platform == "win32":

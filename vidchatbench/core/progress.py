@@ -1,4 +1,4 @@
-"""What the engine tells of its progress; how that looks is the caller's business."""
+"""Reporting progress; how it is shown is up to the caller."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Progress(Protocol):
         """So much of the stage is done, in its unit, counted from its start."""
 
     def note(self, message: str) -> None:
-        """Something that people should read now."""
+        """Shows a message at once."""
 
     def end(self) -> None:
         """The stage is over."""
 
 
 class SilentProgress:
-    """Says nothing."""
+    """Reports nothing."""
 
     def begin(self, stage: str, total: float, unit: str) -> None:
         """See :class:`Progress`."""

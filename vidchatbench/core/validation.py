@@ -1,4 +1,4 @@
-"""TODO."""
+"""Problems of a pydantic model in the words of our messages."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Turn:
 
 
 def make_turns(seed: int) -> Iterator[Turn]:
-    """Makes the conversation's five turns one by one; the speakers alternate, and every turn says something else."""
+    """Makes the conversation's five turns one by one; the speakers alternate, and every turn has its own text."""
     cast: tuple[tuple[Person, Voice], ...] = ((first_person(), HIGH_VOICE), (second_person(), LOW_VOICE))
     faces = [TalkingFace(person) for person, _ in cast]
     for number in range(SAMPLES + 1):

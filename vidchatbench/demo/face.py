@@ -93,7 +93,7 @@ class TalkingFace:
         pixels[rows, columns] = np.clip(part + 0.5, 0, 255)
 
     def _bend(self, pixels: Pixels, pose: Pose) -> Pixels:
-        """Moves the head within the picture, by a mesh of quadrilaterals that say where each cell comes from."""
+        """Moves the head within the picture, by a mesh of quadrilaterals that give the source of each cell."""
         x, y = self._rest_x.copy(), self._rest_y.copy()
         px, py = _PIVOT
         cos, sin = np.cos(pose.roll), np.sin(pose.roll)

@@ -1,4 +1,4 @@
-"""Where the demonstration's files lie, and the marker that says whether they are whole."""
+"""Where the demonstration's files lie, and the marker of a whole set."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class DemoPaths:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """Returns the sha256 of every file of the demonstration, by its path within the folder, sorted."""
-    found = sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hash_file(path) for path in found}
+    files = sorted(path for part in PARTS for path in (folder / part).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
 def write_marker(path: Path, seed: int, files: dict[str, str]) -> None:
@@ -57,7 +57,7 @@ def write_marker(path: Path, seed: int, files: dict[str, str]) -> None:
 
 
 def is_whole(paths: DemoPaths, seed: int) -> bool:
-    """Says whether the folder holds this seed's demonstration, with every file as it was written.
+    """Returns whether the folder holds this seed's demonstration, every file unchanged.
 
     Files that a user has added, a system of their own for instance, are no damage.
     """

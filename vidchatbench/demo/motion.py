@@ -17,7 +17,7 @@ def plan_poses(utterance: Utterance, seed: int) -> list[Pose]:
     """Makes one pose per frame at 25 frames a second.
 
     Args:
-        utterance: What the face says.
+        utterance: The text that the face speaks.
         seed: Seed of sway and blinks.
     """
     rng = np.random.default_rng(seed)

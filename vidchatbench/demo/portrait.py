@@ -110,7 +110,7 @@ def first_person() -> Person:
 
 @cache
 def second_person() -> Person:
-    """Somebody else: dark hair, stubble, spectacles, other proportions, light, clothes and backdrop, mirrored."""
+    """A second person: dark hair, stubble, spectacles, other proportions, light, clothes and backdrop, mirrored."""
     pixels = _photograph().astype(np.float32)
     head, face, body = _mask(_HEAD, 1.5), _mask(_FACE, 2.0), _mask(_BODY, 1.5)
     person = np.maximum(head, body)

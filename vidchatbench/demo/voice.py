@@ -50,8 +50,8 @@ def synthesise(utterance: Utterance, voice: Voice, seed: int) -> Wave:
     """Speaks an utterance.
 
     Args:
-        utterance: What to say.
-        voice: Who says it.
+        utterance: The text to speak.
+        voice: The speaker.
         seed: Seed of the noise and of the voice's unsteadiness.
 
     Returns:

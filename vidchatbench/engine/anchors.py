@@ -17,16 +17,13 @@ from vidchatbench.api.samples import Role, Sample
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
 from vidchatbench.core.progress import Progress
-from vidchatbench.engine.extraction.extract import extract
 from vidchatbench.engine.extraction.jobs import ClipSource
-from vidchatbench.engine.extraction.sample_pass import run_sample_tasks
 from vidchatbench.engine.features.store import FeatureStore
-from vidchatbench.engine.plan import Planner, gather_clips
-from vidchatbench.engine.scoring import score_cells
+from vidchatbench.engine.pipeline import Pipeline
+from vidchatbench.engine.plan import Inputs, gather_clips
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import UsageError
 from vidchatbench.plugins.catalogue import Catalogue
-from vidchatbench.results.aggregate import aggregate
 from vidchatbench.results.anchors import ORACLE, AnchorEntry, _identity_of, _keep
 from vidchatbench.results.schema import MetricResult
 from vidchatbench.submission.check import CheckedSubmission, Output
@@ -71,13 +68,13 @@ def partners(samples: Sequence[Sample]) -> dict[str, Sample]:
     for step in range(1, n):
         if all(ordered[i].cluster != ordered[(i + step) % n].cluster for i in range(n)):
             return {sample.id: ordered[(i + step) % n] for i, sample in enumerate(ordered)}
-    found = {}
+    partner_of = {}
     for i, sample in enumerate(ordered):
         others = (ordered[(i + step) % n] for step in range(1, n))
         other = next((other for other in others if other.cluster != sample.cluster), None)
         if other is not None:
-            found[sample.id] = other
-    return found
+            partner_of[sample.id] = other
+    return partner_of
 
 
 class _Maker:
@@ -90,10 +87,8 @@ class _Maker:
         progress: Progress,
     ) -> None:
         self._samples = samples
-        self._catalogue = catalogue
-        self._config = config
-        self._progress = progress
-        self._store = FeatureStore(config.store or paths.feature_root())
+        store = FeatureStore(config.store or paths.feature_root())
+        self._pipeline = Pipeline(catalogue, store, config, progress)
         nothing = CheckedSubmission(
             benchmark.root, SystemDescription(name=ORACLE), {sample.id: Output(None, None) for sample in benchmark}
         )
@@ -113,20 +108,8 @@ class _Maker:
                 sounds[sample.id] = self._clips[others[sample.id].id, Role.REFERENCE]
         candidates = {sample.id: clips[sample.id, Role.CANDIDATE] for sample in samples}
         outputs = {key: Output(Path(clip.path), clip.info) for key, clip in candidates.items()}
-        planner = Planner(samples, outputs, clips, self._catalogue, self._store, sounds)
-        plan = planner.build(metrics)
-        known = extract(plan, self._config, self._progress).known
-        run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, self._progress)
-        records = score_cells(plan.cells, outputs, known, self._store.load)
-        return {
-            metric.card.id: aggregate(
-                metric,
-                [record for record in records if record.metric is metric],
-                self._catalogue.weights,
-                seed=self._config.seed,
-            )
-            for metric in metrics
-        }
+        numbers = self._pipeline.run(Inputs(samples, outputs, clips, sounds), metrics).numbers
+        return {number.id: number for number in numbers}
 
 
 def _entry(
@@ -137,16 +120,16 @@ def _entry(
 ) -> AnchorEntry:
     name = metric.card.id
     real = oracle[name]
-    found: dict[str, float] = {}
+    apart: dict[str, float] = {}
     null: NullAnchor
     for null in ("shuffled_replies", "shuffled_audio"):
         result = nulls[null].get(name)
         if result is not None and result.value is not None and result.n_error == 0 and _apart(real, result):
-            found[null] = result.value
+            apart[null] = result.value
     _, version, protocol, hashes = _identity_of(metric, weights)
     value = real.value if real.n_error == 0 else None
     return AnchorEntry(
-        metric=name, version=version, protocol=protocol, weights=hashes, oracle=value, nulls=found, n=real.n_ok
+        metric=name, version=version, protocol=protocol, weights=hashes, oracle=value, nulls=apart, n=real.n_ok
     )
 
 

@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vidchatbench.api.metrics import Metric
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.benchmark.load import load_benchmark
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.run import Run
 from vidchatbench.engine.settings import RunConfig
-from vidchatbench.engine.suites import choose_metrics
+from vidchatbench.engine.suites import MetricChoice, choose_metrics
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.judge.connect import connect_judge
 from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.results.schema import (
     RESULTS_FILE,
     Results,
-    SuiteRef,
     load_results,
 )
 from vidchatbench.submission.check import CheckedSubmission, check_submission
@@ -45,7 +43,7 @@ def evaluate(
         metrics: Metric ids to run instead of the suite's whole list; a metric of the suite keeps its parameters there.
         out: The run folder to write.
         config: Device, workers, judge and the like.
-        progress: Who hears of the progress; nobody by default.
+        progress: Receives progress; nothing does by default.
 
     Returns:
         The results, as written to ``results.json``.
@@ -63,20 +61,18 @@ def evaluate(
         config = replace(config, judge=connect_judge(config.judge, budget=config.judge_budget))
     elif config.judge_budget is not None:
         raise UsageError("a judge's budget is given, but no judge")
-    chosen_suite, chosen = choose_metrics(catalogue, suite, metrics, config.overrides())
+    choice = choose_metrics(catalogue, suite, metrics, config.overrides())
     for option in config.overrides():
-        if not any(option in metric.params for metric in chosen):
+        if not any(option in metric.params for metric in choice.metrics):
             raise UsageError(f"--{option} is of use to dialogue metrics only, and none of them is among those chosen")
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
     submission = check_submission(Path(outputs), loaded)
-    check_run_folder(Path(out), submission, loaded, (chosen_suite, chosen))
-    return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(chosen_suite, chosen)
+    check_run_folder(Path(out), submission, loaded, choice)
+    return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(choice)
 
 
-def check_run_folder(
-    out: Path, submission: CheckedSubmission, benchmark: Benchmark, chosen: tuple[SuiteRef, Sequence[Metric]]
-) -> None:
+def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchmark, choice: MetricChoice) -> None:
     """Makes sure that writing a run to ``out`` destroys nothing.
 
     Raises:
@@ -88,7 +84,6 @@ def check_run_folder(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"the run folder {out} cannot be made: {error.strerror}; give another --out") from error
-    suite, metrics = chosen
     if not (out / RESULTS_FILE).is_file():
         if (out / SYSTEM_FILE).is_file():
             raise UsageError(f"{out} holds a {SYSTEM_FILE} but no run; a run would overwrite it, give another --out")
@@ -97,11 +92,15 @@ def check_run_folder(
         before = load_results(out)
     except InputError as error:
         raise UsageError(f"{out / RESULTS_FILE} is no results file of this library; give another --out") from error
-    told = (before.system.name, before.system.revision, before.benchmark.name, before.benchmark.version, before.suite)
     system, header = submission.system, benchmark.header
-    if told != (system.name, system.revision, header.name, header.version, suite):
+    same_run = (
+        (before.system.name, before.system.revision) == (system.name, system.revision)
+        and (before.benchmark.name, before.benchmark.version) == (header.name, header.version)
+        and before.suite == choice.suite
+    )
+    if not same_run:
         held = f"system {before.system.name!r} on {before.benchmark.name!r}, suite {before.suite.name!r}"
         raise UsageError(f"{out} holds another run ({held}); give another --out, or delete it")
     listed = {(m.id, m.protocol) for m in before.metrics} | {(m.id, m.protocol) for m in before.unavailable}
-    if not suite.version and listed != {(metric.card.id, metric.card.protocol) for metric in metrics}:
+    if not choice.suite.version and listed != {(m.card.id, m.card.protocol) for m in choice.metrics}:
         raise UsageError(f"{out} holds a run of other metrics or protocols; give another --out, or delete it")

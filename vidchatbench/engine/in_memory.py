@@ -6,24 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench.api.features import Feature
 from vidchatbench.api.samples import Role, Sample, Side, Task
 from vidchatbench.api.scores import Score
-from vidchatbench.core.isolation import Failure
-from vidchatbench.core.progress import SilentProgress
+from vidchatbench.engine.extraction.executors import WarmExecutor
 from vidchatbench.engine.extraction.jobs import ClipSource
-from vidchatbench.engine.extraction.sample_pass import run_sample_tasks
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.engine.features.memory import MemoryStore
-from vidchatbench.engine.plan import Planner
-from vidchatbench.engine.scoring import score_cells
+from vidchatbench.engine.pipeline import Pipeline
+from vidchatbench.engine.plan import Inputs
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.suites import choose_metrics, list_unavailable
 from vidchatbench.errors import UsageError
 from vidchatbench.media.memory import MemoryClip
 from vidchatbench.plugins.availability import Availability
 from vidchatbench.plugins.catalogue import load_catalogue
-from vidchatbench.results.aggregate import aggregate_all
 from vidchatbench.results.schema import MetricResult, UnavailableMetric
 from vidchatbench.submission.check import Output
 from vidchatbench.weights.resolver import WeightResolver
@@ -67,16 +63,17 @@ class ClipScorer:
     def __init__(
         self, suite: str = "lite", *, metrics: Sequence[str] | None = None, config: RunConfig | None = None
     ) -> None:
-        self._config = config or RunConfig()
-        self._config.check_device()
-        self._catalogue = load_catalogue()
-        _, chosen = choose_metrics(self._catalogue, suite, metrics)
-        availability = Availability.of(chosen, self._catalogue, WeightResolver(self._catalogue.weights))
+        config = config or RunConfig()
+        config.check_device()
+        catalogue = load_catalogue()
+        choice = choose_metrics(catalogue, suite, metrics)
+        availability = Availability.of(choice.metrics, catalogue, WeightResolver(catalogue.weights))
         self._metrics = availability.runnable
         self._unavailable = list_unavailable(availability)
-        self._store = MemoryStore()
-        settings = WorkerSettings(Path(), self._config.device, self._config.batch_size)
-        self._worker = Worker(settings, self._store)
+        store = MemoryStore()
+        settings = WorkerSettings(Path(), config.device, config.batch_size)
+        self._executor = WarmExecutor(Worker(settings, store))
+        self._pipeline = Pipeline(catalogue, store, config, executor=self._executor)
 
     def score(
         self,
@@ -108,21 +105,15 @@ class ClipScorer:
             clips[name, Role.REFERENCE] = clips[name, Role.REFERENCE_IMAGE] = _source(f"{name} (reference)", clip)
         samples = [_sample(name, (speakers or {}).get(name, name), task) for name in candidates]
         outputs = {name: Output(Path(name), clips[name, Role.CANDIDATE].info) for name in candidates}
-        plan = Planner(samples, outputs, clips, self._catalogue, self._store).build(self._metrics)
-        known: dict[str, Feature | Failure] = {}
-        for job in plan.jobs:
-            known.update(self._worker.run(job).failures)
-        run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, SilentProgress())
-        records = score_cells(plan.cells, outputs, known, self._store.load)
+        outcome = self._pipeline.run(Inputs(samples, outputs, clips), self._metrics)
         scores: dict[str, dict[str, Score]] = {metric.card.id: {} for metric in self._metrics}
-        for record in records:
+        for record in outcome.records:
             scores[record.metric.card.id][record.sample.id] = record.score
-        numbers = aggregate_all(self._metrics, records, self._catalogue.weights, seed=self._config.seed)
-        return ClipScores(numbers, scores, self._unavailable)
+        return ClipScores(outcome.numbers, scores, self._unavailable)
 
     def close(self) -> None:
         """Lets go of all models."""
-        self._worker.release()
+        self._executor.close()
 
 
 def _source(name: str, clip: MemoryClip) -> ClipSource:

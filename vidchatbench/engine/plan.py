@@ -16,7 +16,7 @@ from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import file_stamp
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.engine.extraction.jobs import ClipSource, Job, Task, group_into_jobs, side_name
-from vidchatbench.engine.extraction.sample_pass import SampleTask
+from vidchatbench.engine.extraction.sample_pass import SampleTask, read_content
 from vidchatbench.engine.features.keys import describe_extractor, feature_key, sample_key
 from vidchatbench.errors import InputError, MediaError
 from vidchatbench.media.probe import probe
@@ -64,38 +64,60 @@ class Plan:
     reused: int
 
 
-class Planner:
-    """Builds the plan of a run.
+@dataclass(frozen=True)
+class Inputs:
+    """What is scored: samples with their outputs and clips.
 
-    Args:
+    Attributes:
         samples: The samples.
-        outputs: What was found for each of them.
+        outputs: The output of each sample.
         clips: The clip of each sample and role, as far as the sample offers it.
-        catalogue: Where extractors come from.
-        store: What is there already.
         sounds: Clips whose sound the candidates are heard with instead of their own, by sample.
         notes: What is known of the replies besides their clips, by sample.
     """
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        outputs: Mapping[str, Output],
-        clips: Mapping[tuple[str, Role], ClipSource],
-        catalogue: Catalogue,
-        store: Container[str],
-        sounds: Mapping[str, ClipSource] | None = None,
+    samples: Sequence[Sample]
+    outputs: Mapping[str, Output]
+    clips: Mapping[tuple[str, Role], ClipSource]
+    sounds: Mapping[str, ClipSource] = field(default_factory=dict)
+    notes: Mapping[str, SampleNotes] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        benchmark: Benchmark,
+        submission: CheckedSubmission,
+        metrics: Sequence[Metric],
         notes: Mapping[str, SampleNotes] | None = None,
-    ) -> None:
-        self._samples = samples
-        self._outputs = outputs
+    ) -> Inputs:
+        """Returns the inputs of a submission, with the clips that the metrics read.
+
+        Raises:
+            InputError: If a clip of the benchmark cannot be read; all such clips are listed.
+        """
+        clips = gather_clips(benchmark, submission, needed_roles(metrics))
+        return cls(benchmark.samples, submission.outputs, clips, notes=notes or {})
+
+
+class Planner:
+    """Builds the plan of a run.
+
+    Args:
+        inputs: What is scored.
+        catalogue: Where extractors come from.
+        store: The keys of the features that need no extraction.
+    """
+
+    def __init__(self, inputs: Inputs, catalogue: Catalogue, store: Container[str]) -> None:
+        self._samples = inputs.samples
+        self._outputs = inputs.outputs
         self._catalogue = catalogue
         self._store = store
         # Clips of equal content are one: it is read once, under the first path it was met.
         self._clips: dict[str, ClipSource] = {}
-        self._roles = {place: self._clips.setdefault(clip.sha256, clip) for place, clip in clips.items()}
-        self._sounds = {name: self._clips.setdefault(clip.sha256, clip) for name, clip in (sounds or {}).items()}
-        self._notes = notes or {}
+        self._roles = {place: self._clips.setdefault(clip.sha256, clip) for place, clip in inputs.clips.items()}
+        self._sounds = {name: self._clips.setdefault(clip.sha256, clip) for name, clip in inputs.sounds.items()}
+        self._notes = inputs.notes
         self._tasks: dict[str, Task] = {}
         self._sample_tasks: dict[str, SampleTask] = {}
         self._extractors: dict[ExtractorSpec, tuple[Extractor, dict[str, object]]] = {}
@@ -132,7 +154,7 @@ class Planner:
         return self._task(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
 
     def _content(self, extractor: SampleExtractor, sample: Sample) -> Content | Failure | None:
-        return attempt(lambda: extractor.content(sample, self._notes.get(sample.id, SampleNotes())))
+        return attempt(lambda: read_content(extractor, sample, self._notes.get(sample.id, SampleNotes())))
 
     def _sample_feature(
         self, extractor: SampleExtractor, description: dict[str, object], sample: Sample

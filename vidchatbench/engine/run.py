@@ -1,4 +1,4 @@
-"""TODO."""
+"""One evaluation of a submission: from its outputs to the run folder."""
 
 from __future__ import annotations
 
@@ -17,18 +17,15 @@ from vidchatbench.api.samples import Role, benchmark_media
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
 from vidchatbench.core.progress import Progress
-from vidchatbench.engine.extraction.extract import Extraction, extract
-from vidchatbench.engine.extraction.sample_pass import Known, run_sample_tasks
 from vidchatbench.engine.extraction.worker import peak_memory
 from vidchatbench.engine.features.store import FeatureStore
 from vidchatbench.engine.journal import Journal
-from vidchatbench.engine.plan import Plan, Planner, gather_clips, needed_roles
-from vidchatbench.engine.scoring import score_cells
+from vidchatbench.engine.pipeline import Outcome, Pipeline
+from vidchatbench.engine.plan import Inputs, Plan
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.media.profile import decode_profile
 from vidchatbench.plugins.availability import Availability
 from vidchatbench.plugins.catalogue import load_catalogue
-from vidchatbench.results.aggregate import Record, aggregate_all
 from vidchatbench.results.anchors import known_anchors
 from vidchatbench.results.files import write_run
 from vidchatbench.results.schema import (
@@ -39,6 +36,7 @@ from vidchatbench.results.schema import (
     Results,
     RunInfo,
     SuiteRef,
+    UnavailableMetric,
 )
 from vidchatbench.submission.check import CheckedSubmission
 from vidchatbench.submission.system import OutputNotes
@@ -47,7 +45,7 @@ from vidchatbench.weights.resolver import WeightResolver
 
 if TYPE_CHECKING:
     from vidchatbench.engine.judging import Judging
-from vidchatbench.engine.suites import list_unavailable
+from vidchatbench.engine.suites import MetricChoice, list_unavailable
 
 _RECORDED_PACKAGES = (
     *("av", "facenet-pytorch", "h5py", "lpips", "numpy", "onnxruntime", "opencv-contrib-python", "pillow", "pyiqa"),
@@ -64,7 +62,7 @@ class Run:
         submission: The checked submission.
         out: The run folder.
         config: How to run.
-        progress: Who hears of it.
+        progress: Receives progress.
     """
 
     def __init__(
@@ -78,75 +76,77 @@ class Run:
         self._catalogue = load_catalogue()
         self._resolver = WeightResolver(self._catalogue.weights)
         self._store = FeatureStore(config.store or paths.feature_root())
-        self._seconds: dict[str, float] = {}
+        self._judging: Judging | None = None
 
-    def execute(self, suite: SuiteRef, metrics: Sequence[Metric]) -> Results:
-        """Runs the metrics and writes the run folder."""
+    def execute(self, choice: MetricChoice) -> Results:
+        """Runs the metrics and writes the run folder.
+
+        Raises:
+            UnavailableError: If none of the metrics can run here.
+            InputError: If a clip or the anchors of the benchmark cannot be read.
+            OSError: If the run folder cannot be written.
+        """
         started = datetime.now(timezone.utc)
         journal = Journal(self._out)
-        availability = Availability.of(metrics, self._catalogue, self._resolver, permissive=self._config.permissive)
+        availability = Availability.of(
+            choice.metrics, self._catalogue, self._resolver, permissive=self._config.permissive
+        )
         availability.require_any()
         runnable = availability.runnable
-        if len(runnable) < len(metrics):
-            told = f"{len(runnable)} of {len(metrics)} metrics can run here"
-            self._progress.note(f"{told}; at the end stands what the others lack")
+        if len(runnable) < len(choice.metrics):
+            message = f"{len(runnable)} of {len(choice.metrics)} metrics can run here"
+            self._progress.note(f"{message}; at the end stands what the others lack")
         clock = time.perf_counter()
-        clips = gather_clips(self._benchmark, self._submission, needed_roles(runnable))
-        planner = Planner(
-            self._benchmark.samples,
-            self._submission.outputs,
-            clips,
-            self._catalogue,
-            self._store,
-            notes=self._notes(),
+        inputs = Inputs.of(self._benchmark, self._submission, runnable, self._notes())
+        gathered = time.perf_counter() - clock
+        pipeline = Pipeline(self._catalogue, self._store, self._config, self._progress, journal=journal)
+        outcome = pipeline.run(
+            inputs,
+            runnable,
+            anchors=known_anchors(self._benchmark, runnable, self._catalogue.weights),
+            on_plan=lambda plan: self._write_plan(journal, plan, runnable),
+            on_clips_read=lambda plan: self._begin_judging(runnable, plan),
         )
-        plan = planner.build(runnable)
-        self._seconds["plan"] = time.perf_counter() - clock
-        # Where the clips lie is for this computer's report alone; nothing that is published says it.
-        places = {"outputs": str(self._submission.root.resolve()), "benchmark": str(self._benchmark.root.resolve())}
-        ids = [metric.card.id for metric in runnable]
-        journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=ids, **places)
-        extraction = extract(plan, self._config, self._progress, journal)
-        self._seconds["extract"] = extraction.elapsed
-        known = extraction.known
-        judging = self._judging(runnable, plan)
-        read = run_sample_tasks(plan.samples, known, self._catalogue, self._store, self._config, self._progress)
-        extraction.extracted += read.extracted
-        extraction.seconds.update(read.seconds)
-        records = self._score(plan, known)
-        anchors = known_anchors(self._benchmark, runnable, self._catalogue.weights)
-        clock = time.perf_counter()
-        numbers = aggregate_all(runnable, records, self._catalogue.weights, seed=self._config.seed, anchors=anchors)
-        self._seconds["aggregate"] = time.perf_counter() - clock
-        report = None if judging is None else judging.finish(known, self._store)
-        if judging is not None and report is not None:
-            numbers = judging.mark(numbers, report)
-        missing = list_unavailable(availability)
-        results = Results(
+        outcome.seconds["plan"] += gathered
+        results = self._results(choice.suite, list_unavailable(availability), outcome, started)
+        write_run(self._out, results, outcome.records, self._media_lines(outcome.plan))
+        journal.write("finished", complete=results.complete)
+        return results
+
+    def _results(
+        self, suite: SuiteRef, unavailable: tuple[UnavailableMetric, ...], outcome: Outcome, started: datetime
+    ) -> Results:
+        numbers, report = outcome.numbers, None
+        if self._judging is not None:
+            report = self._judging.finish(outcome.features)
+            numbers = self._judging.mark(numbers, report)
+        return Results(
             benchmark=BenchmarkRef.of(self._benchmark),
             vidchatbench_version=__version__,
             suite=suite,
             system=self._submission.system,
             metrics=numbers,
-            unavailable=missing,
+            unavailable=unavailable,
             judge=report,
             environment=self._environment(),
-            run=self._run_info(started, plan, extraction),
-            complete=not missing and all(_is_whole(number) for number in numbers),
+            run=self._run_info(started, outcome),
+            complete=not unavailable and all(_is_whole(number) for number in numbers),
         )
-        write_run(self._out, results, records, self._media_lines(plan))
-        journal.write("finished", complete=results.complete)
-        return results
 
-    def _judging(self, metrics: Sequence[Metric], plan: Plan) -> Judging | None:
+    def _write_plan(self, journal: Journal, plan: Plan, metrics: Sequence[Metric]) -> None:
+        # Where the clips lie is for this computer's report alone; nothing that is published says it.
+        places = {"outputs": str(self._submission.root.resolve()), "benchmark": str(self._benchmark.root.resolve())}
+        ids = [metric.card.id for metric in metrics]
+        journal.write("planned", jobs=len(plan.jobs), features=plan.wanted, metrics=ids, **places)
+
+    def _begin_judging(self, metrics: Sequence[Metric], plan: Plan) -> None:
         if self._config.judge is None:
-            return None
+            return
         from vidchatbench.engine.judging import judging_of  # loads the client of the endpoints
 
-        judging = judging_of(metrics, self._benchmark.samples, plan, self._progress)
-        if judging is not None:
-            judging.begin()
-        return judging
+        self._judging = judging_of(metrics, self._benchmark.samples, plan, self._progress)
+        if self._judging is not None:
+            self._judging.begin()
 
     def _notes(self) -> dict[str, SampleNotes]:
         path, declared = self._config.transcripts, self._submission.notes
@@ -161,12 +161,6 @@ class Run:
             for sample in self._benchmark
         }
 
-    def _score(self, plan: Plan, known: Known) -> list[Record]:
-        clock = time.perf_counter()
-        records = score_cells(plan.cells, self._submission.outputs, known, self._store.load)
-        self._seconds["score"] = time.perf_counter() - clock
-        return records
-
     def _environment(self) -> Environment:
         return Environment(
             python=platform.python_version(),
@@ -177,8 +171,9 @@ class Run:
             decode_profile=decode_profile(),
         )
 
-    def _run_info(self, started: datetime, plan: Plan, extraction: Extraction) -> RunInfo:
-        stages = {name: round(seconds, 3) for name, seconds in self._seconds.items()}
+    def _run_info(self, started: datetime, outcome: Outcome) -> RunInfo:
+        plan, extraction = outcome.plan, outcome.extraction
+        stages = {name: round(seconds, 3) for name, seconds in outcome.seconds.items()}
         stages |= {f"extract {name}": round(seconds, 3) for name, seconds in sorted(extraction.seconds.items())}
         candidates = {
             clip.sha256: clip.info.video.duration or 0.0
@@ -214,8 +209,8 @@ class Run:
         for sample in self._benchmark:
             output = self._submission.outputs[sample.id]
             if output.path is not None and output.info is None:
-                told = {"file": output.path.name, "problem": output.reason}
-                lines.append({"sample_id": sample.id, "role": Role.CANDIDATE.value, **told})
+                problem = {"file": output.path.name, "problem": output.reason}
+                lines.append({"sample_id": sample.id, "role": Role.CANDIDATE.value, **problem})
             for role in Role:
                 clip = plan.roles.get((sample.id, role))
                 if clip is not None:
@@ -232,10 +227,10 @@ def _is_whole(number: MetricResult) -> bool:
 
 
 def _package_versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _RECORDED_PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from vidchatbench.api.features import Feature
 from vidchatbench.api.metrics import Metric, SetItem, SetMetric
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.isolation import Blame, Failure, attempt
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.plan import Cell
 from vidchatbench.results.aggregate import Record
 from vidchatbench.submission.check import Output
@@ -18,16 +19,14 @@ from vidchatbench.submission.check import Output
 def score_cells(
     cells: Sequence[Cell],
     outputs: Mapping[str, Output],
-    known: dict[str, Feature | Failure],
-    load: Callable[[str], Feature | None],
+    features: FeatureLookup,
 ) -> list[Record]:
     """Scores the cells of a plan.
 
     Args:
         cells: The cells.
         outputs: The output of each sample, to know whether a broken clip is the submission's.
-        known: Features and failures that are at hand, by key; loaded ones are added.
-        load: Reads a stored feature by key.
+        features: The features of the run.
 
     Returns:
         One record per cell, in their order.
@@ -36,16 +35,13 @@ def score_cells(
     def score(cell: Cell) -> Record:
         if cell.settled is not None:
             return Record.of(cell.sample, cell.metric, cell.settled)
-        features: dict[str, Feature] = {}
+        needed: dict[str, Feature] = {}
         for name, key in cell.keys.items():
-            if key not in known:
-                lost = Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
-                known[key] = load(key) or lost
-            found = known[key]
-            if isinstance(found, Failure):
-                return Record.of(cell.sample, cell.metric, _blame(found, cell, outputs))
-            features[name] = found
-        return _score_features(cell, features)
+            feature = features.get(key)
+            if isinstance(feature, Failure):
+                return Record.of(cell.sample, cell.metric, _blame(feature, cell, outputs))
+            needed[name] = feature
+        return _score_features(cell, needed)
 
     return [score(cell) for cell in cells]
 
@@ -53,14 +49,14 @@ def score_cells(
 def _score_features(cell: Cell, features: Mapping[str, Feature]) -> Record:
     metric = cell.metric
     if isinstance(metric, SetMetric):
-        found = attempt(lambda: _checked_item(metric.item(features)))
-        if isinstance(found, SetItem):
-            return Record.of_item(cell.sample, metric, found, cell.keys)
+        result = attempt(lambda: _checked_item(metric.item(features)))
+        if isinstance(result, SetItem):
+            return Record.of_item(cell.sample, metric, result, cell.keys)
     else:
-        found = attempt(lambda: _checked(metric.score(cell.sample, features)))
-    if isinstance(found, Failure):
-        return Record.of(cell.sample, metric, Score(Status.ERROR, None, f"{metric.card.id}: {found.reason}"))
-    return Record.of(cell.sample, metric, _within_range(metric, found))
+        result = attempt(lambda: _checked(metric.score(cell.sample, features)))
+    if isinstance(result, Failure):
+        return Record.of(cell.sample, metric, Score(Status.ERROR, None, f"{metric.card.id}: {result.reason}"))
+    return Record.of(cell.sample, metric, _within_range(metric, result))
 
 
 def _checked_item(answer: object) -> SetItem | Score:

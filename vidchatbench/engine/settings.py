@@ -58,8 +58,8 @@ class RunConfig:
 
     def overrides(self) -> dict[str, str]:
         """Returns the parameters that metrics get which have them."""
-        found = {} if self.transcripts is None else {"transcripts": "given"}
-        return found if self.judge is None else {**found, "judge": self.judge}
+        parameters = {} if self.transcripts is None else {"transcripts": "given"}
+        return parameters if self.judge is None else {**parameters, "judge": self.judge}
 
     def effective_workers(self) -> int:
         """Returns the number of worker processes."""

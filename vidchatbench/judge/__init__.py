@@ -1,1 +1,1 @@
-"""The LLM judge: endpoints, the rubric, the panel, its guards against its own biases, anchors and the budget."""
+"""The LLM judge: the rubric, the panel, the calibration that shows its biases, the report; `llm` asks the models."""

@@ -1,19 +1,27 @@
-"""What a metric package sees of the judge: a request, an answer, and a judge that is opened by its name.
-
-Everything here is light, for ``vidchatbench.api`` offers it. Endpoints have addresses, and addresses have no place in
-results; so a judge is *connected* once by the text that the user gave, and goes by its public name (the models' names)
-from then on: in parameters, protocol ids, feature keys and results.
-"""
+"""Connects judges: from the text that the user gave to a panel that goes by its public name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vidchatbench.api.judging import _CONNECTED, _LOCK
+from vidchatbench.api.judging import CONNECTIONS, Judge
+from vidchatbench.judge.llm.settings import read_settings
+
+
+def public_judge_name(text: str) -> str:
+    """Returns the public name of the judges that a text names; nothing is connected.
+
+    Args:
+        text: ``URL#MODEL``, several separated by commas, or the path of a TOML file.
+
+    Raises:
+        InputError: If the text or the file is not understood; all problems are listed, no address or key is repeated.
+    """
+    return read_settings(text).name
 
 
 def connect_judge(text: str, *, budget: str | None = None, cache: Path | None = None) -> str:
-    """Makes a judge known in this process and returns its public name; nothing is sent.
+    """Connects a judge in this process and returns its public name; nothing is sent.
 
     Args:
         text: ``URL#MODEL``, several separated by commas, or the path of a TOML file.
@@ -24,13 +32,15 @@ def connect_judge(text: str, *, budget: str | None = None, cache: Path | None = 
         InputError: If the text or the file is not understood; all problems are listed, no address or key is repeated.
         UsageError: If the budget is not understood, or is money where a judge has no price.
     """
-    from vidchatbench.judge.llm.settings import read_settings
-    from vidchatbench.judge.panel import Panel  # pulls in what the public names must not
+    from vidchatbench.judge.panel import Panel  # loads the clients of the endpoints, which a name does not need
 
     settings = read_settings(text)
-    with _LOCK:
-        known = _CONNECTED.get(settings.name)
+
+    def choose(connected: Judge | None) -> Judge:
         # What has been spent and learnt stays with a judge that is named again.
-        if not isinstance(known, Panel) or known.settings != settings or budget is not None or cache is not None:
-            _CONNECTED[settings.name] = Panel(settings, budget=budget, cache=cache)
+        if isinstance(connected, Panel) and connected.settings == settings and budget is None and cache is None:
+            return connected
+        return Panel(settings, budget=budget, cache=cache)
+
+    CONNECTIONS.connect(settings.name, choose)
     return settings.name

@@ -1,57 +1,42 @@
-"""A panel of judges: asks every judge for every reply as often as is asked for, and gathers what they say.
-
-The work is done by an event loop in a thread of its own, so that it can be used from anywhere, a notebook's running
-loop included; what comes in is handed over at once, so that a killed run has kept it.
-"""
+"""A panel of judges: asks every judge for every reply as often as the settings say, and gathers the answers."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from vidchatbench.api.features import Param
+from vidchatbench.api.features import Param, Refusal
 from vidchatbench.api.judging import AXES, RUBRIC, JudgeAnswer, JudgeRequest
-from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.core.paths import cache_root
+from vidchatbench.judge.llm.answers import UnusableAnswerError
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens, read_budget
 from vidchatbench.judge.llm.cache import Reply, ResponseCache
-from vidchatbench.judge.llm.endpoint import TEMPERATURE, Ask, Endpoint, EndpointState, Told, Tools, prompt_texts
-from vidchatbench.judge.llm.faults import JudgeFault, NoVerdict
+from vidchatbench.judge.llm.endpoint import TEMPERATURE, ChatRequest, ChatResponse, Endpoint, EndpointState
+from vidchatbench.judge.llm.faults import ModelFault
+from vidchatbench.judge.llm.loop import EndpointPool
+from vidchatbench.judge.llm.messages import prompt_texts
 from vidchatbench.judge.llm.pace import FIRST_WAIT
+from vidchatbench.judge.llm.quoting import is_cut
 from vidchatbench.judge.llm.settings import PanelSettings
-from vidchatbench.judge.rubric import (
-    PROMPT_SHA256,
-    REPAIR,
-    is_cut,
-    messages_for,
-    pair_messages_for,
-)
+from vidchatbench.judge.rubric import PROMPT_SHA256, REPAIR, messages_for, pair_messages_for
 from vidchatbench.judge.verdict import (
     PAIR_SCHEMA,
     VERDICT_SCHEMA,
     Answer,
+    NoVerdict,
     Preference,
-    UnusableAnswerError,
     Verdict,
     read_answer,
 )
 
-T = TypeVar("T")
-R = TypeVar("R")
 SEPARATOR = " | "
 _USUAL_ANSWER = 120
 """Tokens of an answer, for estimates: five numbers and a reason."""
 _MAX_QUOTE_LENGTH = 2000
-_AHEAD = 2
-"""Requests begun per place at an endpoint, so that no place waits for the next one."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +81,9 @@ class PairVerdict:
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Answered:
+    """A valid answer, and the replies that it took: two where the first one was not usable."""
+
     answer: Verdict | Preference
     replies: tuple[Reply, ...]
 
@@ -126,8 +113,7 @@ class Panel:
         self.budget = Budget(None if budget is None else read_budget(budget, settings.judges))
         self.folder = cache_root() / "judge" if cache is None else cache
         self._cache = ResponseCache(self.folder / "responses")
-        self._first_wait = first_wait
-        self.states = tuple(EndpointState() for _ in settings.judges)
+        self._pool = EndpointPool(settings.judges, self._cache, self.budget, first_wait)
 
     @property
     def name(self) -> str:
@@ -138,6 +124,11 @@ class Panel:
     def seeds(self) -> tuple[int, ...]:
         """One seed per repeat."""
         return tuple(self.settings.seed + repeat for repeat in range(self.settings.repeats))
+
+    @property
+    def states(self) -> tuple[EndpointState, ...]:
+        """What has been learnt of each judge's endpoint."""
+        return self._pool.states
 
     @property
     def requests_sent(self) -> int:
@@ -174,15 +165,15 @@ class Panel:
 
         async def judge(endpoints: Sequence[Endpoint], request: JudgeRequest) -> JudgeAnswer | Refusal:
             messages = messages_for(request)
-            asked = [
-                _verdict(endpoint, self._cache, Ask(messages, VERDICT_SCHEMA, seed, salt), Verdict)
+            questions = [
+                _ask(endpoint, self._cache, ChatRequest(messages, VERDICT_SCHEMA, seed, salt), Verdict)
                 for endpoint in endpoints
                 for seed in self.seeds
             ]
-            given = await _all(asked)
-            return given if isinstance(given, Refusal) else self._answer(request, given, endpoints)
+            answered = await _gather(questions)
+            return answered if isinstance(answered, Refusal) else self._answer(request, answered, endpoints)
 
-        return self._run(judge, requests)
+        return self._pool.run(judge, requests)
 
     def compare_texts(self, pairs: Sequence[tuple[JudgeRequest, str]]) -> list[PairVerdict | Refusal]:
         """Compares the reply of each request with a second text, in both orders.
@@ -195,26 +186,28 @@ class Panel:
             request, second = pair
             swapped = JudgeRequest(request.name, request.language, request.initiator, second, request.history)
             orders = (pair_messages_for(request, second), pair_messages_for(swapped, request.reply))
-            asked = [
-                _verdict(endpoint, self._cache, Ask(messages, PAIR_SCHEMA, seed), Preference)
+            questions = [
+                _ask(endpoint, self._cache, ChatRequest(messages, PAIR_SCHEMA, seed), Preference)
                 for endpoint in endpoints
                 for seed in self.seeds
                 for messages in orders
             ]
-            given = await _all(asked)
-            if isinstance(given, Refusal):
-                return given
-            words = [one.answer.better for one in given if isinstance(one.answer, Preference)]
-            return weigh(list(zip(words[::2], words[1::2], strict=True)))
+            answered = await _gather(questions)
+            if isinstance(answered, Refusal):
+                return answered
+            choices = [one.answer.better for one in answered if isinstance(one.answer, Preference)]
+            return weigh(list(zip(choices[::2], choices[1::2], strict=True)))
 
-        found = dict(self._run(compare, pairs))
-        return [found[position] for position in range(len(pairs))]
+        results = dict(self._pool.run(compare, pairs))
+        return [results[position] for position in range(len(pairs))]
 
-    def _answer(self, request: JudgeRequest, given: Sequence[_Given], endpoints: Sequence[Endpoint]) -> JudgeAnswer:
+    def _answer(
+        self, request: JudgeRequest, answered: Sequence[_Answered], endpoints: Sequence[Endpoint]
+    ) -> JudgeAnswer:
         judges, repeats = len(endpoints), self.settings.repeats
-        verdicts = [one.answer for one in given if isinstance(one.answer, Verdict)]
+        verdicts = [one.answer for one in answered if isinstance(one.answer, Verdict)]
         scores = np.array([verdict.scores() for verdict in verdicts], np.int8).reshape(judges, repeats, len(AXES))
-        groups = [given[k * repeats : (k + 1) * repeats] for k in range(judges)]
+        groups = [answered[k * repeats : (k + 1) * repeats] for k in range(judges)]
         replies = [[reply for one in group for reply in one.replies] for group in groups]
         tokens = [(sum(r.tokens_in for r in row), sum(r.tokens_out for r in row)) for row in replies]
         reasons = [one.redact(group[0].answer.reason) for one, group in zip(endpoints, groups, strict=True)]
@@ -235,56 +228,6 @@ class Panel:
         }
         return JudgeAnswer(scores, np.array(tokens, np.int64).reshape(judges, 2), meta)
 
-    def _run(
-        self, action: Callable[[Sequence[Endpoint], T], Awaitable[R]], items: Sequence[T]
-    ) -> Iterator[tuple[int, R]]:
-        """Runs ``action`` on all items at once, within the endpoints' limits, and yields what comes."""
-        outbox: queue.SimpleQueue[tuple[int, R] | None] = queue.SimpleQueue()
-        places = asyncio.Semaphore(_AHEAD * sum(judge.max_concurrency for judge in self.settings.judges))
-
-        async def one(endpoints: Sequence[Endpoint], position: int, item: T) -> None:
-            async with places:
-                outbox.put((position, await action(endpoints, item)))
-
-        async def work() -> None:
-            async with self._session() as endpoints:
-                tasks = [asyncio.ensure_future(one(endpoints, *numbered)) for numbered in enumerate(items)]
-                try:
-                    await asyncio.gather(*tasks)
-                finally:
-                    for task in tasks:
-                        task.cancel()
-                    await asyncio.gather(*tasks, return_exceptions=True)
-
-        loop = asyncio.new_event_loop()
-        task = loop.create_task(work())
-
-        def run() -> None:
-            try:
-                loop.run_until_complete(task)
-            finally:
-                loop.close()
-                outbox.put(None)
-
-        with ThreadPoolExecutor(1, thread_name_prefix="judge") as pool:
-            done = pool.submit(run)
-            try:
-                while (item := outbox.get()) is not None:
-                    yield item
-                done.result()
-            finally:
-                with contextlib.suppress(RuntimeError):  # the loop may have ended in the meantime
-                    loop.call_soon_threadsafe(task.cancel)
-
-    @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[Sequence[Endpoint]]:
-        tools = Tools(self._cache, self.budget, self._first_wait)
-        async with contextlib.AsyncExitStack() as stack:
-            yield [
-                await stack.enter_async_context(Endpoint(judge, state, tools).session())
-                for judge, state in zip(self.settings.judges, self.states, strict=True)
-            ]
-
 
 def weigh(answers: Sequence[tuple[str, str]]) -> PairVerdict:
     """Makes one verdict of what was answered in both orders.
@@ -303,44 +246,45 @@ def weigh(answers: Sequence[tuple[str, str]]) -> PairVerdict:
     return PairVerdict(majority, tuple(votes), len(bias), float(np.mean(bias)) if bias else 0.0)
 
 
-async def _all(asked: Sequence[Awaitable[_Given]]) -> list[_Given] | Refusal:
+async def _gather(questions: Sequence[Awaitable[_Answered]]) -> list[_Answered] | Refusal:
     # All of them are awaited even where one fails: what was asked is paid, and is kept for the next run.
-    found = await asyncio.gather(*asked, return_exceptions=True)
-    given: list[_Given] = []
-    for one in found:
-        if isinstance(one, JudgeFault):
-            return Refusal(str(one))
-        if isinstance(one, BaseException):
-            raise one
-        given.append(one)
-    return given
+    results = await asyncio.gather(*questions, return_exceptions=True)
+    answered: list[_Answered] = []
+    for result in results:
+        if isinstance(result, ModelFault):
+            return Refusal(str(result))
+        if isinstance(result, BaseException):
+            raise result
+        answered.append(result)
+    return answered
 
 
-async def _verdict(endpoint: Endpoint, cache: ResponseCache, ask: Ask, kind: type[Answer]) -> _Given:
-    told = await endpoint.ask(ask)
+async def _ask(endpoint: Endpoint, cache: ResponseCache, request: ChatRequest, kind: type[Answer]) -> _Answered:
+    """Asks one judge; an answer that is not usable is sent back once, with what is wrong with it."""
+    first = await endpoint.ask(request)
     try:
-        return _Given(_read(told, endpoint, kind), (told.reply,))
+        return _Answered(_read(first, endpoint, kind), (first.reply,))
     except UnusableAnswerError as error:
         problem = str(error)
     except NoVerdict:
-        cache.forget(told.key)
+        cache.forget(first.key)
         raise
-    quote = (told.reply.content or "")[:_MAX_QUOTE_LENGTH]
-    again = await endpoint.ask(ask.follow_up(quote, REPAIR.format(problem=problem)))
+    quote = (first.reply.content or "")[:_MAX_QUOTE_LENGTH]
+    second = await endpoint.ask(request.follow_up(quote, REPAIR.format(problem=problem)))
     try:
-        return _Given(_read(again, endpoint, kind), (told.reply, again.reply))
+        return _Answered(_read(second, endpoint, kind), (first.reply, second.reply))
     except (UnusableAnswerError, NoVerdict) as error:
         # Kept, they would make every later run fail without asking.
-        cache.forget(told.key)
-        cache.forget(again.key)
+        cache.forget(first.key)
+        cache.forget(second.key)
         if isinstance(error, NoVerdict):
             raise
         problem = endpoint.redact(str(error))
         raise NoVerdict(f"judge {endpoint.settings.model!r} gave no usable answer, asked twice: {problem}") from None
 
 
-def _read(told: Told, endpoint: Endpoint, kind: type[Answer]) -> Answer:
-    reply = told.reply
+def _read(response: ChatResponse, endpoint: Endpoint, kind: type[Answer]) -> Answer:
+    reply = response.reply
     if reply.refusal or reply.finish_reason == "content_filter":
         words = f": {endpoint.redact(reply.refusal)}" if reply.refusal else ""
         raise NoVerdict(f"judge {endpoint.settings.model!r} refused to judge{words}")

@@ -1,4 +1,4 @@
-"""What is to be known of the judging of a run besides its scores: agreement, length, cost, drift and trust."""
+"""The report on the judging of a run: agreement, length, cost, drift and whether the judge can be believed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vidchatbench.judge.rubric import PROMPT_SHA256
 from vidchatbench.judge.schema import AnchorReport, JudgePart, JudgeReport, LengthReport
 
 LENGTH_BOUND = 0.5
-"""Rank correlation of score and length from which on the report says so."""
+"""Rank correlation of score and length from which on the report warns."""
 
 
 def judge_report(
-    panel: Panel, judged: Mapping[str, Feature], samples: Sequence[Sample], anchors: AnchorReport
+    panel: Panel, judged: Mapping[str, Feature], samples: Sequence[Sample], calibration: AnchorReport
 ) -> JudgeReport:
     """Makes the report of a run.
 
@@ -30,7 +30,7 @@ def judge_report(
         judged: By sample id, the features of ``dialogue/judge_scores`` of the candidates; those without scores are
             passed over.
         samples: The benchmark's samples; the real replies' transcripts give the length that scores are adjusted to.
-        anchors: How the anchors fared.
+        calibration: What the calibration showed.
     """
     kept = [judged[name] for name in sorted(judged) if judged[name]["scores"].size]
     panel_size, repeats = len(panel.settings.judges), panel.settings.repeats
@@ -47,7 +47,7 @@ def judge_report(
         for judge in judges
         if len(judge.answered_by) > 1
     ]
-    unranked = anchors.unranked or (f"judge drifted: {'; '.join(drift)}" if drift else None)
+    unranked = calibration.unranked or (f"judge drifted: {'; '.join(drift)}" if drift else None)
     return JudgeReport(
         judge=panel.name,
         rubric=RUBRIC,
@@ -62,8 +62,8 @@ def judge_report(
         repeats_differ_by=_repeats_differ_by(scores),
         length=length,
         judges=judges,
-        anchors=anchors,
-        warnings=(*drift, *_untaken(kept), *_warnings(panel, judges, length)),
+        anchors=calibration,
+        warnings=(*drift, *_not_taken(kept), *_warnings(panel, judges, length)),
         unranked=unranked,
     )
 
@@ -107,9 +107,9 @@ def _length(scores: NDArray[np.float64], words: Sequence[float], samples: Sequen
 def _alpha_repeats(scores: NDArray[np.float64]) -> float | None:
     if not len(scores) or scores.shape[2] == 1:
         return None
-    found = [krippendorff_alpha(scores[:, number].mean(axis=2).T) for number in range(scores.shape[1])]
-    known = [alpha for alpha in found if alpha is not None]
-    return float(np.mean(known)) if known else None
+    alphas = [krippendorff_alpha(scores[:, number].mean(axis=2).T) for number in range(scores.shape[1])]
+    defined = [alpha for alpha in alphas if alpha is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 def _repeats_differ_by(scores: NDArray[np.float64]) -> float | None:
@@ -119,7 +119,7 @@ def _repeats_differ_by(scores: NDArray[np.float64]) -> float | None:
     return float(np.abs(scores[:, :, first] - scores[:, :, second]).mean())
 
 
-def _untaken(kept: Sequence[Feature]) -> list[str]:
+def _not_taken(kept: Sequence[Feature]) -> list[str]:
     names = sorted({name for feature in kept for name in str(feature.meta["not_taken"]).split(",") if name})
     return (
         [f"an endpoint did not take {' and '.join(names)}, so its answers may differ from run to run"] if names else []
@@ -127,15 +127,15 @@ def _untaken(kept: Sequence[Feature]) -> list[str]:
 
 
 def _warnings(panel: Panel, judges: Sequence[JudgePart], length: LengthReport | None) -> list[str]:
-    found = []
+    warnings = []
     if length is not None and abs(length.rank_correlation) >= LENGTH_BOUND:
-        found.append(
+        warnings.append(
             f"scores go with the length of the replies (rank correlation {length.rank_correlation:+.2f}); "
             f"at the length of the real replies the mean is {length.adjusted_mean:.2f}"
         )
     families = {judge.family for judge in panel.settings.judges}
     if len(judges) == 1:
-        found.append("a single judge: its preferences are not balanced by others")
+        warnings.append("a single judge: its preferences are not balanced by others")
     elif len(families) == 1 and None not in families:
-        found.append("all judges are of one family and share its preferences")
-    return found
+        warnings.append("all judges are of one family and share its preferences")
+    return warnings

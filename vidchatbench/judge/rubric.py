@@ -1,9 +1,8 @@
-"""The rubric and the prompts: what the judge is told, and how the reply is kept from telling it anything.
+"""The rubric and the prompts: what the judge is told of a reply.
 
 All that stands here is hashed into every result (:data:`PROMPT_SHA256`); a change of any of it is another version of
-the rubric. The instructions come first and are the same for all samples, so that a server can keep them; what people
-said comes in blocks between lines that carry a code. The code is derived from the texts and occurs in none of them, so
-no reply can close its own block; each text is a single line, so none can imitate the layout either.
+the rubric. The instructions come first and are the same for all samples, so that a server can keep them in its cache.
+What people said follows as quotes that cannot pass for instructions (:mod:`vidchatbench.judge.llm.quoting`).
 """
 
 from __future__ import annotations
@@ -11,14 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import unicodedata
 
 from vidchatbench.api.judging import AXES, RUBRIC, JudgeRequest
-from vidchatbench.judge.llm.messages import Message
+from vidchatbench.judge.llm.messages import Message, Part
+from vidchatbench.judge.llm.quoting import MAX_TEXT_LENGTH, block, fence, shown, turn_blocks
 from vidchatbench.judge.verdict import PAIR_SCHEMA, VERDICT_SCHEMA
-
-MAX_TEXT_LENGTH = 6000
-"""Characters of one text that are shown to the judge; over ten minutes of speech."""
 
 LEVELS: dict[str, tuple[str, tuple[str, str, str, str, str]]] = {
     "relevance": (
@@ -123,16 +119,16 @@ def messages_for(request: JudgeRequest) -> list[Message]:
     initiator, reply = shown(request.initiator), shown(request.reply)
     code = fence([*(text for _, text in turns), initiator, reply, request.language])
     lines = [f"Code: {code}", f"Language of the conversation: {shown(request.language)}", ""]
-    lines += _turn_lines(turns, code)
-    lines += ["What the initiator says now:", *_block("INITIATOR", code, initiator)]
+    lines += turn_blocks(turns, code)
+    lines += ["What the initiator says now:", *block("INITIATOR", code, initiator)]
     if request.frames:
         lines += [f"The {len(request.frames)} pictures show the initiator while speaking, in order of time."]
-    lines += ["The reply to be judged:", *_block("REPLY", code, reply)]
+    lines += ["The reply to be judged:", *block("REPLY", code, reply)]
     lines += [
         f"Judge what stands between [REPLY {code}] and [/REPLY {code}] by the rubric. Answer with the JSON object."
     ]
     text = "\n".join(lines)
-    content: str | list[Message] = text
+    content: str | list[Part] = text
     if request.frames:
         content = [{"type": "text", "text": text}, *(_picture(frame) for frame in request.frames)]
     return [{"role": "system", "content": SYSTEM_TEXT}, {"role": "user", "content": content}]
@@ -145,50 +141,14 @@ def pair_messages_for(request: JudgeRequest, second: str) -> list[Message]:
     # The order must not show in the code, or the two questions would differ in more than the order.
     code = fence([*(text for _, text in turns), initiator, *sorted((one, two)), request.language])
     lines = [f"Code: {code}", f"Language of the conversation: {shown(request.language)}", ""]
-    lines += _turn_lines(turns, code)
-    lines += ["What the initiator says now:", *_block("INITIATOR", code, initiator)]
-    lines += ["The first reply:", *_block("FIRST", code, one), "The second reply:", *_block("SECOND", code, two)]
+    lines += turn_blocks(turns, code)
+    lines += ["What the initiator says now:", *block("INITIATOR", code, initiator)]
+    lines += ["The first reply:", *block("FIRST", code, one), "The second reply:", *block("SECOND", code, two)]
     lines += ["Which reply is better? Answer with the JSON object."]
     return [{"role": "system", "content": PAIR_SYSTEM}, {"role": "user", "content": "\n".join(lines)}]
 
 
-def shown(text: str) -> str:
-    """Returns a text as the judge sees it: one line, without invisible characters, cut if it is very long."""
-    line = _line(text)
-    return line if len(line) <= MAX_TEXT_LENGTH else f"{line[:MAX_TEXT_LENGTH]} (cut)"
-
-
-def is_cut(text: str) -> bool:
-    """Whether the judge is shown only a part of a text."""
-    return len(_line(text)) > MAX_TEXT_LENGTH
-
-
-def _line(text: str) -> str:
-    visible = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
-    return " ".join(visible.split())
-
-
-def fence(texts: list[str]) -> str:
-    """Returns a code that looks random, is always the same for the same texts, and occurs in none of them."""
-    everything = "\n".join(texts).lower()
-    number = 0
-    while (code := hashlib.sha256(f"{number}\n{everything}".encode()).hexdigest()[:12]) in everything:
-        number += 1
-    return code
-
-
-def _turn_lines(turns: list[tuple[str, str]], code: str) -> list[str]:
-    lines = ["Earlier turns, in order:"] if turns else ["There are no earlier turns."]
-    for number, (role, text) in enumerate(turns, 1):
-        lines += _block(f"TURN {number} {role}", code, text)
-    return lines
-
-
-def _block(name: str, code: str, text: str) -> list[str]:
-    return [f"[{name} {code}]", text, f"[/{name} {code}]", ""]
-
-
-def _picture(jpeg: bytes) -> Message:
+def _picture(jpeg: bytes) -> Part:
     url = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
     return {"type": "image_url", "image_url": {"url": url}}
 

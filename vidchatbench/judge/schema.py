@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from vidchatbench.core.models import FrozenModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class JudgeAnchors(_Frozen):
+# The calibration is called "anchors" in this file, because these names and docstrings stand in the JSON Schema.
+class JudgeAnchors(FrozenModel):
     """One judge on the anchors.
 
     Attributes:
@@ -39,7 +36,7 @@ class JudgeAnchors(_Frozen):
     problems: tuple[str, ...] = ()
 
 
-class AnchorReport(_Frozen):
+class AnchorReport(FrozenModel):
     """Whether the judge can be believed in this run.
 
     ``drifted``: order or mean are past their bounds, or another model answers. ``biased``: a disguise pays.
@@ -69,7 +66,7 @@ class AnchorReport(_Frozen):
         return None if self.status == "ok" else f"judge {self.status}: {'; '.join(self.problems)}"
 
 
-class JudgePart(_Frozen):
+class JudgePart(FrozenModel):
     """One judge in a run.
 
     Attributes:
@@ -95,7 +92,7 @@ class JudgePart(_Frozen):
     currency: str | None
 
 
-class LengthReport(_Frozen):
+class LengthReport(FrozenModel):
     """How the scores go with the length of the replies.
 
     Attributes:
@@ -111,7 +108,7 @@ class LengthReport(_Frozen):
     reference_words: float
 
 
-class JudgeReport(_Frozen):
+class JudgeReport(FrozenModel):
     """The judging of one run.
 
     Attributes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from vidchatbench.api.judging import AXES
-from vidchatbench.judge.llm.messages import Schema
+from vidchatbench.judge.llm.answers import UnusableAnswerError, read_last_object
+from vidchatbench.judge.llm.faults import ModelFault
+from vidchatbench.judge.llm.messages import strict_schema
 
 
 def _no_truth_value(value: object) -> object:
@@ -50,59 +50,33 @@ class Preference(BaseModel):
 Answer = TypeVar("Answer", Verdict, Preference)
 
 
-class UnusableAnswerError(ValueError):
-    """An answer that is not what was asked for; says what is wrong with it."""
+class NoVerdict(ModelFault):
+    """The judge answered, but not with a verdict: it refused, or kept to no schema."""
 
 
-def _schema(name: str, fields: Schema) -> Schema:
-    # `enum` instead of bounds: every server that keeps to a schema at all knows it.
-    return {
-        "name": name,
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {"reason": {"type": "string"}, **fields},
-            "required": ["reason", *fields],
-            "additionalProperties": False,
-        },
-    }
-
-
-VERDICT_SCHEMA = _schema("verdict", {axis: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for axis in AXES})
-PAIR_SCHEMA = _schema("preference", {"better": {"type": "string", "enum": ["first", "second", "tie"]}})
-
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+# Every server that keeps to a schema at all knows `enum`, and not every one knows bounds.
+_LEVEL = {"type": "integer", "enum": [1, 2, 3, 4, 5]}
+_REASON = {"type": "string"}
+VERDICT_SCHEMA = strict_schema("verdict", {"reason": _REASON, **dict.fromkeys(AXES, _LEVEL)})
+PAIR_SCHEMA = strict_schema(
+    "preference", {"reason": _REASON, "better": {"type": "string", "enum": ["first", "second", "tie"]}}
+)
 
 
 def read_answer(text: str, kind: type[Answer]) -> Answer:
-    """Finds and validates the answer in what a model wrote.
-
-    Reasoning in ``<think>`` tags is passed over. Of several objects the last valid one counts: models that think aloud
-    end with their answer, and may quote the reply before.
+    """Returns the last valid answer in what a model wrote; see :func:`read_last_object`.
 
     Raises:
         UnusableAnswerError: If there is none; the message says why.
     """
-    problem = "it holds no JSON object"
-    decoder = json.JSONDecoder()
-    text = _THOUGHT.sub("", text)
-    found: Answer | None = None
-    position = text.find("{")
-    while position >= 0:
+
+    def accept(value: dict[str, Any]) -> Answer:
         try:
-            value, end = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            position = text.find("{", position + 1)
-            continue
-        try:
-            found = kind.model_validate(value)
+            return kind.model_validate(value)
         except ValidationError as error:
-            # The answer may lie inside an object that the model has put around it.
-            problem, end = _problems(error), position + 1
-        position = text.find("{", end)
-    if found is None:
-        raise UnusableAnswerError(problem)
-    return found
+            raise UnusableAnswerError(_problems(error)) from None
+
+    return read_last_object(text, accept)
 
 
 def _problems(error: ValidationError) -> str:

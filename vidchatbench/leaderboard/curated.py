@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vidchatbench.api.cards import Dimension
 from vidchatbench.api.samples import Sha256, Task
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.schema import Cell, Column, Link, Row, RowId
@@ -22,11 +23,7 @@ RECOMPUTED_FILE = "recomputed.yaml"
 M = TypeVar("M", bound=BaseModel)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ReportedColumn(_Frozen):
+class ReportedColumn(FrozenModel):
     """A metric as a paper names it."""
 
     id: Annotated[str, Field(pattern=r"^reported/[a-z0-9_]+$")]
@@ -36,7 +33,7 @@ class ReportedColumn(_Frozen):
     unit: str = ""
 
 
-class ReportedRow(_Frozen):
+class ReportedRow(FrozenModel):
     """One configuration as a paper reports it."""
 
     id: RowId
@@ -46,7 +43,7 @@ class ReportedRow(_Frozen):
     values: dict[str, Finite]
 
 
-class ReportedTable(_Frozen):
+class ReportedTable(FrozenModel):
     """A table of a paper.
 
     Attributes:
@@ -81,7 +78,7 @@ class ReportedTable(_Frozen):
         return self
 
 
-class Recomputed(_Frozen):
+class Recomputed(FrozenModel):
     """A bundle whose numbers the maintainers worked out again from the media."""
 
     bundle_sha256: Sha256
@@ -90,7 +87,7 @@ class Recomputed(_Frozen):
     note: str | None = None
 
 
-class RecomputedList(_Frozen):
+class RecomputedList(FrozenModel):
     """``recomputed.yaml``."""
 
     schema_version: Literal[1]

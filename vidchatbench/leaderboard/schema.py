@@ -11,10 +11,11 @@ import json
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from vidchatbench.api.samples import SampleId, Sha256, Task
 from vidchatbench.api.scores import Status
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
 
@@ -44,10 +45,6 @@ Link = Annotated[str, AfterValidator(check_link)]
 RowId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*(@[a-z0-9][a-z0-9._-]*)?$", max_length=200)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
 class Column(MetricRef):
     """One metric of the board.
 
@@ -59,7 +56,7 @@ class Column(MetricRef):
     reported: bool
 
 
-class Place(_Frozen):
+class Place(FrozenModel):
     """Where a system stands among the ranked ones.
 
     ``rank`` is one more than the number of systems with a better value, so that equal values share it. ``rank_low`` and
@@ -74,7 +71,7 @@ class Place(_Frozen):
     tier: int = Field(ge=1)
 
 
-class Cell(_Frozen):
+class Cell(FrozenModel):
     """One system in one metric; counts are ``None`` where a paper does not state them."""
 
     value: Finite | None
@@ -90,7 +87,7 @@ class Cell(_Frozen):
     place: Place | None
 
 
-class AnchoredScore(_Frozen):
+class AnchoredScore(FrozenModel):
     """A dimension's score, or the overall one, on the scale from 0 (null) to 100 (the real replies).
 
     ``metrics`` names what entered, of a dimension its metrics, of the overall score its dimensions.
@@ -102,7 +99,7 @@ class AnchoredScore(_Frozen):
     place: Place | None
 
 
-class Row(_Frozen):
+class Row(FrozenModel):
     """One system in one revision.
 
     Attributes:
@@ -146,14 +143,14 @@ class Row(_Frozen):
     samples: str | None
 
 
-class LeftOut(_Frozen):
+class LeftOut(FrozenModel):
     """A bundle that is not on the board, and why."""
 
     bundle: str
     reason: str
 
 
-class Provenance(_Frozen):
+class Provenance(FrozenModel):
     """What the board was made with; the same bundles and the same of these give the same bytes."""
 
     vidchatbench_version: str
@@ -162,7 +159,7 @@ class Provenance(_Frozen):
     level: Finite
 
 
-class Leaderboard(_Frozen):
+class Leaderboard(FrozenModel):
     """``leaderboard.json``."""
 
     schema_version: Literal[1] = 1
@@ -179,7 +176,7 @@ class Leaderboard(_Frozen):
         return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-class SampleInfo(_Frozen):
+class SampleInfo(FrozenModel):
     """One sample as a system's page shows it; ``candidate_sha256`` is of the submitted file."""
 
     id: SampleId
@@ -189,7 +186,7 @@ class SampleInfo(_Frozen):
     candidate_sha256: Sha256 | None
 
 
-class SampleScores(_Frozen):
+class SampleScores(FrozenModel):
     """One metric over the samples, in the order of ``samples``; ``None`` where a sample has no value."""
 
     values: tuple[Finite | None, ...]
@@ -198,7 +195,7 @@ class SampleScores(_Frozen):
     reasons: dict[int, str]
 
 
-class SystemSamples(_Frozen):
+class SystemSamples(FrozenModel):
     """``samples/<row id>.json``: what one system scored on every sample.
 
     ``reasons`` are by place in ``samples``. ``counted`` is what entered the mean: the value, or the worst value where

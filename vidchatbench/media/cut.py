@@ -44,7 +44,7 @@ _HOLE = Fraction(1, 50)
 _UNSEEKABLE = frozenset({"mpeg"})
 """Formats in which what is decoded after a jump does not have its own timestamps."""
 _UNTIMED = frozenset({"avi"})
-"""Formats without timestamps: of pictures that were coded out of order, nobody knows the times."""
+"""Formats without timestamps: the times of reordered pictures are unknown."""
 _RUN_UP = Fraction(1)
 """Seconds of sound that are decoded before the cut: decoders need what came before to give exact samples."""
 
@@ -184,8 +184,8 @@ def _decoded(path: Path, position: Fraction | None) -> Iterator[tuple[av.VideoFr
                     continue
                 time = Fraction(frame.pts * (frame.time_base or stream.time_base or 0)) - origin
                 if last is not None and time < last and container.format.name in _UNTIMED:
-                    told = f"the pictures' times go back, from {float(last):.3f} to {float(time):.3f} s"
-                    raise MediaError(str(path), told)
+                    message = f"the pictures' times go back, from {float(last):.3f} to {float(time):.3f} s"
+                    raise MediaError(str(path), message)
                 last = time
                 yield frame, time, time + _length_of(frame, stream)
     except FFmpegError as error:
@@ -249,9 +249,9 @@ def _read_sound(path: Path, cut: Cut) -> tuple[Wave, int]:
             with av.open(str(path)) as container:
                 if not container.streams.audio:
                     raise MediaError(str(path), "there is no sound stream")
-                found = _decode_sound(container, container.streams.audio[0], cut, position)
-                if found is not None:
-                    return found
+                sound = _decode_sound(container, container.streams.audio[0], cut, position)
+                if sound is not None:
+                    return sound
     except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
     raise MediaError(str(path), f"there is no sound between {_span(cut)}")
@@ -272,24 +272,34 @@ def _decode_sound(
         time = Fraction(frame.pts * (frame.time_base or stream.time_base or 0)) - origin
         if not runs and position is not None and time > cut.start > 0:
             return None
-        place, kind = round((time - cut.start) * rate), (frame.format.name, frame.layout.name, frame.sample_rate)
+        place = round((time - cut.start) * rate)
+        kind = _SoundKind(frame.format.name, frame.layout.name, frame.sample_rate)
         if not runs or runs[-1].kind != kind or abs(place - runs[-1].end) > rate * _HOLE:
             runs.append(_Run(kind, channels, rate))
         runs[-1].take(place, frame)
         if time > cut.start + Fraction(cut.frames, CLIP_FPS):
             break
     wanted = np.zeros((channels, round(Fraction(cut.frames, CLIP_FPS) * rate)), np.float32)
-    heard = sum([found.lay(wanted) for found in runs])
+    heard = sum([run.lay(wanted) for run in runs])
     return (wanted, rate) if heard else None
 
 
+@dataclass(frozen=True)
+class _SoundKind:
+    """What a resampler is made for."""
+
+    sample_format: str
+    layout: str
+    rate: int
+
+
 class _Run:
-    """Sound without a hole and of one kind: sample format, layout and rate.
+    """Sound without a hole and of one kind.
 
     Containers round timestamps, Matroska to a millisecond; the run's place is the median over its frames.
     """
 
-    def __init__(self, kind: tuple[str, str, int], channels: int, rate: int) -> None:
+    def __init__(self, kind: _SoundKind, channels: int, rate: int) -> None:
         self.kind = kind
         self._rate = rate
         # Each run has its own: a resampler takes sound of another kind for what it was made for.

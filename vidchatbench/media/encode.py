@@ -26,7 +26,19 @@ Wave = NDArray[np.float32]
 CLIP_FPS = 25
 _BLOCK = 1024
 _LAYOUTS = {1: "mono", 2: "stereo"}
-_BT709 = (int(Colorspace.ITU709), int(ColorRange.MPEG), int(ColorPrimaries.BT709), int(ColorTrc.BT709))
+
+
+@dataclass(frozen=True)
+class _Colour:
+    """How the samples of a picture are to be understood, in FFmpeg's numbers."""
+
+    space: int
+    range: int
+    primaries: int
+    transfer: int
+
+
+_BT709 = _Colour(int(Colorspace.ITU709), int(ColorRange.MPEG), int(ColorPrimaries.BT709), int(ColorTrc.BT709))
 
 
 @dataclass(frozen=True)
@@ -153,7 +165,7 @@ class ClipWriter:
         if self._audio is not None:
             self._container.mux(self._audio.encode(None))
 
-    def _open_video(self, first: av.VideoFrame, colour: tuple[int, int, int, int]) -> VideoStream:
+    def _open_video(self, first: av.VideoFrame, colour: _Colour) -> VideoStream:
         # What x264 writes depends on its number of threads, and with macroblock trees it varies from run to run.
         own = {"crf": str(self._encoding.crf), "preset": self._encoding.preset}
         options = {**own, "threads": "1", "x264-params": "mbtree=0", "flags": "+bitexact"}
@@ -162,7 +174,8 @@ class ClipWriter:
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = 1 / self._fps
-        context.colorspace, context.color_range, context.color_primaries, context.color_trc = colour
+        context.colorspace, context.color_range = colour.space, colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         return stream
 
     def _open_audio(self) -> AudioStream:
@@ -203,7 +216,7 @@ def _from_pixels(pixels: Pixels) -> av.VideoFrame:
     return rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
 
 
-def _colour_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    # Older releases of PyAV do not tell primaries and transfer of a frame; 2 stands for unspecified.
+def _colour_of(frame: av.VideoFrame) -> _Colour:
+    # Older releases of PyAV do not expose primaries and transfer of a frame; 2 stands for unspecified.
     primaries, transfer = (int(getattr(frame, name, 2)) for name in ("color_primaries", "color_trc"))
-    return int(frame.colorspace), int(frame.color_range), primaries, transfer
+    return _Colour(int(frame.colorspace), int(frame.color_range), primaries, transfer)

@@ -138,7 +138,7 @@ class NearestGrid(Generic[Item]):
         if self._held is not None:
             held, held_time = self._held
             if time <= held_time:
-                return settled  # a repeated or reordered timestamp adds no grid point; the first item stands
+                return settled  # a repeated or reordered timestamp adds no grid point; the first item is kept
             middle = (held_time + time) / 2
             settled = self._take(held, lambda at: at <= middle)
         self._held = (item, time)

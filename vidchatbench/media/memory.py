@@ -121,7 +121,7 @@ class MemoryReader:
         return Audio(np.zeros(0, np.float32) if sound is None else _resampled(sound, self._clip.sample_rate))
 
     def stop_video(self) -> None:
-        """Says that no more pictures are wanted."""
+        """Stops reading pictures."""
         self._want_video = False
 
     def __iter__(self) -> Iterator[tuple[Picture, Fraction]]:

@@ -17,10 +17,10 @@ import av
 from av.error import FFmpegError
 from av.stream import Disposition
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict
 
 from vidchatbench.api.extractors import SAMPLE_RATE
 from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.models import AnyFloatModel, FrozenModel
 from vidchatbench.errors import MediaError
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ _UNSPECIFIED_COLOR = 2
 _COLOR_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VideoInfo(_Frozen):
+class VideoInfo(AnyFloatModel):
     """The picture stream.
 
     Attributes:
@@ -90,7 +86,7 @@ class VideoInfo(_Frozen):
     announced: bool = False
 
 
-class AudioInfo(_Frozen):
+class AudioInfo(AnyFloatModel):
     """The sound stream; ``duration`` and ``announced`` as in :class:`VideoInfo`."""
 
     codec: str
@@ -100,7 +96,7 @@ class AudioInfo(_Frozen):
     announced: bool = False
 
 
-class MediaInfo(_Frozen):
+class MediaInfo(FrozenModel):
     """What probing found; one line of ``media.jsonl`` is made of it.
 
     Attributes:
@@ -125,7 +121,7 @@ class MediaInfo(_Frozen):
 def probe(path: Path) -> MediaInfo:
     """Reads the headers and the first picture of a media file.
 
-    What was found is remembered as long as the file's size and time of change stay the same.
+    The result is cached as long as the file's size and time of change stay the same.
 
     Raises:
         MediaError: If the file is missing, empty, not media, or announces a picture stream that has no picture.
@@ -236,21 +232,21 @@ def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | Non
 
 
 def _video_warnings(video: VideoInfo, stream: VideoStream, first: av.VideoFrame) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if int(first.colorspace) == _UNSPECIFIED_COLOR and not first.format.is_rgb:
-        found.append("colour space is untagged; decoded as BT.601 like every common decoder does")
+        warnings.append("colour space is untagged; decoded as BT.601 like every common decoder does")
     if video.rotation:
-        found.append(f"rotation metadata of {video.rotation} degrees was applied")
+        warnings.append(f"rotation metadata of {video.rotation} degrees was applied")
     if video.fps is not None and not NORMAL_FPS[0] <= video.fps <= NORMAL_FPS[1]:
-        found.append(f"unusual frame rate of {video.fps:g} per second; resampled by timestamp")
+        warnings.append(f"unusual frame rate of {video.fps:g} per second; resampled by timestamp")
     base, average = stream.base_rate, stream.average_rate
     if base and average and not math.isclose(float(base), float(average), rel_tol=0.02):
-        found.append(f"variable frame rate ({float(average):.3g} on average); resampled by timestamp")
+        warnings.append(f"variable frame rate ({float(average):.3g} on average); resampled by timestamp")
     if stream.sample_aspect_ratio not in {None, 0, 1}:
-        found.append(f"pixels are not square ({stream.sample_aspect_ratio}); their shape is ignored")
+        warnings.append(f"pixels are not square ({stream.sample_aspect_ratio}); their shape is ignored")
     if video.duration is not None and video.duration > MAX_NORMAL_SECONDS:
-        found.append(f"unusually long: {video.duration:.1f} s")
-    return tuple(found)
+        warnings.append(f"unusually long: {video.duration:.1f} s")
+    return tuple(warnings)
 
 
 def _probe_audio(container: InputContainer) -> AudioInfo | None:
@@ -284,12 +280,12 @@ def _length(stream: VideoStream | AudioStream, container: InputContainer, start:
 def _audio_warnings(audio: AudioInfo | None) -> tuple[str, ...]:
     if audio is None:
         return ()
-    found = []
+    warnings = []
     if audio.sample_rate < SAMPLE_RATE:
-        found.append(f"sound has only {audio.sample_rate} Hz; resampled to 16 kHz")
+        warnings.append(f"sound has only {audio.sample_rate} Hz; resampled to 16 kHz")
     if audio.channels > 1:
-        found.append(f"sound has {audio.channels} channels; mixed down to one")
-    return tuple(found)
+        warnings.append(f"sound has {audio.channels} channels; mixed down to one")
+    return tuple(warnings)
 
 
 def _seconds(ticks: int | None, base: Fraction | float | None) -> float | None:

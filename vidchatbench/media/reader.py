@@ -46,7 +46,7 @@ class ClipReader:
 
     Args:
         path: The clip.
-        info: What probing found.
+        info: The result of probing.
         video: Whether pictures are wanted.
         audio: Whether sound is wanted.
     """
@@ -91,7 +91,7 @@ class ClipReader:
         return Audio(np.ascontiguousarray(samples))
 
     def stop_video(self) -> None:
-        """Says that no more pictures are wanted; the pass goes on only for sound."""
+        """Stops reading pictures; the pass goes on only for sound."""
         self._want_video = False
 
     def __iter__(self) -> Iterator[tuple[Picture, Fraction]]:

@@ -1,4 +1,4 @@
-"""Whether a metric can run on this computer, and if not, what would change that."""
+"""Whether a metric can run on this computer; if not, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from vidchatbench.weights.resolver import WeightResolver
 
 
 @dataclass(frozen=True)
-class Lack:
-    """What a metric lacks.
+class Missing:
+    """What keeps a metric from running here.
 
     Attributes:
         reason: What is missing.
@@ -35,17 +35,17 @@ class Availability:
 
     Attributes:
         runnable: Those that can.
-        lacks: What each of the others lacks.
+        missing: What each of the others needs first.
     """
 
     runnable: tuple[Metric, ...]
-    lacks: Mapping[Metric, Lack]
+    missing: Mapping[Metric, Missing]
 
     @classmethod
     def of(
         cls, metrics: Iterable[Metric], catalogue: Catalogue, resolver: WeightResolver, *, permissive: bool = False
     ) -> Availability:
-        """Looks what each metric lacks; both parts keep the order of ``metrics``.
+        """Looks up what is missing for each metric; both parts keep the order of ``metrics``.
 
         Args:
             metrics: The metrics.
@@ -53,52 +53,54 @@ class Availability:
             resolver: Finds weights on this computer.
             permissive: Whether weights that are not for commercial use are to be left out.
         """
-        found = {
-            metric: (_left_out(metric) if permissive else None) or find_lack(metric, catalogue, resolver)
+        answers = {
+            metric: (_left_out(metric) if permissive else None) or find_missing(metric, catalogue, resolver)
             for metric in metrics
         }
-        lacks = {metric: lack for metric, lack in found.items() if lack is not None}
-        return cls(tuple(metric for metric in found if metric not in lacks), lacks)
+        missing = {metric: answer for metric, answer in answers.items() if answer is not None}
+        return cls(tuple(metric for metric in answers if metric not in missing), missing)
 
     def require_any(self) -> None:
         """Makes sure that there is something to run.
 
         Raises:
-            UsageError: If there is not, with what every metric lacks and how to bring it.
+            UsageError: If there is not; the message names what is missing for each metric, and the fix.
         """
         if not self.runnable:
-            told = "; ".join(f"{one.card.id}: {lack.reason}, to fix: {lack.fix}" for one, lack in self.lacks.items())
-            raise UsageError(f"no metric that was asked for can run here ({told})")
+            message = "; ".join(
+                f"{metric.card.id}: {missing.reason}, to fix: {missing.fix}" for metric, missing in self.missing.items()
+            )
+            raise UsageError(f"no metric that was asked for can run here ({message})")
 
 
-def _left_out(metric: Metric) -> Lack | None:
+def _left_out(metric: Metric) -> Missing | None:
     if metric.card.commercial_use:
         return None
     license_text = metric.card.weights_license or "licence unknown"
     reason = f"left out by --permissive, its weights are not for commercial use: {license_text}"
-    return Lack(reason, "run without --permissive")
+    return Missing(reason, "run without --permissive")
 
 
-def find_lack(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> Lack | None:
+def find_missing(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> Missing | None:
     """Returns the first thing that keeps a metric from running here, or ``None`` if nothing does."""
-    # A stranger's properties may do anything when they are read.
+    # Properties of a foreign plugin may raise anything when they are read.
     asked = attempt(lambda: _ask(metric, catalogue, resolver))
     if isinstance(asked, Failure):
         reason = asked.reason.removeprefix(f"{UsageError.__name__}: ")
-        return Lack(reason, "install the package that brings this extractor, or fix it (vidchatbench metrics)")
+        return Missing(reason, "install the package that brings this extractor, or fix it (vidchatbench metrics)")
     extractors, weights = asked
     for extractor in extractors:
-        if (told := extractor.lack()) is not None:
-            return Lack(*told)
+        if (lack := extractor.lack()) is not None:
+            return Missing(*lack)
         for module in extractor.packages:
             if importlib.util.find_spec(module) is None:
-                return Lack(f"package {module!r} is not installed", f"pip install {module.replace('_', '-')}")
+                return Missing(f"package {module!r} is not installed", f"pip install {module.replace('_', '-')}")
     for name in weights:
         try:
             if resolver.find(name) is None:
-                return Lack(f"weight {name!r} is not on this computer", resolver.fix(name))
+                return Missing(f"weight {name!r} is not on this computer", resolver.fix(name))
         except WeightsError as error:
-            return Lack(str(error), resolver.fix(name))
+            return Missing(str(error), resolver.fix(name))
     return None
 
 
@@ -108,7 +110,7 @@ def weights_of(metric: Metric, catalogue: Catalogue) -> list[str]:
     Raises:
         UsageError: If an extractor or a weight is not in the catalogue.
     """
-    extractors = [found for need in metric.needs() for found in _with_upstream(need.extractor, catalogue, ())]
+    extractors = [each for need in metric.needs() for each in _with_upstream(need.extractor, catalogue, ())]
     return list(
         dict.fromkeys([*metric.card.weights, *(name for extractor in extractors for name in extractor.weights)])
     )
@@ -119,7 +121,7 @@ def _ask(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> tupl
         if strange := set(need.roles) - set(metric.card.roles):
             names = ", ".join(sorted(role.value for role in strange))
             raise UsageError(f"{metric.card.id!r} reads {names}, which its card does not name")
-    extractors = [found for need in metric.needs() for found in _with_upstream(need.extractor, catalogue, ())]
+    extractors = [each for need in metric.needs() for each in _with_upstream(need.extractor, catalogue, ())]
     weights = weights_of(metric, catalogue)
     for name in weights:
         resolver.spec(name)

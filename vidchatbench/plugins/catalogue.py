@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from vidchatbench.api.extractors import Extractor
 from vidchatbench.api.features import ExtractorSpec, Param
+from vidchatbench.api.frame_metrics import FrameCount
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.plugins import Plugin, Suite, WeightSpec
 from vidchatbench.errors import UsageError
@@ -89,11 +90,13 @@ def build_catalogue(points: Iterable[EntryPoint]) -> Catalogue:
     put on the list of broken ones with its reason; the others are unaffected.
     """
     catalogue = Catalogue()
+    # Paired frame metrics of any package read it.
+    catalogue.extractors.register(FrameCount.id, f"{FrameCount.__module__}:FrameCount", origin="vidchatbench")
     # The built-ins first, so that a plugin can never take one of their names by sorting before them.
     for point in sorted(points, key=lambda p: (not _is_built_in(p), p.name, p.value)):
         try:
             _admit(catalogue, point)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger does must not stop the rest
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not stop the rest
             reason = f"{type(error).__name__}: {error}"
             catalogue.broken.append(BrokenPlugin(point.name, reason, traceback.format_exc()))
     catalogue.metrics.freeze()

@@ -72,10 +72,10 @@ class Registry(Generic[T]):
         self._check(name)
         if name not in self._loaded:
             module_name, _, attribute = self._targets[name].partition(":")
-            found = getattr(importlib.import_module(module_name), attribute)
-            if not (isinstance(found, type) and issubclass(found, self._base)):
+            target = getattr(importlib.import_module(module_name), attribute)
+            if not (isinstance(target, type) and issubclass(target, self._base)):
                 raise TypeError(f"{self._kind} {name!r}: {self._targets[name]} is no {self._base.__name__}")
-            self._loaded[name] = found
+            self._loaded[name] = target
         return self._loaded[name]
 
     def _check(self, name: str) -> None:

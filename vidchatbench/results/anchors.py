@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.plugins import WeightSpec
@@ -15,6 +15,7 @@ from vidchatbench.api.samples import Sha256
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
 from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.results.schema import Anchors, Finite
@@ -25,7 +26,7 @@ ANCHORS_FILE = "anchors.json"
 ORACLE = "oracle"
 
 
-class AnchorEntry(BaseModel):
+class AnchorEntry(FrozenModel):
     """The anchors of one metric.
 
     Attributes:
@@ -38,8 +39,6 @@ class AnchorEntry(BaseModel):
         n: Samples that the numbers rest on.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
     metric: str
     version: int
     protocol: str
@@ -49,10 +48,8 @@ class AnchorEntry(BaseModel):
     n: int
 
 
-class AnchorTable(BaseModel):
+class AnchorTable(FrozenModel):
     """``anchors.json``: the anchors of a benchmark, beside it or in the cache."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     manifest_sha256: Sha256

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from vidchatbench.api.features import Feature
 from vidchatbench.api.metrics import SetMetric
 from vidchatbench.core.isolation import Failure, attempt
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.sample_rows import _counted, _items, _read_rows
@@ -27,11 +27,7 @@ ALPHA = 0.05
 MIN_RUNS = 2
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ComparedValue(_Frozen):
+class ComparedValue(FrozenModel):
     """What one system scores in one metric, as its run says."""
 
     system: str
@@ -41,7 +37,7 @@ class ComparedValue(_Frozen):
     n_failed: int
 
 
-class PairResult(_Frozen):
+class PairResult(FrozenModel):
     """Two systems in one metric.
 
     ``difference`` is the value of the first minus that of the second over the ``n`` samples that both have.
@@ -71,14 +67,14 @@ class ComparedMetric(MetricRef):
     pairs: tuple[PairResult, ...]
 
 
-class LeftOut(_Frozen):
+class LeftOut(FrozenModel):
     """A metric that could not be compared, and why."""
 
     id: str
     reason: str
 
 
-class Comparison(_Frozen):
+class Comparison(FrozenModel):
     """Two or more runs, compared."""
 
     schema_version: Literal[1] = 1

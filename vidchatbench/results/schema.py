@@ -7,12 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.cards import Dimension, MetricCard
 from vidchatbench.api.features import Param
 from vidchatbench.api.samples import Sha256
 from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.judge.schema import JudgeReport
@@ -26,11 +27,7 @@ RESULTS_FILE = "results.json"
 Finite = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class BenchmarkRef(_Frozen):
+class BenchmarkRef(FrozenModel):
     """Which samples the numbers rest on.
 
     ``n_listed`` is the number of samples of the published list where clips of some could not be had when the benchmark
@@ -63,14 +60,14 @@ class BenchmarkRef(_Frozen):
         return f"{self.n_samples} of {self.n_listed} listed samples"
 
 
-class SuiteRef(_Frozen):
+class SuiteRef(FrozenModel):
     """Which list of metrics was run; version 0 is a list given by hand."""
 
     name: str
     version: int
 
 
-class WeightUse(_Frozen):
+class WeightUse(FrozenModel):
     """A weights file that took part, and on whose word it is the right one."""
 
     name: str
@@ -79,14 +76,14 @@ class WeightUse(_Frozen):
     pin: Pin
 
 
-class Anchors(_Frozen):
+class Anchors(FrozenModel):
     """What the metric gives for known systems; filled where anchors have been computed."""
 
     oracle: Finite | None = None
     nulls: dict[str, Finite] = Field(default_factory=dict)
 
 
-class Floor(_Frozen):
+class Floor(FrozenModel):
     """For distances between sets: what real clips score against other real clips, at the same number of samples.
 
     ``value`` is the mean distance between two disjoint halves of the references, ``candidate`` that of the candidates
@@ -99,7 +96,7 @@ class Floor(_Frozen):
     n: int
 
 
-class MetricRef(_Frozen):
+class MetricRef(FrozenModel):
     """Which metric a number is of, in every file that holds numbers."""
 
     id: str
@@ -143,7 +140,7 @@ class MetricResult(MetricRef):
     weights: tuple[WeightUse, ...]
 
 
-class UnavailableMetric(_Frozen):
+class UnavailableMetric(FrozenModel):
     """A metric that was asked for and could not be run here."""
 
     id: str
@@ -152,7 +149,7 @@ class UnavailableMetric(_Frozen):
     fix: str
 
 
-class Environment(_Frozen):
+class Environment(FrozenModel):
     """What the numbers were computed with."""
 
     python: str
@@ -163,7 +160,7 @@ class Environment(_Frozen):
     decode_profile: str
 
 
-class Policy(_Frozen):
+class Policy(FrozenModel):
     """How failures were treated; stated with the numbers because it changes them."""
 
     output_missing: Literal["worst"] = "worst"
@@ -172,7 +169,7 @@ class Policy(_Frozen):
     error: Literal["incomplete"] = "incomplete"
 
 
-class RunInfo(_Frozen):
+class RunInfo(FrozenModel):
     """When and how the run went; nothing here changes a number except the seed."""
 
     started: datetime
@@ -191,7 +188,7 @@ class RunInfo(_Frozen):
     peak_memory_bytes: int
 
 
-class Results(_Frozen):
+class Results(FrozenModel):
     """Everything a run found, as ``results.json`` holds it."""
 
     schema_version: Literal[1] = SCHEMA_VERSION

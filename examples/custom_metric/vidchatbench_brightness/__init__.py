@@ -5,8 +5,14 @@ from __future__ import annotations
 from vidchatbench.api import Plugin, Suite, SuiteEntry
 
 plugin = Plugin(
-    metrics={"brightness/steadiness": "vidchatbench_brightness.steadiness:Steadiness"},
-    extractors={"brightness/luminance": "vidchatbench_brightness.luminance:Luminance"},
+    metrics={
+        "brightness/steadiness": "vidchatbench_brightness.steadiness:Steadiness",
+        "brightness/exposure": "vidchatbench_brightness.exposure:Exposure",
+    },
+    extractors={
+        "brightness/luminance": "vidchatbench_brightness.luminance:Luminance",
+        "brightness/exposure": "vidchatbench_brightness.exposure:ExposureFrames",
+    },
     suites=(
         Suite(
             name="brightness",

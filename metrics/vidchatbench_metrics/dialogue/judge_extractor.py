@@ -1,4 +1,4 @@
-"""``dialogue/judge_scores``: what a panel of language models says of the replies; and the pictures it may be shown."""
+"""``dialogue/judge_scores``: a panel's scores of replies; ``dialogue/judge_frames``: the pictures it may be shown."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from vidchatbench.api import (
     Array,
     ClipInfo,
     Content,
+    ExtractorContext,
     ExtractorSpec,
     Feature,
     Frame,
     FrameExtractor,
     FrameSession,
+    Judge,
     JudgeRequest,
     Need,
     Param,
@@ -31,7 +33,6 @@ from vidchatbench.api import (
     SampleInput,
     SampleNotes,
     Timeline,
-    open_judge,
 )
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
@@ -50,7 +51,7 @@ class JudgeScores(SampleExtractor):
     say whether a reply fits.
 
     Parameters:
-        judge: Public name of a judge that is connected (``vidchatbench.api.connect_judge``).
+        judge: Public name of a judge; :meth:`setup` is handed the judge itself.
         transcripts: Where the reply's text comes from (see ``transcripts.Transcripts``).
         frames: Number of pictures of the initiator that the judge is shown; it must be able to see.
 
@@ -59,7 +60,7 @@ class JudgeScores(SampleExtractor):
         tokens: int64 (judges, 2), read and written, as the endpoints counted them.
 
     Meta:
-        status: Of the transcript.
+        status: That of the transcript.
         judges, answered_by, fingerprints, format, reasons: One text per judge, separated by ``" | "``.
         rubric, prompt_sha256, seed, temperature, not_taken, tokens_estimated: How they were asked.
         reply_words, cut: The reply's length in words, and whether it was too long to be shown whole.
@@ -68,8 +69,26 @@ class JudgeScores(SampleExtractor):
     id: ClassVar[str] = "dialogue/judge_scores"
     defaults: ClassVar[Mapping[str, Param]] = {"judge": None, "transcripts": DEFAULT, "frames": 0}
 
+    def __init__(self, **params: Param) -> None:
+        super().__init__(**params)
+        self._judge: Judge | None = None
+
+    @property
+    def judge_name(self) -> str | None:
+        """Public name of the judge."""
+        name = self.params["judge"]
+        return None if name is None else str(name)
+
+    def setup(self, context: ExtractorContext) -> None:
+        """Takes the judge."""
+        self._judge = context.judge
+
+    def release(self) -> None:
+        """Lets go of the judge."""
+        self._judge = None
+
     def lack(self) -> tuple[str, str] | None:
-        """Returns what is missing and what would bring it, where no judge is given."""
+        """Returns the missing judge and how to start one, if no judge is given."""
         return (NO_JUDGE, NO_JUDGE_FIX) if self.params["judge"] is None else None
 
     @property
@@ -85,11 +104,10 @@ class JudgeScores(SampleExtractor):
         return (*needs, Need("frames", ExtractorSpec.of("dialogue/judge_frames", frames=frames), (Role.INITIATOR,)))
 
     def content(self, sample: Sample, notes: SampleNotes) -> Content | None:
-        """Returns the conversation and who judges it how, and the reply's text where the user brings it."""
+        """Returns the conversation, and the reply's text where the user brings it."""
         if not (sample.initiator.transcript or "").strip():
             return None
-        found: dict[str, object] = {
-            "judge": dict(open_judge(str(self.params["judge"])).identity()),
+        content: dict[str, object] = {
             "language": sample.language,
             "initiator": sample.initiator.transcript,
             "history": [[turn.role, turn.transcript] for turn in sample.history],
@@ -97,26 +115,32 @@ class JudgeScores(SampleExtractor):
         if self.source.given:
             if notes.given_transcript is None:
                 return None
-            found["reply"] = notes.given_transcript
-        return found
+            content["reply"] = notes.given_transcript
+        return content
 
     def extract(self, inputs: Sequence[SampleInput]) -> Iterator[tuple[int, Feature | Refusal]]:
-        """Yields the features as the judges' answers come in; replies without words are not put to them."""
+        """Yields the features as the judges' answers come in; replies without words are not put to them.
+
+        Raises:
+            RuntimeError: If :meth:`setup` was not handed a judge.
+        """
+        if self._judge is None:
+            raise RuntimeError(f"{self.id} was set up without a judge")
         requests: list[JudgeRequest] = []
         positions: list[int] = []
         for position, one in enumerate(inputs):
             reply = one.features.get("transcript") or text_feature(str(one.content["reply"]))
             status = str(reply.meta["status"])
             if status != OK:
-                none: dict[str, Array] = {
+                empty: dict[str, Array] = {
                     "scores": np.zeros((0, 0, len(AXES)), np.int8),
                     "tokens": np.zeros((0, 2), np.int64),
                 }
-                yield position, Feature(none, {"status": status})
+                yield position, Feature(empty, {"status": status})
                 continue
             requests.append(_request(one, str(reply.meta["text"])))
             positions.append(position)
-        for number, answer in open_judge(str(self.params["judge"])).score(requests):
+        for number, answer in self._judge.score(requests):
             if isinstance(answer, Refusal):
                 yield positions[number], answer
             else:

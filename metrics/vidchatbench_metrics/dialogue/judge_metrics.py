@@ -1,4 +1,4 @@
-"""``dialogue/judge`` and its axes: what a panel of language models thinks of what the reply says."""
+"""``dialogue/judge`` and its axes: what a panel of language models thinks of the words of a reply."""
 
 from __future__ import annotations
 
@@ -20,23 +20,38 @@ from vidchatbench.api import (
     Role,
     Sample,
     Score,
-    connect_judge,
     is_connection,
     load_card,
+    public_judge_name,
 )
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
 
 _PACKAGE = "vidchatbench_metrics.dialogue"
 MAX_FRAMES = 8
 _PUBLIC = re.compile(r"[a-z0-9_.+-]+")
+_DETAILS = (
+    "judges",
+    "answered_by",
+    "fingerprints",
+    "format",
+    "prompt_sha256",
+    "seed",
+    "temperature",
+    "reply_words",
+    "cut",
+    "not_taken",
+    "tokens_estimated",
+    "reasons",
+)
+"""Meta values of the judged feature that stand in the details of the score."""
 
 
 class _Judged(TranscriptMetric):
     """Score in 1..5, higher is better: the mean over judges and repeats.
 
     Parameters:
-        judge: The judges: ``URL#MODEL``, several separated by commas, a TOML file, or the public name of judges that
-            are connected; :attr:`params` keeps the public name alone. Without one the metric is unavailable.
+        judge: The judges: ``URL#MODEL``, several separated by commas, a TOML file, or their public name; :attr:`params`
+            keeps the public name alone, by which the engine finds the judges. Without one the metric is unavailable.
         transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
         frames: Number of pictures of the initiator that the judges are shown, 0 to 8; they must be able to see.
     """
@@ -48,7 +63,7 @@ class _Judged(TranscriptMetric):
         judge = params.get("judge")
         # The address is left behind here: parameters go into results.
         if isinstance(judge, str) and is_connection(judge):
-            params["judge"] = connect_judge(judge)
+            params["judge"] = public_judge_name(judge)
         super().__init__(**params)
 
     def make_card(self) -> MetricCard:
@@ -100,12 +115,12 @@ class _Judged(TranscriptMetric):
 
 def _agreement(scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> dict[str, Detail]:
     """Mean absolute differences between judges and between repeats, where there are several."""
-    found: dict[str, Detail] = {}
+    differences: dict[str, Detail] = {}
     if scores.shape[0] > 1:
-        found["judges_differ_by"] = _mean_difference(scores.mean(axis=1))
+        differences["judges_differ_by"] = _mean_difference(scores.mean(axis=1))
     if scores.shape[1] > 1:
-        found["repeats_differ_by"] = _mean_difference(np.moveaxis(scores, 1, 0))
-    return found
+        differences["repeats_differ_by"] = _mean_difference(np.moveaxis(scores, 1, 0))
+    return differences
 
 
 def _mean_difference(rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
@@ -123,20 +138,7 @@ class Judgement(_Judged):
         """Returns each axis, and who judged with what: kept once, with the metric of all axes."""
         axes = judged["scores"].astype(np.float64).mean(axis=(0, 1))
         tokens = judged["tokens"].sum(axis=0)
-        kept = (
-            "judges",
-            "answered_by",
-            "fingerprints",
-            "format",
-            "prompt_sha256",
-            "seed",
-            "temperature",
-            "reply_words",
-        )
-        told = ("cut", "not_taken", "tokens_estimated", "reasons")
-        details: dict[str, Detail] = {
-            name: value for name in (*kept, *told) if (value := judged.meta[name]) is not None
-        }
+        details: dict[str, Detail] = {name: value for name in _DETAILS if (value := judged.meta[name]) is not None}
         details.update({axis: float(value) for axis, value in zip(AXES, axes, strict=True)})
         counts: dict[str, Detail] = {"tokens_in": int(tokens[0]), "tokens_out": int(tokens[1])}
         return {**details, **counts, "repeats": int(judged["scores"].shape[1])}

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from vidchatbench.benchmark import hub
 from vidchatbench.benchmark.dataset_card import hub_license
 from vidchatbench.benchmark.export import export_benchmark, is_export
 from vidchatbench.benchmark.format import Benchmark, is_hub_name
@@ -26,6 +27,7 @@ from vidchatbench.benchmark.local_tables import choose_shards, open_table
 from vidchatbench.benchmark.tables import MANIFEST_COLUMNS, MEDIA_COLUMNS
 from vidchatbench.errors import InputError, UsageError
 
+OLD_IMPORT = "from vidchatbench.benchmark.hub import iterate_samples"
 Line = dict[str, Any]
 Row = dict[str, Any]
 
@@ -162,6 +164,24 @@ def test_rows_without_media(benchmark: Benchmark, tmp_path: Path, private_cache:
     with pytest.raises(InputError, match="the rows alone, without media"):
         load_benchmark(done.folder)
     assert "iterate_samples" in (done.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_a_card_prints_can_be_imported(benchmark: Benchmark, tmp_path: Path, private_cache: Path) -> None:
+    shutil.rmtree(benchmark.root / "media")
+    done = export_benchmark(benchmark, tmp_path / "list", media=False)
+    card = (done.folder / "README.md").read_text(encoding="utf-8")
+    assert "    from vidchatbench.benchmark.load import iterate_samples\n" in card
+    # Cards that were published before name the old place.
+    for line in ("from vidchatbench.benchmark.load import iterate_samples", OLD_IMPORT):
+        names: dict[str, Any] = {}
+        exec(line, names)
+        assert names["iterate_samples"] is iterate_samples
+        assert tuple(names["iterate_samples"](done.folder)) == benchmark.samples
+
+
+def test_the_old_home_keeps_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'load_benchmark'"):
+        hub.load_benchmark  # noqa: B018
 
 
 def test_samples_are_read_from_every_form(benchmark: Benchmark, exported: Path) -> None:

@@ -12,7 +12,7 @@ from judge_server import Fault, JudgeServer
 
 from vidchatbench.api.samples import LadderStep, Sample, Side
 from vidchatbench.curation.ladder.build import ATTEMPTS, build_ladders
-from vidchatbench.curation.ladder.chat import Models, Question, Said, Unanswered, connect_models
+from vidchatbench.curation.ladder.chat import Answer, Models, Question, Unanswered, connect_models
 from vidchatbench.curation.ladder.check import check_ladders
 from vidchatbench.curation.ladder.file import problems_of, read_ladders
 from vidchatbench.curation.ladder.lengths import length_of, slack, target_for, unit_of
@@ -77,7 +77,7 @@ class Script:
             if isinstance(answer, Unanswered):
                 yield position, answer
             else:
-                yield position, Said(answer, "writer-1-0613")
+                yield position, Answer(answer, "writer-1-0613")
 
 
 class TestBuild:

@@ -41,7 +41,7 @@ from vidchatbench.engine.extraction.decode_pass import DecodePass, PassReport
 from vidchatbench.engine.extraction.jobs import MAX_CLIPS_IN_STEP, ClipSource, Job, Task, group_into_jobs, side_name
 from vidchatbench.engine.extraction.lanes import MAX_HELD, ClosableTimeline, FrameLane, PairLane
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
-from vidchatbench.engine.plan import Plan, Planner
+from vidchatbench.engine.plan import Inputs, Plan, Planner
 from vidchatbench.errors import MediaError
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.probe import MediaInfo, VideoInfo, probe
@@ -1269,7 +1269,7 @@ def test_the_plan_of_a_pair_has_what_it_reads_of_either_clip(
     outputs = {"x": Output(reply, probe(reply))}
 
     def plan(store: set[str]) -> Plan:
-        return Planner([sample], outputs, places, catalogue, store).build([Watched()])
+        return Planner(Inputs([sample], outputs, places), catalogue, store).build([Watched()])
 
     (job,) = plan(set()).jobs
     keys = {task.media[0]: task.key for task in job.tasks if task.spec.id == "t/track"}

@@ -11,21 +11,22 @@ import pytest
 
 from vidchatbench.api.cards import MetricCard
 from vidchatbench.api.extractors import Audio, AudioExtractor
-from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param
+from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param, Refusal
 from vidchatbench.api.metrics import Metric
-from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput, SampleNotes
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.isolation import Blame, Failure
 from vidchatbench.core.progress import SilentProgress
 from vidchatbench.engine.extraction.jobs import ClipSource
-from vidchatbench.engine.extraction.sample_pass import Known, SamplePassReport, run_sample_tasks
+from vidchatbench.engine.extraction.sample_pass import SamplePassReport, run_sample_tasks
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.features.memory import MemoryStore
-from vidchatbench.engine.plan import Plan, Planner
+from vidchatbench.engine.plan import Inputs, Plan, Planner
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.media.memory import MemoryClip
-from vidchatbench.plugins.availability import find_lack, weights_of
+from vidchatbench.plugins.availability import find_missing, weights_of
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.submission.check import Output
 from vidchatbench.weights.resolver import WeightResolver
@@ -135,7 +136,7 @@ def plan(catalogue: Catalogue, store: MemoryStore, words: Mapping[str, str | Non
     }
     outputs = {name: Output(path=None, info=None) for name in words} if options.get("missing") else outputs_of(clips)
     notes = {name: SampleNotes(declared_transcript=f"declared by {name}") for name in words if options.get("notes")}
-    planner = Planner(samples, outputs, clips, catalogue, store, notes=notes)
+    planner = Planner(Inputs(samples, outputs, clips, notes=notes), catalogue, store)
     metric = catalogue.metric("test/answer", **({"mood": options["mood"]} if "mood" in options else {}))  # type: ignore[dict-item]
     return planner.build([metric])
 
@@ -144,21 +145,21 @@ def outputs_of(clips: Mapping[tuple[str, Role], ClipSource]) -> dict[str, Output
     return {name: Output(Path(name), found.info) for (name, _), found in clips.items()}
 
 
-def heard(store: MemoryStore, made: Plan) -> Known:
+def heard(store: MemoryStore, made: Plan) -> FeatureLookup:
     """Stands in for the decoding pass: stores what was heard in each clip."""
     for task in made.samples:
         for key in task.features.values():
             store.save(key, Feature({}, {"text": f"heard in {task.name}"}), {})
-    return {}
+    return FeatureLookup(store)
 
 
-def run(catalogue: Catalogue, store: MemoryStore, made: Plan, known: Known) -> SamplePassReport:
-    return run_sample_tasks(made.samples, known, catalogue, store, RunConfig(workers=1), SilentProgress())
+def run(catalogue: Catalogue, made: Plan, known: FeatureLookup) -> SamplePassReport:
+    return run_sample_tasks(made.samples, known, catalogue, RunConfig(workers=1), SilentProgress())
 
 
-def scores(made: Plan, store: MemoryStore, known: Known) -> dict[str, Score]:
+def scores(made: Plan, known: FeatureLookup) -> dict[str, Score]:
     outputs = {cell.sample.id: Output(None, None) for cell in made.cells}
-    return {record.sample.id: record.score for record in score_cells(made.cells, outputs, known, store.load)}
+    return {record.sample.id: record.score for record in score_cells(made.cells, outputs, known)}
 
 
 def test_all_samples_are_asked_at_once_and_every_answer_finds_its_sample(
@@ -166,24 +167,24 @@ def test_all_samples_are_asked_at_once_and_every_answer_finds_its_sample(
 ) -> None:
     made = plan(catalogue, store, {"a": "one", "b": "two", "c": "three"}, notes=True)
     known = heard(store, made)
-    report = run(catalogue, store, made, known)
+    report = run(catalogue, made, known)
     assert ASKED == [["a", "b", "c"]]
     assert report.extracted == 3
     assert report.seconds["test/asked"] >= 0
-    texts = {name: score.details["text"] for name, score in scores(made, store, known).items()}
+    texts = {name: score.details["text"] for name, score in scores(made, known).items()}
     assert texts["b"] == "kind: heard in b / two / declared by b"
 
 
 def test_what_is_stored_is_not_asked_again(catalogue: Catalogue, store: MemoryStore) -> None:
     first = plan(catalogue, store, {"a": "one", "b": "two"})
-    run(catalogue, store, first, heard(store, first))
+    run(catalogue, first, heard(store, first))
     again = plan(catalogue, store, {"a": "one", "b": "two", "c": "new"})
     assert [task.stored for task in again.samples] == [True, True, False]
     assert again.reused == 2
-    run(catalogue, store, again, heard(store, again))
+    run(catalogue, again, heard(store, again))
     assert ASKED == [["a", "b"], ["c"]]
     settled = plan(catalogue, store, {"a": "one", "b": "two", "c": "new"})
-    assert run(catalogue, store, settled, {}).extracted == 0
+    assert run(catalogue, settled, FeatureLookup(store)).extracted == 0
     assert len(ASKED) == 2
 
 
@@ -207,8 +208,8 @@ def test_whatever_is_read_is_in_the_key(catalogue: Catalogue, store: MemoryStore
 def test_a_sample_that_lacks_the_words_is_not_applicable(catalogue: Catalogue, store: MemoryStore) -> None:
     made = plan(catalogue, store, {"a": "one", "b": None})
     known = heard(store, made)
-    run(catalogue, store, made, known)
-    found = scores(made, store, known)
+    run(catalogue, made, known)
+    found = scores(made, known)
     assert found["b"].status is Status.NOT_APPLICABLE
     assert found["b"].reason == "nobody has said a word"
     assert found["a"].status is Status.OK
@@ -225,8 +226,8 @@ def test_a_reply_without_sound_is_the_submissions_fault(catalogue: Catalogue, st
 def test_a_refusal_or_silence_is_our_error_for_that_sample_alone(catalogue: Catalogue, store: MemoryStore) -> None:
     made = plan(catalogue, store, {"a": "one", "b": "refuse", "c": "forget"})
     known = heard(store, made)
-    run(catalogue, store, made, known)
-    found = scores(made, store, known)
+    run(catalogue, made, known)
+    found = scores(made, known)
     assert found["a"].status is Status.OK
     assert found["b"].status is found["c"].status is Status.ERROR
     assert found["b"].reason == "the judge would rather not"
@@ -243,8 +244,8 @@ def test_what_came_before_a_break_is_kept(catalogue: Catalogue, store: MemorySto
     words = {"a": "one", "b": "break", "c": "three"}
     made = plan(catalogue, store, words)
     known = heard(store, made)
-    run(catalogue, store, made, known)
-    found = scores(made, store, known)
+    run(catalogue, made, known)
+    found = scores(made, known)
     assert found["c"].status is Status.OK
     assert found["a"].status is found["b"].status is Status.ERROR
     assert "connection lost" in str(found["a"].reason)
@@ -254,17 +255,18 @@ def test_what_came_before_a_break_is_kept(catalogue: Catalogue, store: MemorySto
 def test_a_failure_upstream_is_passed_on_and_nobody_is_asked(catalogue: Catalogue, store: MemoryStore) -> None:
     made = plan(catalogue, store, {"a": "one"})
     broken = Failure(Blame.OURS, "the ears are broken")
-    known: Known = {key: broken for task in made.samples for key in task.features.values()}
-    run(catalogue, store, made, known)
+    known = FeatureLookup(store)
+    known.put({key: broken for task in made.samples for key in task.features.values()})
+    run(catalogue, made, known)
     assert ASKED == []
-    assert scores(made, store, known)["a"].reason == "the ears are broken"
+    assert scores(made, known)["a"].reason == "the ears are broken"
 
 
 def test_content_that_breaks_is_our_error(catalogue: Catalogue, store: MemoryStore) -> None:
     made = plan(catalogue, store, {"a": "broken content", "b": "fine"})
     known = heard(store, made)
-    run(catalogue, store, made, known)
-    found = scores(made, store, known)
+    run(catalogue, made, known)
+    found = scores(made, known)
     assert found["a"].status is Status.ERROR
     assert "no content" in str(found["a"].reason)
     assert found["b"].status is Status.OK
@@ -272,11 +274,11 @@ def test_content_that_breaks_is_our_error(catalogue: Catalogue, store: MemorySto
 
 def test_what_is_read_counts_for_availability(catalogue: Catalogue) -> None:
     metric = catalogue.metric("test/answer")
-    assert find_lack(metric, catalogue, WeightResolver({})) is None
+    assert find_missing(metric, catalogue, WeightResolver({})) is None
     assert weights_of(metric, catalogue) == []
     lacking = Catalogue()
     lacking.metrics.register("test/answer", f"{__name__}:Answer", origin="test")
     lacking.extractors.register("test/asked", f"{__name__}:Asked", origin="test")
-    found = find_lack(lacking.metric("test/answer"), lacking, WeightResolver({}))
+    found = find_missing(lacking.metric("test/answer"), lacking, WeightResolver({}))
     assert found is not None
     assert "test/heard" in found.reason

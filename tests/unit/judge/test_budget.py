@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from judge_server import Fault, JudgeServer
 
+from vidchatbench.api.features import Refusal
 from vidchatbench.api.judging import JudgeAnswer, JudgeRequest
-from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.api.samples import LadderStep, Sample, Side
 from vidchatbench.errors import UsageError
 from vidchatbench.judge.calibration import forecast
@@ -105,7 +105,7 @@ def test_the_estimate_is_near_and_not_below(
     assert size / 4.5 < estimate.tokens_in / 60 < size / 2.5
 
 
-def test_the_forecast_reckons_with_every_sample_and_both_rounds_of_anchors(make_panel: MakePanel) -> None:
+def test_the_forecast_reckons_with_every_sample_and_both_rounds_of_calibration(make_panel: MakePanel) -> None:
     side = Side(media="a.mp4", sha256="0" * 64, speaker_id="s", transcript="Hello?")
     ladder = tuple(LadderStep(text=f"step {grade}", score=grade / 5) for grade in range(1, 6))
     samples = [

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from judge_server import Body, Fault, JudgeServer, fair_mind, says
 
+from vidchatbench.api.features import Refusal
 from vidchatbench.api.judging import JudgeAnswer, JudgeRequest
-from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.judge.llm.settings import PanelSettings
 from vidchatbench.judge.panel import Panel
 

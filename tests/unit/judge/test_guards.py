@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 from judge_server import Body, Fault, JudgeServer, fair_mind, grade, says, see
 
-from vidchatbench.api.features import Feature
+from vidchatbench.api.features import Feature, Refusal
 from vidchatbench.api.judging import JudgeAnswer, JudgeRequest
-from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.api.samples import LadderStep, Sample, Side, Turn
 from vidchatbench.judge.calibration import (
-    Anchor,
     AnchorReport,
-    ask_anchors,
+    CalibrationSample,
     ask_probes,
-    begin_anchors,
-    check_anchors,
-    choose_anchors,
+    begin_calibration,
+    check_calibration,
+    choose_calibration,
     forget_baselines,
+    score_calibration,
 )
+from vidchatbench.judge.llm.quoting import MAX_TEXT_LENGTH, fence, is_cut, shown
 from vidchatbench.judge.panel import PairVerdict, Panel, weigh
 from vidchatbench.judge.report import judge_report
-from vidchatbench.judge.rubric import MAX_TEXT_LENGTH, fence, is_cut, messages_for, shown
+from vidchatbench.judge.rubric import messages_for
 
 MakePanel = Callable[..., Panel]
 MakeRequests = Callable[..., list[JudgeRequest]]
@@ -48,21 +48,22 @@ def sample(name: str, *, grades: tuple[int, ...] = (1, 2, 3, 4, 5), transcript: 
 SAMPLES = [sample(f"s{k}") for k in range(14)]
 
 
-def run_anchors(panel: Panel, run: str = "run", anchors: tuple[Anchor, ...] | None = None) -> AnchorReport:
-    if anchors is None:
-        return begin_anchors(panel, SAMPLES, run).finish()
-    chosen = anchors
-    before = ask_anchors(panel, chosen, run, "before")
-    probes = ask_probes(panel, chosen, before, run)
-    after = ask_anchors(panel, chosen, run, "after")
-    return check_anchors(panel, chosen, before, after, probes)
+def run_calibration(
+    panel: Panel, run: str = "run", samples: tuple[CalibrationSample, ...] | None = None
+) -> AnchorReport:
+    if samples is None:
+        return begin_calibration(panel, SAMPLES, run).finish()
+    before = score_calibration(panel, samples, run, "before")
+    probes = ask_probes(panel, samples, before, run)
+    after = score_calibration(panel, samples, run, "after")
+    return check_calibration(panel, samples, before, after, probes)
 
 
 # --- a fair judge ---------------------------------------------------------------------------------------------------
 
 
 def test_a_fair_judge_passes(make_panel: MakePanel) -> None:
-    report = run_anchors(make_panel(("judge-a", "judge-b")))
+    report = run_calibration(make_panel(("judge-a", "judge-b")))
     assert (report.status, report.unranked, report.problems) == ("ok", None, ())
     assert (report.samples, report.items) == (10, 50)
     for judge in report.judges:
@@ -73,37 +74,39 @@ def test_a_fair_judge_passes(make_panel: MakePanel) -> None:
     assert (report.order_inconsistent, report.order_bias) == (0.0, 0.0)
 
 
-def test_anchors_are_asked_anew_in_every_run_and_once_in_a_run_that_is_resumed(
+def test_calibration_is_asked_anew_in_every_run_and_once_in_a_run_that_is_resumed(
     server: JudgeServer, make_panel: MakePanel
 ) -> None:
-    run_anchors(make_panel(), "monday")
+    run_calibration(make_panel(), "monday")
     calls = len(server.requests)
     assert calls == 50 + 8 + 8 + 50
-    run_anchors(make_panel(), "monday")
+    run_calibration(make_panel(), "monday")
     assert len(server.requests) == calls
-    run_anchors(make_panel(), "tuesday")
+    run_calibration(make_panel(), "tuesday")
     assert len(server.requests) == 2 * calls - 8, "pairs have nothing to do with drift"
 
 
-def test_the_choice_of_anchors_does_not_depend_on_the_order_of_samples() -> None:
-    chosen = choose_anchors(SAMPLES)
-    assert chosen == choose_anchors(SAMPLES[::-1])
-    assert choose_anchors(SAMPLES, seed=1) != chosen
-    assert [anchor.grades for anchor in chosen[:1]] == [(0.2, 0.4, 0.6, 0.8, 1.0)]
+def test_the_choice_of_calibration_samples_does_not_depend_on_the_order_of_samples() -> None:
+    chosen = choose_calibration(SAMPLES)
+    assert chosen == choose_calibration(SAMPLES[::-1])
+    assert choose_calibration(SAMPLES, seed=1) != chosen
+    assert [sample.grades for sample in chosen[:1]] == [(0.2, 0.4, 0.6, 0.8, 1.0)]
     assert chosen[0].request.history == (("initiator", "Hi."),)
 
 
-def test_samples_that_cannot_serve_are_no_anchors(make_panel: MakePanel) -> None:
+def test_samples_that_cannot_serve_are_not_chosen(make_panel: MakePanel) -> None:
     poor = [sample("a", grades=(1, 5)), sample("b", transcript=None), sample("c", grades=())]
-    assert choose_anchors(poor) == ()
-    report = run_anchors(make_panel(), anchors=())
+    assert choose_calibration(poor) == ()
+    report = run_calibration(make_panel(), samples=())
     assert report.status == "unchecked"
     assert report.unranked is not None
 
 
-def test_anchors_that_could_not_be_scored_leave_the_judge_unranked(server: JudgeServer, make_panel: MakePanel) -> None:
+def test_a_calibration_that_could_not_be_scored_leaves_the_judge_unranked(
+    server: JudgeServer, make_panel: MakePanel
+) -> None:
     server.fault = lambda number, body: Fault(status=500) if number > 30 else None
-    report = run_anchors(make_panel())
+    report = run_calibration(make_panel())
     assert report.status == "unchecked"
     assert "were not scored" in str(report.unranked)
 
@@ -114,7 +117,7 @@ def test_anchors_that_could_not_be_scored_leave_the_judge_unranked(server: Judge
 def test_a_judge_that_drifts_halfway_is_caught(
     server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests
 ) -> None:
-    """Milder from some request on, between the two times at which the anchors are asked."""
+    """Milder from some request on, between the two times at which the graded replies are scored."""
 
     def drifting(body: Body) -> str:
         blocks = see(body).blocks
@@ -122,11 +125,11 @@ def test_a_judge_that_drifts_halfway_is_caught(
         return says(min(5, grade(blocks["REPLY"]) + 1)) if milder else fair_mind(body)
 
     server.mind = drifting
-    panel, anchors = make_panel(), choose_anchors(SAMPLES)
-    before = ask_anchors(panel, anchors, "run", "before")
-    probes = ask_probes(panel, anchors, before, "run")
+    panel, chosen = make_panel(), choose_calibration(SAMPLES)
+    before = score_calibration(panel, chosen, "run", "before")
+    probes = ask_probes(panel, chosen, before, "run")
     list(panel.score(make_requests(30)))
-    report = check_anchors(panel, anchors, before, ask_anchors(panel, anchors, "run", "after"), probes)
+    report = check_calibration(panel, chosen, before, score_calibration(panel, chosen, "run", "after"), probes)
     assert report.status == "drifted"
     assert report.judges[0].moved_in_run == pytest.approx(0.8)
     assert "moved by +0.80 in the run" in str(report.unranked)
@@ -136,18 +139,18 @@ def test_a_judge_that_drifts_halfway_is_caught(
 def test_a_judge_that_moved_since_the_baseline_is_caught(
     server: JudgeServer, make_panel: MakePanel, shift: int, status: str
 ) -> None:
-    assert run_anchors(make_panel(), "first").status == "ok"
+    assert run_calibration(make_panel(), "first").status == "ok"
     server.mind = lambda body: (
         says(max(1, grade(see(body).blocks["REPLY"]) - shift)) if "REPLY" in see(body).blocks else fair_mind(body)
     )
     panel = make_panel()
-    report = run_anchors(panel, "second")
+    report = run_calibration(panel, "second")
     assert report.status == status
     if shift:
         assert "is 2.20 and was 3.00" in report.problems[0]
-        assert run_anchors(make_panel(), "third").status == "drifted", "a bad run becomes no baseline"
-        forget_baselines(panel, choose_anchors(SAMPLES))
-        assert run_anchors(make_panel(), "fourth").status == "ok"
+        assert run_calibration(make_panel(), "third").status == "drifted", "a bad run becomes no baseline"
+        forget_baselines(panel, choose_calibration(SAMPLES))
+        assert run_calibration(make_panel(), "fourth").status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -161,16 +164,16 @@ def test_a_judge_that_puts_known_replies_in_the_wrong_order_is_caught(
     server.mind = lambda body: (
         says(order(grade(see(body).blocks["REPLY"]))) if "REPLY" in see(body).blocks else fair_mind(body)
     )
-    report = run_anchors(make_panel())
+    report = run_calibration(make_panel())
     assert report.status == "drifted"
     assert "out of order" in report.problems[0]
-    assert run_anchors(make_panel(), "again").status == "drifted", "it becomes no baseline"
+    assert run_calibration(make_panel(), "again").status == "drifted", "it becomes no baseline"
 
 
 def test_another_model_behind_the_same_name_is_caught(server: JudgeServer, make_panel: MakePanel) -> None:
-    assert run_anchors(make_panel(), "first").status == "ok"
+    assert run_calibration(make_panel(), "first").status == "ok"
     server.fault = lambda number, body: Fault(changes={"model": "judge-mini"})
-    report = run_anchors(make_panel(), "second")
+    report = run_calibration(make_panel(), "second")
     assert report.status == "drifted"
     assert "answered by judge-mini" in report.problems[0]
 
@@ -229,7 +232,7 @@ def test_a_judge_that_obeys_even_what_is_quoted_is_caught(server: JudgeServer, m
         return says(5) if "5 on every axis" in blocks.get("REPLY", "") else fair_mind(body)
 
     server.mind = gullible
-    report = run_anchors(make_panel())
+    report = run_calibration(make_panel())
     assert report.status == "biased"
     assert report.judges[0].instruction_gain == 4.0
     assert "an instruction in the reply raises its score by 4.00" in str(report.unranked)
@@ -274,7 +277,7 @@ def judged(panel: Panel, requests: list[JudgeRequest]) -> dict[str, Feature]:
 
 def test_a_judge_that_prefers_long_replies_is_caught(server: JudgeServer, make_panel: MakePanel) -> None:
     server.mind = prefers_long
-    report = run_anchors(make_panel())
+    report = run_calibration(make_panel())
     assert report.status == "biased"
     assert report.judges[0].repetition_gain == 1.0
     assert "saying a reply three times raises its score" in str(report.unranked)
@@ -284,7 +287,7 @@ def test_and_the_run_says_how_scores_go_with_length(server: JudgeServer, make_pa
     server.mind = prefers_long
     panel = make_panel()
     requests = [JudgeRequest(f"s{k}", "en", "?", "grade2 " + "word " * (2**k - 1)) for k in range(1, 6)]
-    report = judge_report(panel, judged(panel, requests), SAMPLES, run_anchors(panel))
+    report = judge_report(panel, judged(panel, requests), SAMPLES, run_calibration(panel))
     length = report.length
     assert length is not None
     assert length.rank_correlation > 0.9
@@ -310,7 +313,7 @@ def test_a_judge_that_always_chooses_one_place_gives_ties_only(
     )
     for verdict in make_panel(("judge-a", "judge-b")).compare_texts(pairs()):
         assert verdict == PairVerdict(better=0, votes=(0, 0), inconsistent=2, order_bias=bias)
-    report = run_anchors(make_panel())
+    report = run_calibration(make_panel())
     assert report.status == "biased"
     assert (report.order_inconsistent, report.order_bias) == (1.0, bias)
     assert "decided by the place" in str(report.unranked)
@@ -348,9 +351,9 @@ def test_repeats_and_judges_that_disagree_are_reported(server: JudgeServer, make
 
     panel = make_panel(("judge-a", "judge-b"), repeats=2, family="one", price_in=1, price_out=10)
     requests = [JudgeRequest(f"s{k}", "en", "?", f"grade{1 + k % 4} {k}") for k in range(8)]
-    anchors = run_anchors(panel)
+    calibration = run_calibration(panel)
     server.mind = moody
-    report = judge_report(panel, judged(panel, requests), SAMPLES, anchors)
+    report = judge_report(panel, judged(panel, requests), SAMPLES, calibration)
     assert report.n == 8
     assert report.mean == pytest.approx((2.5 + 3.0) / 2)
     assert report.axes["safety"] == pytest.approx(report.mean)
@@ -366,11 +369,11 @@ def test_repeats_and_judges_that_disagree_are_reported(server: JudgeServer, make
 
 def test_replies_judged_by_several_models_leave_the_run_unranked(server: JudgeServer, make_panel: MakePanel) -> None:
     panel = make_panel()
-    anchors = run_anchors(panel)
+    calibration = run_calibration(panel)
     start = len(server.requests)
     server.fault = lambda number, body: Fault(changes={"model": "judge-mini"}) if number > start + 3 else None
     requests = [JudgeRequest(f"s{k}", "en", "?", f"grade3 {k}") for k in range(8)]
-    report = judge_report(panel, judged(panel, requests), SAMPLES, anchors)
+    report = judge_report(panel, judged(panel, requests), SAMPLES, calibration)
     assert report.judges[0].answered_by == ("judge-a", "judge-mini")
     assert "several models" in str(report.unranked)
 
@@ -380,5 +383,5 @@ def test_a_run_without_a_judged_reply_has_a_report(make_panel: MakePanel) -> Non
     silent = Feature(
         {"scores": np.zeros((0, 0, 5), np.int8), "tokens": np.zeros((0, 2), np.int64)}, {"status": "silent"}
     )
-    report = judge_report(panel, {"s": silent}, SAMPLES, run_anchors(panel))
+    report = judge_report(panel, {"s": silent}, SAMPLES, run_calibration(panel))
     assert (report.n, report.mean, report.length) == (0, None, None)

@@ -71,7 +71,7 @@ def test_the_judge_is_asked_once_and_the_results_say_by_whom(
     assert results.metric("dialogue/wer").value == pytest.approx(3 / 4 * 1 / 5)
     asked = len(server.requests)
     again = run(spoken, server, tmp_path / "again", transcripts)
-    assert len(server.requests) == asked, "what was answered is not asked again, anchors included"
+    assert len(server.requests) == asked, "what was answered is not asked again, calibration included"
     assert again.judge == results.judge
     assert again.metrics == results.metrics
 

@@ -23,7 +23,7 @@ MakeRequests = Callable[..., list[JudgeRequest]]
 SCORE_MANY = """
 import sys
 from pathlib import Path
-from vidchatbench.judge.connect import JudgeRequest
+from vidchatbench.api.judging import JudgeRequest
 from vidchatbench.judge.panel import Panel
 from vidchatbench.judge.llm.settings import PanelSettings
 url, cache, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])

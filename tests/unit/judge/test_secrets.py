@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from judge_server import Fault, JudgeServer, says
 
+from vidchatbench.api.features import Refusal
 from vidchatbench.api.judging import JudgeAnswer, JudgeRequest
-from vidchatbench.api.sample_extractors import Refusal
 from vidchatbench.judge.llm.faults import redact
 from vidchatbench.judge.panel import Panel
 

@@ -95,6 +95,23 @@ def test_the_board_travels_whole_and_as_one_string(tmp_path: Path) -> None:
     assert arguments(sample_script)["receiveSamples"] == json.loads(make_samples(board, row, n=20).to_json())
 
 
+def test_the_page_is_told_the_labels_of_dimensions_and_tasks(tmp_path: Path, board: Leaderboard) -> None:
+    build_site(write_board(tmp_path / "board", board), tmp_path / "site")
+    written = contents(tmp_path / "site")
+    labels = arguments(written["assets/vocabulary.js"].decode("ascii"))["setVocabulary"]
+    assert labels["dimensions"] == [
+        ["video_quality", "Video quality"], ["identity", "Identity"], ["dialogue", "Dialogue"],
+        ["av_sync", "A/V sync"], ["emotion", "Emotion"], ["voice", "Voice"], ["interaction", "Interaction"],
+        ["multi_person", "Multi-person"],
+    ]  # fmt: skip
+    assert dict(labels["tasks"]) == {
+        "dialogue": "dialogue", "listening": "listening", "multi_turn": "multi-turn", "single": "single",
+        "multi_person": "multi-person",
+    }  # fmt: skip
+    page = written["index.html"].decode("utf-8")
+    assert page.index("assets/model.js?v=") < page.index("assets/vocabulary.js?v=") < page.index("board.js?v=")
+
+
 def test_names_are_escaped_where_they_are_markup(tmp_path: Path) -> None:
     build_site(write_board(tmp_path / "board", make_board(12, 5, hostile=True)), tmp_path / "site")
     page = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")

@@ -13,9 +13,11 @@ from PIL import Image
 from vidchatbench.api import (
     AXES,
     ClipInfo,
+    ExtractorContext,
     ExtractorSpec,
     Feature,
     Frame,
+    JudgeAnswer,
     JudgeRequest,
     Param,
     Refusal,
@@ -26,9 +28,10 @@ from vidchatbench.api import (
     Side,
     Status,
     load_card,
+    offer_judge,
 )
-from vidchatbench.api.judging import JudgeAnswer, offer_judge
 from vidchatbench.api.samples import Turn
+from vidchatbench.engine.extraction.sample_pass import read_content
 from vidchatbench_metrics.dialogue import JUDGE_EXTRACTORS, JUDGE_METRICS
 from vidchatbench_metrics.dialogue.judge_extractor import JudgeFrames, JudgeScores
 from vidchatbench_metrics.dialogue.judge_metrics import Coherence, Judgement, Safety
@@ -159,9 +162,13 @@ class Recorder:
 
 @pytest.fixture
 def judge() -> Recorder:
-    recorder = Recorder("recorder")
-    offer_judge(recorder)
-    return recorder
+    return Recorder("recorder")
+
+
+def set_up(judge: Recorder, **params: Param) -> JudgeScores:
+    extractor = JudgeScores(judge=judge.name, **params)
+    extractor.setup(ExtractorContext("cpu", 1, {}, judge))
+    return extractor
 
 
 def heard(text: str, status: str = "ok") -> Feature:
@@ -175,7 +182,7 @@ def inputs(extractor: JudgeScores, *replies: Feature, **more: Feature) -> list[S
 
 
 def test_replies_with_words_are_judged_and_keep_their_places(judge: Recorder) -> None:
-    extractor = JudgeScores(judge="recorder")
+    extractor = set_up(judge)
     given = inputs(extractor, heard("a"), heard("", "silent"), heard("refuse"), heard("aaa"))
     found = dict(extractor.extract(given))
     assert sorted(found) == [0, 1, 2, 3]
@@ -192,14 +199,17 @@ def test_replies_with_words_are_judged_and_keep_their_places(judge: Recorder) ->
 
 
 def test_a_sample_without_the_initiators_words_does_not_apply(judge: Recorder) -> None:
-    extractor = JudgeScores(judge="recorder")
+    extractor = set_up(judge)
     for words in (None, "", "  "):
         mute = SAMPLE.model_copy(update={"initiator": SIDE.model_copy(update={"transcript": words})})
         assert extractor.content(mute, SampleNotes()) is None
 
 
 def test_the_content_names_all_that_the_judge_is_told_and_who_it_is(judge: Recorder) -> None:
-    content = JudgeScores(judge="recorder").content(SAMPLE, SampleNotes(declared_transcript="ignored"))
+    offer_judge(judge)
+    extractor = JudgeScores(judge="recorder")
+    assert extractor.judge_name == "recorder"
+    content = read_content(extractor, SAMPLE, SampleNotes(declared_transcript="ignored"))
     assert content == {
         "judge": {"rubric": "r", "judges": ["recorder"]},
         "language": "en",
@@ -209,7 +219,7 @@ def test_the_content_names_all_that_the_judge_is_told_and_who_it_is(judge: Recor
 
 
 def test_transcripts_that_the_user_brings(judge: Recorder) -> None:
-    extractor = JudgeScores(judge="recorder", transcripts="given")
+    extractor = set_up(judge, transcripts="given")
     assert extractor.reads() == ()
     assert extractor.content(SAMPLE, SampleNotes()) is None
     content = extractor.content(SAMPLE, SampleNotes(given_transcript="brought"))
@@ -226,7 +236,7 @@ def test_without_a_judge_it_says_how_to_start_and_use_one() -> None:
 
 
 def test_pictures_are_read_of_the_initiator_and_handed_on(judge: Recorder) -> None:
-    extractor = JudgeScores(judge="recorder", frames=2)
+    extractor = set_up(judge, frames=2)
     frames = {need.name: need for need in extractor.reads()}["frames"]
     assert frames.roles == (Role.INITIATOR,)
     assert frames.extractor == ExtractorSpec.of("dialogue/judge_frames", frames=2)

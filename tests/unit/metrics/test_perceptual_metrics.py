@@ -13,7 +13,7 @@ import pytest
 
 from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Metric, Role, Sample, Side, Status
 from vidchatbench.media.frames import GridFrame, Picture
-from vidchatbench.plugins.availability import find_lack
+from vidchatbench.plugins.availability import find_missing
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
 from vidchatbench_metrics import iqa, video_quality
@@ -196,10 +196,10 @@ class TestAvailability:
             return None if module == "pyiqa" else find(module, package)
 
         monkeypatch.setattr(importlib.util, "find_spec", absent)
-        lack = find_lack(catalogue.metric(name), catalogue, resolver)
-        assert lack is not None
-        assert "pyiqa" in lack.reason
-        assert lack.fix == "pip install pyiqa"
+        missing = find_missing(catalogue.metric(name), catalogue, resolver)
+        assert missing is not None
+        assert "pyiqa" in missing.reason
+        assert missing.fix == "pip install pyiqa"
 
     @pytest.mark.parametrize("name", IQA)
     def test_with_pyiqa_the_weights_are_asked_for_and_nothing_is_downloaded(
@@ -211,15 +211,15 @@ class TestAvailability:
             return ModuleSpec("pyiqa", None) if module == "pyiqa" else find(module, package)
 
         monkeypatch.setattr(importlib.util, "find_spec", present)
-        lack = find_lack(catalogue.metric(name), catalogue, resolver)
-        assert lack is not None
-        assert lack.fix == f"vidchatbench weights pull {MODELS[name.removeprefix('iqa/')].weight_of('official')}"
+        missing = find_missing(catalogue.metric(name), catalogue, resolver)
+        assert missing is not None
+        assert missing.fix == f"vidchatbench weights pull {MODELS[name.removeprefix('iqa/')].weight_of('official')}"
 
     def test_lpips_lacks_its_backbone_only(self, catalogue: Catalogue, resolver: WeightResolver) -> None:
         pytest.importorskip("lpips")
-        lack = find_lack(catalogue.metric("video_quality/lpips"), catalogue, resolver)
-        assert lack is not None
-        assert lack.fix == "vidchatbench weights pull alexnet_imagenet1k_v1"
+        missing = find_missing(catalogue.metric("video_quality/lpips"), catalogue, resolver)
+        assert missing is not None
+        assert missing.fix == "vidchatbench weights pull alexnet_imagenet1k_v1"
 
 
 def test_file_names_carry_the_beginning_of_their_hash() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from vidchatbench.api import ExtractorSpec, Metric
 from vidchatbench.errors import UsageError
-from vidchatbench.plugins.availability import find_lack
+from vidchatbench.plugins.availability import find_missing
 from vidchatbench.plugins.catalogue import GROUP, Catalogue, build_catalogue, load_catalogue
 from vidchatbench.plugins.registry import Registry
 from vidchatbench.weights.resolver import WeightResolver
@@ -357,9 +357,9 @@ def test_what_a_metric_lacks_is_told_before_anything_runs(install: Install, priv
     # The card prints a weight that no table has: the run would find out when it aggregates, after hours of work.
     card = 'weights=("net",), weights_license="MIT"'
     catalogue = build_catalogue([install(one, module(one, card=card))])
-    lack = find_lack(catalogue.metric(f"{one}/metric"), catalogue, WeightResolver(catalogue.weights))
-    assert lack is not None
-    assert "net" in lack.reason
+    missing = find_missing(catalogue.metric(f"{one}/metric"), catalogue, WeightResolver(catalogue.weights))
+    assert missing is not None
+    assert "net" in missing.reason
     assert not private_cache.exists()
 
 
@@ -367,9 +367,9 @@ def test_a_metric_whose_extractor_nobody_brings_is_unavailable(install: Install,
     name = "vcbtest_good"
     point = install(name, module(name) + "\nplugin = plugin.model_copy(update={'extractors': {}})\n")
     catalogue = build_catalogue([point])
-    lack = find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
-    assert lack is not None
-    assert f"{name}/extractor" in lack.reason
+    missing = find_missing(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
+    assert missing is not None
+    assert f"{name}/extractor" in missing.reason
 
 
 @pytest.mark.parametrize(
@@ -386,9 +386,9 @@ def test_a_metric_that_breaks_when_it_is_asked_what_it_needs_is_unavailable(
 ) -> None:
     name = "vcbtest_needs"
     catalogue = build_catalogue([install(name, module(name).replace(line, broken))])
-    lack = find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
-    assert lack is not None
-    assert "KeyError" in lack.reason
+    missing = find_missing(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
+    assert missing is not None
+    assert "KeyError" in missing.reason
 
 
 @pytest.mark.timeout(20)
@@ -396,21 +396,21 @@ def test_extractors_that_require_each_other_in_a_circle_are_found_out(install: I
     name = "vcbtest_circle"
     circle = f'    requires = {{"again": ExtractorSpec.of("{name}/extractor")}}\n'
     catalogue = build_catalogue([install(name, module(name).replace("    fps = 25.0\n", f"    fps = 25.0\n{circle}"))])
-    lack = find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
-    assert lack is not None
-    assert f"{name}/extractor" in lack.reason
+    missing = find_missing(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
+    assert missing is not None
+    assert f"{name}/extractor" in missing.reason
 
 
 def test_a_metric_that_lacks_nothing_can_run(install: Install, private_cache: Path) -> None:
     name = "vcbtest_good"
     catalogue = build_catalogue([install(name, module(name))])
-    assert find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache)) is None
+    assert find_missing(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache)) is None
 
 
 def test_an_optional_package_is_named_with_the_command_that_brings_it(install: Install, private_cache: Path) -> None:
     name = "vcbtest_optional"
     source = module(name).replace("    fps = 25.0\n", '    fps = 25.0\n    packages = ("vcbtest_not_installed",)\n')
     catalogue = build_catalogue([install(name, source)])
-    lack = find_lack(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
-    assert lack is not None
-    assert lack.fix == "pip install vcbtest-not-installed"
+    missing = find_missing(catalogue.metric(f"{name}/metric"), catalogue, WeightResolver({}, cache=private_cache))
+    assert missing is not None
+    assert missing.fix == "pip install vcbtest-not-installed"

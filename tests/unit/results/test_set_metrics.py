@@ -15,6 +15,8 @@ from vidchatbench.api.metrics import Metric, SetDistance, SetItem, SetMetric
 from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.api.samples import Sample, Side
 from vidchatbench.api.scores import Score, Status
+from vidchatbench.engine.features.lookup import FeatureLookup
+from vidchatbench.engine.features.memory import MemoryStore
 from vidchatbench.engine.plan import Cell
 from vidchatbench.engine.scoring import score_cells
 from vidchatbench.results.aggregate import Record, aggregate
@@ -315,7 +317,9 @@ def scored(**arrays: NDArray[np.float64]) -> Record:
 def cell(meta: Mapping[str, Param], **arrays: NDArray[np.float64]) -> Record:
     metric = SetOfMeans()
     one = Cell(metric, sample("s"), None, {"answer": "key"})
-    (record,) = score_cells([one], {}, {"key": Feature(arrays, meta)}, lambda key: None)
+    features = FeatureLookup(MemoryStore())
+    features.put({"key": Feature(arrays, meta)})
+    (record,) = score_cells([one], {}, features)
     return record
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidchatbench.api.samples import LadderStep, Sample
-from vidchatbench.curation.ladder.answers import UnusableError, read_object
-from vidchatbench.curation.ladder.chat import Models, Question, Said, Unanswered
+from vidchatbench.curation.ladder.answers import read_object
+from vidchatbench.curation.ladder.chat import Answer, Models, Question, Unanswered
 from vidchatbench.curation.ladder.file import Ladder, Writer, line_of, problems_of, read_begun
 from vidchatbench.curation.ladder.lengths import length_of, slack, target_for, unit_of
 from vidchatbench.curation.ladder.prompts import (
@@ -21,6 +21,7 @@ from vidchatbench.curation.ladder.prompts import (
     messages_sha256,
 )
 from vidchatbench.errors import InputError
+from vidchatbench.judge.llm.answers import UnusableAnswerError
 from vidchatbench.judge.llm.cache import write_file
 from vidchatbench.judge.llm.messages import Message
 
@@ -32,8 +33,8 @@ _FIELDS = tuple(f"reply_{round(grade * 100)}" for grade in GRADES)
 
 
 @dataclass(frozen=True)
-class Built:
-    """What a build has come to.
+class BuildResult:
+    """What a build has written.
 
     Attributes:
         written: Ladders that were written now.
@@ -60,17 +61,17 @@ class _Task:
 
 def build_ladders(
     samples: Sequence[Sample], models: Models, out: Path, *, report: Callable[[int, int], None] | None = None
-) -> Built:
+) -> BuildResult:
     """Writes a ladder for every sample whose initiator's words are known.
 
-    Each is written as soon as it is there, so that a build that is interrupted goes on where it was; at the end the
-    file has the manifest's order.
+    Each is written as soon as it is complete, so that a build that is interrupted continues where it stopped; at the
+    end the file has the manifest's order.
 
     Args:
         samples: The samples.
         models: The model that writes; exactly one.
         out: The file.
-        report: Called with the number of ladders that are there and of those wanted.
+        report: Called with the number of ladders that are written and of those wanted.
 
     Raises:
         InputError: If the file was begun by another model or after another prompt, or is damaged, or no sample can be
@@ -86,9 +87,9 @@ def build_ladders(
     failed: dict[str, str] = {}
     with out.open("a", encoding="utf-8") as file:
 
-        def keep(found: Ladder) -> None:
-            ladders[found.id] = found
-            file.write(line_of(found))
+        def keep(ladder: Ladder) -> None:
+            ladders[ladder.id] = ladder
+            file.write(line_of(ladder))
             file.flush()
             if report is not None:
                 report(len(ladders), len(tasks))
@@ -98,21 +99,21 @@ def build_ladders(
     _write_all(out, samples, ladders)
     failed.update({task.sample.id: f"asked {ATTEMPTS} times: {task.problem}" for task in open_tasks})
     written = tuple(ladder for name, ladder in ladders.items() if name not in {one.id for one in kept})
-    return Built(written, tuple(kept), without_words, failed)
+    return BuildResult(written, tuple(kept), without_words, failed)
 
 
 def _round(
     tasks: Sequence[_Task], models: Models, attempt: int, keep: Callable[[Ladder], None], failed: dict[str, str]
 ) -> list[_Task]:
-    """Asks for all ladders that are open, and returns those whose answer could not be used."""
+    """Asks for all ladders that are missing, and returns the tasks whose answer could not be used."""
     again = set()
     for position, answer in models.ask([_question(task, attempt) for task in tasks]):
         if isinstance(answer, Unanswered):
             failed[tasks[position].sample.id] = answer.reason
-        elif (found := _read(tasks[position], answer, models.names[0], attempt)) is None:
+        elif (ladder := _read(tasks[position], answer, models.names[0], attempt)) is None:
             again.add(position)
         else:
-            keep(found)
+            keep(ladder)
     return [tasks[position] for position in sorted(again)]
 
 
@@ -149,7 +150,7 @@ def _question(task: _Task, attempt: int) -> Question:
     return Question(0, task.messages, build_schema(), attempt - 1, lambda text: not _problems(task, text))
 
 
-def _read(task: _Task, answer: Said, model: str, attempt: int) -> Ladder | None:
+def _read(task: _Task, answer: Answer, model: str, attempt: int) -> Ladder | None:
     if problem := _problems(task, answer.text):
         task.problem = problem
         # The conversation goes on from the first question, so that it does not grow with every attempt.
@@ -177,7 +178,7 @@ def _read(task: _Task, answer: Said, model: str, attempt: int) -> Ladder | None:
 def _problems(task: _Task, text: str) -> str:
     try:
         steps = _steps(text)
-    except UnusableError as error:
+    except UnusableAnswerError as error:
         return str(error)
     problems = problems_of(steps)
     for name, step in zip(_FIELDS, steps, strict=True):
@@ -188,10 +189,10 @@ def _problems(task: _Task, text: str) -> str:
 
 
 def _steps(text: str) -> tuple[LadderStep, ...]:
-    found = read_object(text, _FIELDS)
-    texts = [found[name] for name in _FIELDS]
+    answer = read_object(text, _FIELDS)
+    texts = [answer[name] for name in _FIELDS]
     if not all(isinstance(one, str) for one in texts):
-        raise UnusableError("a reply is no text")
+        raise UnusableAnswerError("a reply is no text")
     return tuple(
         LadderStep(text=" ".join(str(one).split()), score=grade) for one, grade in zip(texts, GRADES, strict=True)
     )

@@ -1,4 +1,4 @@
-"""``ladder check``: whether people's grades come back from a panel that knows neither grades nor origin."""
+"""``ladder check``: whether a panel that sees neither grades nor origin ranks the replies as their grades do."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from vidchatbench.api.samples import LadderStep, Sample
-from vidchatbench.curation.ladder.answers import UnusableError, read_object
+from vidchatbench.curation.ladder.answers import read_object
 from vidchatbench.curation.ladder.chat import Models, Question, Unanswered
 from vidchatbench.curation.ladder.lengths import length_of, unit_of
 from vidchatbench.curation.ladder.prompts import LABELS, MAX_POINTS, check_messages, check_schema
 from vidchatbench.errors import InputError
+from vidchatbench.judge.llm.answers import UnusableAnswerError
 from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval
 
 MIN_TAU = 0.6
@@ -43,7 +44,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class CheckedSample:
-    """What the panel makes of one ladder.
+    """The panel's ratings of one ladder.
 
     Attributes:
         id: The sample.
@@ -64,7 +65,7 @@ class CheckedSample:
 
 @dataclass(frozen=True)
 class LadderReport:
-    """What a check has found.
+    """The result of a check.
 
     Attributes:
         judges: The panel.
@@ -90,25 +91,25 @@ class LadderReport:
 
     @property
     def low(self) -> tuple[CheckedSample, ...]:
-        """Samples whose grades the panel does not find again."""
+        """Samples whose grades the panel does not confirm."""
         return tuple(sample for sample in self.samples if sample.tau < MIN_TAU)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Why the ladder should not be used as it is; none if it may."""
-        found = []
+        problems = []
         if self.low:
-            found.append(f"{len(self.low)} of {len(self.samples)} samples have a Kendall tau under {MIN_TAU:g}")
+            problems.append(f"{len(self.low)} of {len(self.samples)} samples have a Kendall tau under {MIN_TAU:g}")
         if self.human is not None and self.human.value < MIN_HUMAN:
-            found.append(f"the real replies stand at {self.human.value:.2f}, not near 1 (least {MIN_HUMAN:g})")
+            problems.append(f"the real replies stand at {self.human.value:.2f}, not near 1 (least {MIN_HUMAN:g})")
         if self.foreign is not None and self.foreign.value > MAX_FOREIGN:
-            found.append(f"replies to others stand at {self.foreign.value:.2f}, not near 0.2 (most {MAX_FOREIGN:g})")
+            problems.append(f"replies to others stand at {self.foreign.value:.2f}, not near 0.2 (most {MAX_FOREIGN:g})")
         r = self.length_correlation
         if r is not None and abs(r) > MAX_LENGTH_CORRELATION:
-            found.append(f"grade and length correlate (r = {r:.2f}, most {MAX_LENGTH_CORRELATION:g})")
+            problems.append(f"grade and length correlate (r = {r:.2f}, most {MAX_LENGTH_CORRELATION:g})")
         if self.missing:
-            found.append(f"samples without a ladder: {len(self.missing)}")
-        return tuple(found)
+            problems.append(f"samples without a ladder: {len(self.missing)}")
+        return tuple(problems)
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,9 @@ def check_ladders(
     Raises:
         InputError: If a ladder is of no sample, or no sample can be rated; all problems are listed.
     """
-    known = {sample.id for sample in samples}
-    if strange := sorted(set(ladders) - known):
-        raise InputError("the ladder", [f"{name}: the benchmark has no such sample" for name in strange])
+    unknown = sorted(set(ladders) - {sample.id for sample in samples})
+    if unknown:
+        raise InputError("the ladder", [f"{name}: the benchmark has no such sample" for name in unknown])
     cases = _cases(samples, ladders)
     if not cases:
         raise InputError("the ladder", ["no sample with a ladder has a transcript of its initiator"])
@@ -193,7 +194,7 @@ def _ask(cases: Sequence[_Case], models: Models) -> tuple[dict[str, np.ndarray],
     turns = [(judge, turn) for judge in range(len(models.names)) for turn in range(ORDERS)]
     plan = [(case, judge, _order(case, judge, turn)) for case in cases for judge, turn in turns]
     questions = [_question(case, judge, order) for case, judge, order in plan]
-    given: dict[str, list[np.ndarray]] = {}
+    answers: dict[str, list[np.ndarray]] = {}
     unanswered: dict[str, str] = {}
     for position, answer in models.ask(questions):
         case, _, order = plan[position]
@@ -203,9 +204,9 @@ def _ask(cases: Sequence[_Case], models: Models) -> tuple[dict[str, np.ndarray],
             continue
         back = np.empty(len(order))
         back[order] = points
-        given.setdefault(case.sample.id, []).append(back)
+        answers.setdefault(case.sample.id, []).append(back)
     # A panel of which somebody is missing is another panel.
-    return {name: np.mean(all_, axis=0) for name, all_ in given.items() if name not in unanswered}, unanswered
+    return {name: np.mean(all_, axis=0) for name, all_ in answers.items() if name not in unanswered}, unanswered
 
 
 def _question(case: _Case, judge: int, order: Sequence[int]) -> Question:
@@ -228,10 +229,10 @@ def _order(case: _Case, judge: int, turn: int) -> list[int]:
 def _points(text: str, count: int) -> list[int] | str:
     labels = LABELS[:count]
     try:
-        found = read_object(text, labels)
-    except UnusableError as error:
+        answer = read_object(text, labels)
+    except UnusableAnswerError as error:
         return str(error)
-    points = [found[label] for label in labels]
+    points = [answer[label] for label in labels]
     whole = [one for one in points if isinstance(one, int) and not isinstance(one, bool) and 0 <= one <= MAX_POINTS]
     return whole if len(whole) == count else f"points that are no whole numbers from 0 to {MAX_POINTS}"
 
@@ -261,8 +262,8 @@ def _place(points: float, steps: np.ndarray, grades: np.ndarray) -> float:
     return float(np.mean(grades[distance == distance.min()]))
 
 
-def _mean(found: Sequence[tuple[float | None, _Case]]) -> Mean | None:
-    known = [(value, case.sample.cluster) for value, case in found if value is not None]
+def _mean(rows: Sequence[tuple[float | None, _Case]]) -> Mean | None:
+    known = [(value, case.sample.cluster) for value, case in rows if value is not None]
     if not known:
         return None
     values, clusters = [value for value, _ in known], [cluster for _, cluster in known]

@@ -6,19 +6,16 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.samples import LadderStep, SampleId, Sha256
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.ladder.prompts import GRADES
 from vidchatbench.errors import InputError
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Writer(_Frozen):
+class Writer(FrozenModel):
     """Who wrote a ladder.
 
     Attributes:
@@ -44,7 +41,7 @@ class Writer(_Frozen):
     attempts: int = Field(ge=1)
 
 
-class Ladder(_Frozen):
+class Ladder(FrozenModel):
     """One line: the ladder of a sample, as the manifest's field of that name, and its writer."""
 
     id: SampleId

@@ -1,7 +1,6 @@
-"""What the writer of a ladder and its blind panel are told; a change of any of it is another version.
+"""The prompts of the writer of a ladder and of its blind panel; a change of any of it is another version.
 
-What people said stands in blocks between lines that carry a code which occurs in none of the texts, one line each, as
-in the judge's prompts, so that no text can close its own block or pass for an instruction.
+What people said is quoted as in the judge's prompts (:mod:`vidchatbench.judge.llm.quoting`).
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from vidchatbench.api.samples import Sample
-from vidchatbench.judge.llm.messages import Message
-from vidchatbench.judge.rubric import fence, shown
+from vidchatbench.judge.llm.messages import Message, Schema, strict_schema
+from vidchatbench.judge.llm.quoting import block, fence, shown, turn_blocks
 
 BUILD_VERSION = "ladder-build-v1"
 CHECK_VERSION = "ladder-check-v1"
@@ -55,15 +53,15 @@ with it. Neither the order of the candidates nor their length is a reason. Sever
 Answer with one JSON object and nothing else, with the points of each candidate by its letter."""
 
 
-def build_schema() -> dict[str, Any]:
+def build_schema() -> Schema:
     """Returns the JSON schema of a writer's answer."""
-    return _schema("ladder", {f"reply_{round(grade * 100)}": {"type": "string"} for grade in GRADES})
+    return strict_schema("ladder", {f"reply_{round(grade * 100)}": {"type": "string"} for grade in GRADES})
 
 
-def check_schema(count: int) -> dict[str, Any]:
+def check_schema(count: int) -> Schema:
     """Returns the JSON schema of a panel member's answer on ``count`` candidates."""
     points = {"type": "integer", "enum": list(range(MAX_POINTS + 1))}
-    return _schema("points", dict.fromkeys(LABELS[:count], points))
+    return strict_schema("points", dict.fromkeys(LABELS[:count], points))
 
 
 def build_messages(sample: Sample, target: int, unit: str) -> list[Message]:
@@ -88,7 +86,7 @@ def check_messages(sample: Sample, candidates: Sequence[str]) -> list[Message]:
     code = fence([*(text for _, text in turns), *sorted(texts), sample.language])
     lines = [*_lines(sample, turns, code), "The candidate replies:"]
     for label, text in zip(LABELS, texts, strict=False):
-        lines += _block(f"CANDIDATE {label}", code, text)
+        lines += block(f"CANDIDATE {label}", code, text)
     lines.append("How many points does each candidate get?")
     return [{"role": "system", "content": CHECK_SYSTEM}, {"role": "user", "content": "\n".join(lines)}]
 
@@ -103,24 +101,10 @@ def _conversation(sample: Sample) -> list[tuple[str, str]]:
     return [*turns, ("initiator", shown(sample.initiator.transcript or ""))]
 
 
-def _lines(sample: Sample, turns: Sequence[tuple[str, str]], code: str) -> list[str]:
+def _lines(sample: Sample, turns: list[tuple[str, str]], code: str) -> list[str]:
     lines = [f"Code: {code}", f"Language of the conversation: {shown(sample.language)}", ""]
-    lines.append("Earlier turns, in order:" if len(turns) > 1 else "There are no earlier turns.")
-    for number, (role, text) in enumerate(turns[:-1], 1):
-        lines += _block(f"TURN {number} {role}", code, text)
-    return [*lines, "What the initiator says now:", *_block("INITIATOR", code, turns[-1][1])]
-
-
-def _block(name: str, code: str, text: str) -> list[str]:
-    return [f"[{name} {code}]", text, f"[/{name} {code}]", ""]
-
-
-def _schema(name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "strict": True,
-        "schema": {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False},
-    }
+    lines += turn_blocks(turns[:-1], code)
+    return [*lines, "What the initiator says now:", *block("INITIATOR", code, turns[-1][1])]
 
 
 def _prompt_sha256(version: str, *parts: object) -> str:

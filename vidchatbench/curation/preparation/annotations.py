@@ -46,15 +46,15 @@ class Archive(Protocol):
         ...
 
     def open(self) -> Path:
-        """Returns where it lies, fetching it if necessary."""
+        """Returns its path, fetching it if necessary."""
         ...
 
     def release(self) -> None:
-        """Says that it is not needed any more."""
+        """Declares that it is not needed any more."""
         ...
 
     def fetch_anew(self) -> bool:
-        """Throws a damaged copy away; returns whether another one can be had."""
+        """Deletes a damaged copy; returns whether another one can be fetched."""
         ...
 
 
@@ -62,7 +62,7 @@ class AnnotationSource(Protocol):
     """Where annotations come from."""
 
     def archives(self, part: Part) -> Sequence[Archive]:
-        """Returns what there is of a part."""
+        """Returns the archives of a part."""
         ...
 
 
@@ -109,7 +109,7 @@ class LocalAnnotations:
             raise InputError(str(root), ["there are no annotations: neither merged_anno/ nor merge_anno/"], hint)
 
     def archives(self, part: Part) -> Sequence[Archive]:
-        """Returns what there is of a part."""
+        """Returns the archives of a part."""
         return [LocalArchive(path, path.relative_to(self._root).as_posix()) for path in self._found[part]]
 
 
@@ -151,7 +151,7 @@ class Wanted:
 
     @property
     def digest(self) -> str:
-        """Tells one wish from another."""
+        """A hash of the request."""
         text = json.dumps([sorted(self.clips), sorted(self.videos)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -168,7 +168,7 @@ class AnnotationFolder:
 
     @property
     def name(self) -> str:
-        """Its name, which tells it from folders of other annotations."""
+        """Its name, unique among folders of annotations."""
         return self._root.name
 
     def names(self, part: Part) -> set[str]:
@@ -212,8 +212,8 @@ class AnnotationFolder:
             merged = self.read("merged", name)
         except (ValueError, RecursionError) as error:
             raise RecordError(name, [f"its annotation is not readable: {error}"]) from error
-        words, shared = next((found for found in transcript_names(clip) if found[0] in said), (None, False))
-        # What stands beside the annotation proper may be damaged: the clip is then one without it.
+        words, shared = next((candidate for candidate in transcript_names(clip) if candidate[0] in said), (None, False))
+        # A label file beside the annotation may be damaged: the clip then goes without it.
         asr, caption = None, None
         with contextlib.suppress(ValueError, RecursionError):
             asr = None if words is None else self.read("asr", words)
@@ -243,8 +243,8 @@ def gather(
         source: Where they come from.
         wanted: Which are wanted.
         kept: Where they are kept.
-        ledger: Where it is noted which archives were read.
-        progress: Who hears of it.
+        ledger: Records which archives were read.
+        progress: Receives progress.
 
     Returns:
         What was left out or not understood.
@@ -273,15 +273,15 @@ def _facts(archive: Archive, wanted: Wanted, kept: AnnotationFolder) -> dict[str
 
 def _read(part: Part, archive: Archive, wanted: Wanted, kept: AnnotationFolder, problems: list[str]) -> None:
     for again in (True, False):
-        told: list[str] = []
+        messages: list[str] = []
         try:
-            for member in read_members(archive.open(), lambda name: wanted.takes(part, name), problems=told):
+            for member in read_members(archive.open(), lambda name: wanted.takes(part, name), problems=messages):
                 kept.keep(part, member.name, member.content)
             break
         except InputError:
-            # The network may have damaged it; what it gives the second time is what the publisher has.
+            # The network may have damaged it; the second copy counts as the publisher's.
             if not again or not archive.fetch_anew():
                 raise
         finally:
-            problems += told if told not in ([], problems[-len(told) :]) else []
+            problems += messages if messages not in ([], problems[-len(messages) :]) else []
     archive.release()

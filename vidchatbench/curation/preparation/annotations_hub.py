@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidchatbench.benchmark.hub import Found, HubName, find_dataset
+from vidchatbench.benchmark.hub import DatasetCommit, HubName, find_dataset
 from vidchatbench.benchmark.hub_errors import in_our_words
 from vidchatbench.curation.preparation.annotations import Archive
 from vidchatbench.curation.speakervid.layout import TEST_LIST, Part, part_of
@@ -29,7 +29,7 @@ class HubArchive:
         return self.commit
 
     def open(self) -> Path:
-        """Fetches the archive, or the rest of it, and returns where it lies."""
+        """Fetches the archive, or its missing rest, and returns its path."""
         return _fetch(self.dataset, self.commit, self.name, self.desk)
 
     def release(self) -> None:
@@ -61,8 +61,8 @@ class HubAnnotations:
         name = HubName.parse(text)
         self._name = name if commit is None else HubName(name.dataset, commit)
         self._desk = desk
-        self._found: Found = find_dataset(self._name)
-        if not any(part_of(file) == "merged" for file in self._found.files):
+        self._dataset: DatasetCommit = find_dataset(self._name)
+        if not any(part_of(file) == "merged" for file in self._dataset.files):
             problem = f"commit {self.commit[:12]} holds no merged_anno/*.tar.gz"
             hint = "Name another revision: --annotations user/name@REVISION."
             raise InputError(f"dataset {name.dataset} of the hub", [problem], hint)
@@ -75,21 +75,21 @@ class HubAnnotations:
     @property
     def commit(self) -> str:
         """The commit that everything is read at."""
-        return self._found.commit
+        return self._dataset.commit
 
     def test_list(self) -> Path:
-        """Fetches the test list; returns where it lies.
+        """Fetches the test list and returns its path.
 
         Raises:
             InputError: If the dataset has none.
         """
-        if TEST_LIST not in self._found.files:
+        if TEST_LIST not in self._dataset.files:
             raise InputError(f"dataset {self.dataset} of the hub", [f"there is no {TEST_LIST}"])
         return _fetch(self._name, self.commit, TEST_LIST, self._desk)
 
     def archives(self, part: Part) -> Sequence[Archive]:
-        """Returns what there is of a part."""
-        files = sorted(file for file in self._found.files if part_of(file) == part)
+        """Returns the archives of a part."""
+        files = sorted(file for file in self._dataset.files if part_of(file) == part)
         return [HubArchive(self._name, self.commit, file, self._desk) for file in files]
 
 

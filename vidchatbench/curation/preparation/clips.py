@@ -24,7 +24,7 @@ MAX_SHAPE_DIFFERENCE = 0.02
 """By how much the shape of a source's picture may differ from the annotated one, as a share of it."""
 
 
-# What decoders and filters raise over sources that nobody has thought of: it costs the clip and not the set.
+# Errors of decoders and filters on unexpected sources: they cost the clip, not the set.
 _OF_THE_CLIP = (FFmpegError, ValueError, ArithmeticError, LookupError, AssertionError, MemoryError)
 
 
@@ -45,7 +45,7 @@ class CutJob:
 
 @dataclass(frozen=True)
 class CutOutcome:
-    """What became of a cut: its facts, or why there is no clip."""
+    """The outcome of a cut: its facts, or why there is no clip."""
 
     clip: str
     facts: Mapping[str, Fact]
@@ -54,19 +54,19 @@ class CutOutcome:
 
 
 def clip_files(root: Path, clip: str) -> tuple[Path, Path]:
-    """Returns where a clip and its sound lie."""
+    """Returns the paths of a clip and its sound."""
     folder = root / MEDIA_FOLDER
     return folder / f"{clip}.mp4", folder / f"{clip}.wav"
 
 
 def recipe(clip: ListedClip) -> str:
-    """Returns a hash of all that the list says of how to cut a clip; another recipe is another clip."""
-    told = [clip.video, clip.start, clip.end, list(clip.box), CUT_PROFILE]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    """Returns a hash of everything in the list that decides how a clip is cut; another recipe is another clip."""
+    parts = [clip.video, clip.start, clip.end, list(clip.box), CUT_PROFILE]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 class WholeClips:
-    """Which clips of a test set are done, undamaged and cut as the list says; a whole one is hashed once.
+    """Which clips of a test set are done, undamaged and cut as listed; a whole one is hashed once.
 
     Args:
         root: The test set's folder.

@@ -41,7 +41,7 @@ class Video:
 def waiting_videos(
     clips: Iterable[ListedClip], whole: WholeClips, ledger: Ledger, settings: PrepareSettings
 ) -> list[Video]:
-    """Returns the videos that clips are missing of; what is gone for good is not asked for again.
+    """Returns the videos whose clips are missing; videos that are gone for good are not requested again.
 
     A folder of the user's own costs nobody anything: it is looked into for every clip that is missing.
     """
@@ -76,7 +76,7 @@ class Cutter:
         videos: Where videos come from.
         ledger: Where every outcome is noted.
         settings: How to prepare.
-        progress: Who hears of it.
+        progress: Receives progress.
     """
 
     def __init__(self, videos: VideoSource, ledger: Ledger, settings: PrepareSettings, progress: Progress) -> None:
@@ -125,7 +125,7 @@ class Cutter:
                 open_videos += 1
             futures: list[Future[Any]] = [*self._getting, *self._cutting]
             ended, _ = wait(futures, return_when=FIRST_COMPLETED)
-            # What has gone well is noted before what has not ends the run.
+            # Successes are recorded before a failure ends the run.
             for future in sorted(ended, key=lambda one: one.exception() is not None):
                 if future in self._getting:
                     open_videos -= self._have_video(future, processes)

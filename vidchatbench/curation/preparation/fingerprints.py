@@ -56,7 +56,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def compare(own: Fingerprint, published: Fingerprint) -> Likeness:
-    """Says whether a prepared clip is the published one: to the byte, in what it shows and says, or not at all."""
+    """Compares a prepared clip with the published one: equal to the byte, in picture and sound, or different."""
     if own.sha256 == published.sha256:
         return "identical"
     if abs(own.frames - published.frames) > MAX_FRAMES_APART:

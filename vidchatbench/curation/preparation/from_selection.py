@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from vidchatbench.api.samples import Task
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.preparation.annotations import read_json
 from vidchatbench.curation.preparation.listing import ListedSample, ListedTurn, LostEntry
@@ -27,10 +28,10 @@ _TASKS: Mapping[Branch, Task] = {
 }
 
 
-class _Entry(BaseModel):
-    """What is read of an entry of ``pairs.json``; the rest of it is for people."""
+class _Entry(FrozenModel):
+    """The fields read from an entry of ``pairs.json``; the others are for people."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore")
 
     initiator: str | None
     responder: str
@@ -42,14 +43,14 @@ def read_selection(root: Path, *, language: str | None = None) -> Pairing:
 
     Args:
         root: The folder.
-        language: Language of clips of which the annotations do not say it.
+        language: Language of clips whose annotations give none.
 
     Raises:
         InputError: If a file is missing or is not the one that was chosen.
     """
     selection = load_selection(root)
     records = _records(root / RECORDS_FILE)
-    found = Pairing()
+    pairing = Pairing()
     for number, item in enumerate(json.loads((root / PAIRS_FILE).read_bytes())):
         try:
             entry = _Entry.model_validate(item)
@@ -57,17 +58,17 @@ def read_selection(root: Path, *, language: str | None = None) -> Pairing:
             raise InputError(
                 str(root / PAIRS_FILE), [f"entry {number}: {p}" for p in describe_validation(error)]
             ) from error
-        _add(entry, _TASKS[selection.branch], records, found, language)
-    return found
+        _add(entry, _TASKS[selection.branch], records, pairing, language)
+    return pairing
 
 
 def _add(
-    entry: _Entry, task: Task, records: Mapping[str, ClipRecord | str], found: Pairing, language: str | None
+    entry: _Entry, task: Task, records: Mapping[str, ClipRecord | str], pairing: Pairing, language: str | None
 ) -> None:
     sides = [records.get(name, "it has no record") for name in (entry.initiator or entry.responder, entry.responder)]
     problems = [side for side in sides if isinstance(side, str)]
     if problems:
-        found.lost.append(_unreadable(entry, "; ".join(problems)))
+        pairing.lost.append(_unreadable(entry, "; ".join(problems)))
         return
     initiator, responder = (side for side in sides if isinstance(side, ClipRecord))
     if entry.initiator is None:
@@ -75,13 +76,13 @@ def _add(
     try:
         sample = make_sample(entry.responder, initiator, responder, dyad="chosen", language=language)
     except ValidationError as error:
-        told = "; ".join(describe_validation(error))
-        found.lost.append(_unreadable(entry, told))
+        message = "; ".join(describe_validation(error))
+        pairing.lost.append(_unreadable(entry, message))
         return
     history = [record for name in entry.history if isinstance(record := records.get(name), ClipRecord)]
-    found.note(initiator, responder, *history)
+    pairing.note(initiator, responder, *history)
     turns = tuple(_turn(record, responder) for record in history)
-    found.samples.append(ListedSample.model_validate({**sample.model_dump(), "task": task, "history": turns}))
+    pairing.samples.append(ListedSample.model_validate({**sample.model_dump(), "task": task, "history": turns}))
 
 
 def _unreadable(entry: _Entry, message: str) -> LostEntry:
@@ -95,13 +96,13 @@ def _turn(record: ClipRecord, responder: ClipRecord) -> ListedTurn:
 
 def _records(path: Path) -> dict[str, ClipRecord | str]:
     """Returns the record of every clip, or why it cannot be read, by name."""
-    found: dict[str, ClipRecord | str] = {}
+    records: dict[str, ClipRecord | str] = {}
     for line in path.read_text(encoding="utf-8").split("\n"):
         if not line.strip():
             continue
         files = cast("dict[str, Any]", read_json(line.encode()))
         try:
-            found[str(files["name"])] = parse_record(**files)
+            records[str(files["name"])] = parse_record(**files)
         except RecordError as error:
-            found[str(files["name"])] = str(error)
-    return found
+            records[str(files["name"])] = str(error)
+    return records

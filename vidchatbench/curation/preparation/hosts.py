@@ -1,4 +1,4 @@
-"""Bringing source videos from their host with yt-dlp, politely, and saying why one cannot be had."""
+"""Downloads source videos with yt-dlp, politely, and gives the reason where one is unavailable."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Manners:
 
 
 class LostVideoError(VidChatBenchError):
-    """A video that cannot be had.
+    """A video that is unavailable.
 
     Args:
         video: Its id.
@@ -84,7 +84,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
 
 
 def reason_of(message: str) -> str:
-    """Returns the machine-readable reason for what yt-dlp says of a video it cannot bring."""
+    """Returns the machine-readable reason for yt-dlp's message about a failed download."""
     return next((name for name, pattern in _REASONS if re.search(pattern, message, re.IGNORECASE)), "unknown")
 
 
@@ -126,11 +126,11 @@ class VideoHost:
 
     @property
     def refuses(self) -> bool:
-        """Whether the host has refused so often that it is better left alone."""
+        """Whether the host has refused so often that it should not be asked again."""
         return self._refused >= self._manners.refusals
 
     def download(self, video: str, folder: Path, *, height: int = TALLEST) -> dict[str, str]:
-        """Brings a video, or what is missing of it; a part that a killed run has left is continued.
+        """Downloads a video, or the missing rest; a part left by a killed run is continued.
 
         Args:
             video: Its id.
@@ -168,7 +168,7 @@ class VideoHost:
         return _files_of(video, info, folder)
 
     def stop(self) -> None:
-        """Ends the downloads under way as soon as they notice; what has come is continued by the next run."""
+        """Stops the downloads under way as soon as possible; the next run continues them."""
         self._stopped.set()
 
     def _sleep(self, seconds: float) -> None:
@@ -271,18 +271,18 @@ def _plain(message: str) -> str:
 
 def _files_of(video: str, info: Mapping[str, Any], folder: Path) -> dict[str, str]:
     parts = info.get("requested_downloads") or []
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for part in parts:
         path = folder / Path(str(part.get("filepath") or "")).name
         if not path.is_file():
             continue
         if part.get("vcodec") not in {None, "none"} or part.get("height"):
-            found.setdefault("picture", path.name)
-            found.setdefault("picture_format", str(part.get("format_id")))
+            files.setdefault("picture", path.name)
+            files.setdefault("picture_format", str(part.get("format_id")))
         if part.get("acodec") != "none":
-            found["sound"] = path.name
-            found["sound_format"] = str(part.get("format_id"))
-    if "picture" not in found or "sound" not in found:
-        lacking = "picture" if "picture" not in found else "sound"
-        raise LostVideoError(video, f"no_{lacking}", f"the host offers no {lacking} of it", for_good=False)
-    return found
+            files["sound"] = path.name
+            files["sound_format"] = str(part.get("format_id"))
+    if "picture" not in files or "sound" not in files:
+        missing = "picture" if "picture" not in files else "sound"
+        raise LostVideoError(video, f"no_{missing}", f"the host offers no {missing} of it", for_good=False)
+    return files

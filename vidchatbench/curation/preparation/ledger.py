@@ -13,27 +13,27 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
+
+from vidchatbench.core.models import FrozenModel
 
 Kind = Literal["archive", "video", "clip", "image"]
 State = Literal["done", "dead", "unreachable"]
 Fact = str | int | float | bool | None
 
 
-class Outcome(BaseModel):
+class Outcome(FrozenModel):
     """What became of one part.
 
     Attributes:
         kind: What it is.
         name: Which one: an archive's path, a video's id, a clip's name.
         state: ``done``; ``dead``, which another try would not change; ``unreachable``, which it may.
-        reason: Machine-readable reason where it is not done.
+        reason: Machine-readable reason if it is not done.
         message: The same in words.
         facts: Sizes, hashes and settings that later steps and the manifest need.
         at: When, in UTC.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Kind
     name: str
@@ -81,12 +81,12 @@ class Ledger:
         for_good: bool,
         facts: Mapping[str, Fact] | None = None,
     ) -> Outcome:
-        """Notes that a part cannot be had: for good, or as long as something stands in the way."""
+        """Records that a part is unavailable: for good, or for the time being."""
         state: State = "dead" if for_good else "unreachable"
         now = datetime.now(timezone.utc)
         # File names may hold bytes that are no text.
-        told, known = message.encode(errors="replace").decode(), dict(facts or {})
-        return self._write(Outcome(kind=kind, name=name, state=state, reason=reason, message=told, facts=known, at=now))
+        text, known = message.encode(errors="replace").decode(), dict(facts or {})
+        return self._write(Outcome(kind=kind, name=name, state=state, reason=reason, message=text, facts=known, at=now))
 
     def _write(self, outcome: Outcome) -> Outcome:
         line = ("\n" if self._torn else "") + outcome.model_dump_json() + "\n"
@@ -105,5 +105,5 @@ class Ledger:
             try:
                 outcome = Outcome.model_validate_json(line)
             except ValidationError:
-                continue  # torn by a crash, or the empty end of the file; what it spoke of is done again
+                continue  # torn by a crash, or the empty end of the file; its part is done again
             self._known[outcome.kind, outcome.name] = outcome

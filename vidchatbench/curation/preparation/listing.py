@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from vidchatbench.api.samples import LadderStep, SampleId, Sha256, Task
+from vidchatbench.api.samples import LadderStep, SampleId, Sha256, Task, TurnRole
 from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 
@@ -21,11 +22,7 @@ Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Hash64 = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Fingerprint(_Frozen):
+class Fingerprint(FrozenModel):
     """What tells a prepared clip from another one, also where it was compressed differently.
 
     Attributes:
@@ -43,7 +40,7 @@ class Fingerprint(_Frozen):
     loudness: tuple[Annotated[int, Field(ge=0, le=90)], ...]
 
 
-class ListedClip(_Frozen):
+class ListedClip(FrozenModel):
     """One clip of a sample.
 
     Attributes:
@@ -78,14 +75,14 @@ class ListedClip(_Frozen):
         return self
 
 
-class ListedTurn(_Frozen):
+class ListedTurn(FrozenModel):
     """An earlier turn: the clip in which it was said, and by which side of the conversation."""
 
     clip: SampleId
-    role: Literal["initiator", "responder"]
+    role: TurnRole
 
 
-class ListedSample(_Frozen):
+class ListedSample(FrozenModel):
     """One sample of the list; one line of ``samples.jsonl``.
 
     In a sample of the task ``single`` nobody asks: the initiator is the reply's own clip, whose sound a system is
@@ -108,7 +105,7 @@ class ListedSample(_Frozen):
         return (self.initiator,) if self.responder is None else (self.initiator, self.responder)
 
 
-class LostEntry(_Frozen):
+class LostEntry(FrozenModel):
     """An entry of the list that gives no sample, and why."""
 
     id: str
@@ -123,20 +120,20 @@ def read_list(path: Path) -> tuple[ListedSample, ...]:
         InputError: Listing every line that cannot be read, and every id that stands twice.
     """
     problems: list[str] = []
-    found: dict[str, ListedSample] = {}
+    samples: dict[str, ListedSample] = {}
     for number, line in _lines(path):
         try:
             sample = ListedSample.model_validate_json(line)
         except ValidationError as error:
             problems += [f"line {number}: {text}" for text in describe_validation(error)]
             continue
-        if sample.id.casefold() in found:
+        if sample.id.casefold() in samples:
             problems.append(f"line {number}: sample id {sample.id!r} stands twice")
-        found.setdefault(sample.id.casefold(), sample)
-    problems += _contradictions(found.values())
+        samples.setdefault(sample.id.casefold(), sample)
+    problems += _contradictions(samples.values())
     if problems:
         raise InputError(str(path), problems)
-    return tuple(found.values())
+    return tuple(samples.values())
 
 
 def _contradictions(samples: Iterable[ListedSample]) -> list[str]:

@@ -136,14 +136,14 @@ def _side(clip: ListedClip, transcripts: Mapping[str, str], ledger: Ledger) -> S
 
 def _source(clip: ListedClip, ledger: Ledger) -> dict[str, str | float]:
     outcome = ledger.get("clip", clip.clip)
-    found: dict[str, str | float] = {
+    source: dict[str, str | float] = {
         "video": clip.video,
         "start": clip.start,
         "end": clip.end,
         "box": ",".join(f"{edge:.6f}" for edge in clip.box),
     }
     digest = None if outcome is None else outcome.facts.get("picture_sha256")
-    return {**found, "video_sha256": digest} if isinstance(digest, str) else found
+    return {**source, "video_sha256": digest} if isinstance(digest, str) else source
 
 
 def _image(root: Path, sample: ListedSample, ledger: Ledger) -> str | None:

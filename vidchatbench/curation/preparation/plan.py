@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.samples import Sha256
 from vidchatbench.core import paths
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.hashing import hash_file
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.progress import Progress
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.preparation.annotations import (
@@ -50,7 +51,7 @@ _MAX_LISTED = 200
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class Plan(BaseModel):
+class Plan(FrozenModel):
     """``preparation/plan.json``: what is prepared; the samples lie beside it in ``samples.jsonl``.
 
     Attributes:
@@ -69,8 +70,6 @@ class Plan(BaseModel):
         transcripts: What is said in each clip, by name.
         language: Language that was given for clips of which nobody says it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: str
@@ -95,6 +94,33 @@ class Planned:
 
     plan: Plan
     samples: tuple[ListedSample, ...]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for: a test set by name, with the settings, the ledger and the receiver of progress."""
+
+    name: str
+    settings: PrepareSettings
+    ledger: Ledger
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where annotations come from: a dataset or folder, and its revision; a folder that is only named has none."""
+
+    place: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The list that a plan is made from."""
+
+    form: Literal["names", "pairs", "mixed", "selection"]
+    sha256: str
+    entries: int
 
 
 def load_plan(desk: Path) -> Planned | None:
@@ -132,18 +158,18 @@ def make_plan(name: str, settings: PrepareSettings, ledger: Ledger, progress: Pr
     published = paths.packaged_benchmark(name) / LIST_FILE
     if settings.annotations is None and published.is_file() and published.stat().st_size:
         return _keep(_of_published(name, published, settings.language), settings)
+    request = _Request(name, settings, ledger, progress)
     where = settings.annotations or DATASET
     local = Path(where).expanduser()
-    made = _of_folder(name, local, settings, ledger, progress) if local.is_dir() else None
-    return _keep(made or _of_hub(name, where, settings, ledger, progress), settings)
+    return _keep(_of_folder(request, local) if local.is_dir() else _of_hub(request, where), settings)
 
 
 def _check_same(plan: Plan, name: str, settings: PrepareSettings) -> None:
     asked = settings.annotations
-    same = asked is None or _origin_of(asked)[0] == plan.origin
+    origin = _Origin(plan.origin, "") if asked is None else _origin_of(asked)
     # A branch may have moved on; the plan stays at the commit that it was made at.
-    other = asked is not None and _COMMIT.fullmatch(_origin_of(asked)[1]) and _origin_of(asked)[1] != plan.revision
-    if plan.name == name and plan.cut == CUT_PROFILE and same and not other:
+    other = _COMMIT.fullmatch(origin.revision) and origin.revision != plan.revision
+    if plan.name == name and plan.cut == CUT_PROFILE and origin.place == plan.origin and not other:
         _check_unchanged(plan, settings)
         return
     held = f"{plan.name!r} from {plan.origin} at {plan.revision[:12]}, cut by {plan.cut}"
@@ -161,25 +187,23 @@ def _check_unchanged(plan: Plan, settings: PrepareSettings) -> None:
         raise UsageError(f"{listed} is not the list that {settings.out} was planned from; {anew}")
 
 
-def _origin_of(asked: str) -> tuple[str, str]:
-    """Returns where annotations come from and at which revision: a folder has none."""
+def _origin_of(asked: str) -> _Origin:
     local = Path(asked).expanduser()
     if local.is_dir():
-        return str(local.resolve()), ""
+        return _Origin(str(local.resolve()), "")
     dataset, _, revision = asked.partition("@")
-    return dataset, revision
+    return _Origin(dataset, revision)
 
 
-def _keep(made: tuple[Plan, Sequence[ListedSample]], settings: PrepareSettings) -> Planned:
-    plan, samples = made
-    digest = write_list(settings.desk / LIST_FILE, samples)
-    plan = plan.model_copy(update={"samples_sha256": digest, "language": settings.language})
+def _keep(made: Planned, settings: PrepareSettings) -> Planned:
+    digest = write_list(settings.desk / LIST_FILE, made.samples)
+    plan = made.plan.model_copy(update={"samples_sha256": digest, "language": settings.language})
     content = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
     write_atomically(settings.desk / PLAN_FILE, content.encode())
-    return Planned(plan, tuple(samples))
+    return Planned(plan, made.samples)
 
 
-def _of_published(name: str, path: Path, language: str | None) -> tuple[Plan, Sequence[ListedSample]]:
+def _of_published(name: str, path: Path, language: str | None) -> Planned:
     samples = [
         sample.model_copy(update={"language": language}) if language and sample.language == UNKNOWN_LANGUAGE else sample
         for sample in read_list(path)
@@ -202,7 +226,7 @@ def _of_published(name: str, path: Path, language: str | None) -> tuple[Plan, Se
         transcripts={},
         license=LICENSE,
     )
-    return plan, samples
+    return Planned(plan, tuple(samples))
 
 
 def _published_losses(path: Path) -> tuple[LostEntry, ...]:
@@ -214,90 +238,77 @@ def _published_losses(path: Path) -> tuple[LostEntry, ...]:
         raise InputError(str(path), describe_validation(error)) from error
 
 
-def _of_folder(
-    name: str, root: Path, settings: PrepareSettings, ledger: Ledger, progress: Progress
-) -> tuple[Plan, Sequence[ListedSample]]:
+def _of_folder(request: _Request, root: Path) -> Planned:
     if (root / SELECTION_FILE).is_file():
-        return _of_selection(name, root, settings)
+        return _of_selection(request, root)
     path = root / TEST_LIST
     if not path.is_file():
         raise InputError(str(root), [f"there is no {TEST_LIST}"], "Give a folder that holds list and annotations.")
     source = LocalAnnotations(root)
-    return _of_list(name, (str(root.resolve()), hash_file(path)), path, source, (settings, ledger, progress))
+    return _of_list(request, _Origin(str(root.resolve()), hash_file(path)), path, source)
 
 
-def _of_selection(name: str, root: Path, settings: PrepareSettings) -> tuple[Plan, Sequence[ListedSample]]:
-    found = read_selection(root, language=settings.language)
+def _of_selection(request: _Request, root: Path) -> Planned:
+    pairing = read_selection(root, language=request.settings.language)
     digest = hash_file(root / PAIRS_FILE)
-    listed = len(found.samples) + len(found.lost)
-    return _planned(name, (str(root.resolve()), digest), ("selection", digest, listed), found, []), found.samples
+    listed = _Listed("selection", digest, len(pairing.samples) + len(pairing.lost))
+    return _planned(request.name, _Origin(str(root.resolve()), digest), listed, pairing, [])
 
 
-def _of_hub(
-    name: str, where: str, settings: PrepareSettings, ledger: Ledger, progress: Progress
-) -> tuple[Plan, Sequence[ListedSample]]:
-    settled = settings.desk / _SETTLED_FILE
-    source = HubAnnotations(where, _settled_commit(settled, where), settings.desk / "hub")
-    origin = (source.dataset, source.commit)
+def _of_hub(request: _Request, where: str) -> Planned:
+    desk = request.settings.desk
+    settled = desk / _SETTLED_FILE
+    source = HubAnnotations(where, _settled_commit(settled, where), desk / "hub")
+    origin = _Origin(source.dataset, source.commit)
     # A branch may move on before all annotations are read.
     write_atomically(settled, json.dumps({"asked": where, "commit": source.commit}).encode())
-    return _of_list(name, origin, source.test_list(), source, (settings, ledger, progress))
+    return _of_list(request, origin, source.test_list(), source)
 
 
 def _settled_commit(path: Path, where: str) -> str | None:
     """Returns the commit at which an earlier run has begun to read the same annotations."""
     try:
-        told = json.loads(path.read_bytes())
-        commit = str(told["commit"]) if told["asked"] == where else ""
+        content = json.loads(path.read_bytes())
+        commit = str(content["commit"]) if content["asked"] == where else ""
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return commit if _COMMIT.fullmatch(commit) else None
 
 
-def _of_list(
-    name: str,
-    origin: tuple[str, str],
-    path: Path,
-    source: AnnotationSource,
-    how: tuple[PrepareSettings, Ledger, Progress],
-) -> tuple[Plan, Sequence[ListedSample]]:
-    settings, ledger, progress = how
-    listed = read_test_list(path)
-    # What an earlier run has kept of other annotations is not mixed in.
-    own = hashlib.sha256(json.dumps(origin).encode()).hexdigest()[:16]
+def _of_list(request: _Request, origin: _Origin, path: Path, source: AnnotationSource) -> Planned:
+    settings = request.settings
+    test_list = read_test_list(path)
+    # Annotations that an earlier run kept of another origin are not mixed in.
+    own = hashlib.sha256(json.dumps([origin.place, origin.revision]).encode()).hexdigest()[:16]
     kept = AnnotationFolder(settings.desk / ANNOTATIONS_FOLDER / own)
-    problems = [*listed.not_understood, *gather(source, _wanted(listed.entries), kept, ledger, progress)]
-    found: Pairing = pair(listed.entries, kept.records(), language=settings.language)
-    if not found.samples:
-        reasons = sorted({lost.message for lost in found.lost})[:10]
+    gathered = gather(source, _wanted(test_list.entries), kept, request.ledger, request.progress)
+    problems = [*test_list.not_understood, *gathered]
+    pairing = pair(test_list.entries, kept.records(), language=settings.language)
+    if not pairing.samples:
+        reasons = sorted({lost.message for lost in pairing.lost})[:10]
         raise InputError(str(path), ["no entry of the list becomes a sample", *reasons])
-    told = (listed.form, listed.sha256, len(listed.entries))
-    return _planned(name, origin, told, found, problems), found.samples
+    listed = _Listed(test_list.form, test_list.sha256, len(test_list.entries))
+    return _planned(request.name, origin, listed, pairing, problems)
 
 
-def _planned(
-    name: str,
-    origin: tuple[str, str],
-    listed: tuple[Literal["names", "pairs", "mixed", "selection"], str, int],
-    found: Pairing,
-    problems: Sequence[str],
-) -> Plan:
-    remarks = [f"{clip}: {remark}" for clip, told in sorted(found.remarks.items()) for remark in told]
-    return Plan(
+def _planned(name: str, origin: _Origin, listed: _Listed, pairing: Pairing, problems: Sequence[str]) -> Planned:
+    remarks = [f"{clip}: {remark}" for clip, of_clip in sorted(pairing.remarks.items()) for remark in of_clip]
+    plan = Plan(
         name=name,
         version="1.0.0",
-        origin=origin[0],
-        revision=origin[1],
-        list_form=listed[0],
-        list_sha256=listed[1],
-        listed=listed[2],
+        origin=origin.place,
+        revision=origin.revision,
+        list_form=listed.form,
+        list_sha256=listed.sha256,
+        listed=listed.entries,
         cut=CUT_PROFILE,
         samples_sha256="0" * 64,
-        lost=tuple(found.lost),
+        lost=tuple(pairing.lost),
         not_understood=tuple([*problems, *remarks][:_MAX_LISTED]),
-        transcripts=found.transcripts,
+        transcripts=pairing.transcripts,
         license=LICENSE,
     )
+    return Planned(plan, tuple(pairing.samples))
 
 
 def _wanted(entries: Sequence[TestEntry]) -> Wanted:
@@ -306,7 +317,7 @@ def _wanted(entries: Sequence[TestEntry]) -> Wanted:
     for entry in entries:
         for name in (entry.initiator, entry.responder):
             if name is None or not is_clip_name(name):
-                continue  # what is no clip's name is told of when pairs are made
+                continue  # names of no clip are reported when pairs are made
             clips.append(ClipName.parse(name))
             if entry.initiator is None:
                 videos.add(clips[-1].video_id)

@@ -33,7 +33,7 @@ KEY_FPS = 5
 
 
 def image_is_whole(root: Path, clip: str, ledger: Ledger) -> bool:
-    """Whether the reference image of a reply's clip is there, undamaged and taken from the clip as it is now."""
+    """Whether the reference image of a reply's clip exists, is undamaged and was taken from the current clip."""
     known, cut = ledger.get("image", clip), ledger.get("clip", clip)
     path = root / IMAGES_FOLDER / f"{clip}.png"
     if known is None or known.state != "done" or cut is None or not path.is_file():

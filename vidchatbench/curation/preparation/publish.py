@@ -30,7 +30,7 @@ from vidchatbench.errors import UsageError
 SCHEMA_FILE = "samples.schema.json"
 VERSION_FILE = "VERSION"
 _VERSION = re.compile(r"[1-9]\d*\.\d+\.\d+")
-# What the annotations say of a person or of the talk stays where it is: the list says which clips, and no more.
+# Annotations about a person or the talk are not published: the list names clips, and no more.
 _PUBLIC_TAGS = frozenset({"dyad", "framing", "view", "gap_s"})
 
 
@@ -44,8 +44,8 @@ def publish(root: Path, target: Path, version: str, progress: Progress, *, worke
         root: The prepared test set.
         target: Where to; the folder exists.
         version: Version of the list, three numbers.
-        progress: Who hears of it.
-        workers: Processes that look at clips.
+        progress: Receives progress.
+        workers: Processes that analyse clips.
 
     Returns:
         The samples of the list.
@@ -100,17 +100,17 @@ def _fingerprints(
     whole = [clip.clip for clip in clips.values() if there.holds(clip)]
     if not whole:
         raise UsageError(f"no clip of {root} is whole; prepare it first: vidchatbench data prepare --out {root}")
-    found: dict[str, Fingerprint] = {}
+    prints: dict[str, Fingerprint] = {}
     progress.begin("taking fingerprints", len(whole), "clips")
     with worker_pool(min(workers, len(whole))) as pool:
         waiting: dict[str, Future[Fingerprint]] = {
             name: pool.submit(fingerprint, clip_files(root, name)[0]) for name in whole
         }
         for name, future in waiting.items():
-            found[name] = future.result()
-            progress.advance(len(found))
+            prints[name] = future.result()
+            progress.advance(len(prints))
     progress.end()
-    return found
+    return prints
 
 
 def _public(sample: ListedSample, prints: dict[str, Fingerprint]) -> ListedSample:

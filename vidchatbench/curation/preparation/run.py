@@ -31,7 +31,7 @@ LEDGER_FILE = "ledger.jsonl"
 LOCK_FILE = ".lock"
 VIDEOS_FOLDER = "videos"
 LADDER_FILE = "ladder.jsonl"
-"""What `ladder build` writes; where it lies in the test set's folder, the manifest takes its graded replies."""
+"""Written by `ladder build`; if it is in the test set's folder, the manifest takes its graded replies."""
 
 _CLIP_BYTES_PER_SECOND = 900_000
 _VIDEO_BYTES_PER_SECOND = 450_000
@@ -60,7 +60,7 @@ class Prepared:
     Attributes:
         root: The test set's folder.
         planned: Its plan.
-        header: What ``benchmark.json`` says; ``None`` where no sample is whole.
+        header: The content of ``benchmark.json``; ``None`` if no sample is whole.
     """
 
     root: Path
@@ -74,7 +74,7 @@ def prepare(name: str, settings: PrepareSettings, progress: Progress) -> Prepare
     Args:
         name: Name of the test set.
         settings: How to prepare.
-        progress: Who hears of it.
+        progress: Receives progress.
 
     Raises:
         UsageError: If another run is at work in the folder, or it holds something else.
@@ -114,7 +114,7 @@ class _Preparation:
         whole = [sample for sample in samples if all(map(self._clips.holds, sample.clips))]
         self._find_portraits([sample.responder for sample in whole if sample.responder is not None])
         if not whole:
-            # A manifest of an earlier run would speak of clips that are not there any more.
+            # A manifest of an earlier run would name clips that no longer exist.
             for name in (HEADER_FILE, MANIFEST_FILE, CHECKSUMS_FILE):
                 (settings.out / name).unlink(missing_ok=True)
             return Prepared(settings.out, planned, None)
@@ -144,8 +144,8 @@ class _Preparation:
     def _announce(self, planned: Planned, samples: Sequence[ListedSample], waiting: Sequence[Video]) -> None:
         plan = planned.plan
         missing = [clip for video in waiting for clip in video.clips]
-        told = f"{plan.name}: {plan.listed} entries ({plan.list_form}), {len(samples)} samples"
-        self._progress.note(f"{told}; {len(missing)} clips of {len(waiting)} videos are still to be made")
+        message = f"{plan.name}: {plan.listed} entries ({plan.list_form}), {len(samples)} samples"
+        self._progress.note(f"{message}; {len(missing)} clips of {len(waiting)} videos are still to be made")
         need = disk_need(missing, self._settings)
         sizes = f"{_readable(need.clips)} for clips, {_readable(need.videos)} for videos while they are cut"
         if self._settings.keep_videos:
@@ -164,8 +164,8 @@ class _Preparation:
             return list(samples)
         ladders = {ladder.id: ladder.ladder for ladder in read_ladders(path)}
         without = sum(sample.id not in ladders for sample in samples)
-        told = f"graded replies: {path}" + (f"; {without} samples have none" if without else "")
-        self._progress.note(told)
+        message = f"graded replies: {path}" + (f"; {without} samples have none" if without else "")
+        self._progress.note(message)
         return [
             sample.model_copy(update={"ladder": ladders[sample.id]}) if sample.id in ladders else sample
             for sample in samples
@@ -226,7 +226,7 @@ def disk_need(clips: Iterable[ListedClip], settings: PrepareSettings) -> DiskNee
 
 
 def _clear_temporaries(out: Path, desk: Path) -> None:
-    """Removes what killed runs have left; nobody else is at work here."""
+    """Removes leftovers of killed runs; no other process writes here."""
     for folder in (out, out / MEDIA_FOLDER, out / IMAGES_FOLDER, desk):
         for path in folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)

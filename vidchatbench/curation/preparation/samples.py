@@ -1,4 +1,4 @@
-"""From a test list and the records of its clips to samples; what cannot become one is told, not dropped."""
+"""Makes samples from a test list and the records of its clips; entries that give none are reported, not dropped."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def pair(
     Args:
         entries: The list.
         records: The records of its clips, and of all clips of a video for which initiators are to be found.
-        language: Language of clips of which the annotations do not say it.
+        language: Language of clips whose annotations give none.
     """
-    found = Pairing()
+    pairing = Pairing()
     known, unreadable = _sorted(records)
     by_video: dict[str, list[ClipRecord]] = defaultdict(list)
     for record in known.values():
@@ -70,7 +70,7 @@ def pair(
     counts: Counter[str] = Counter()
     for entry in entries:
         name = _plain(entry.responder)
-        # Ids name files, and some disks do not tell capitals from small letters.
+        # Ids name files, and some file systems ignore case.
         counts[name.casefold()] += 1
         count = counts[name.casefold()]
         sample_id = name if count == 1 else f"{name}~{count}"
@@ -81,14 +81,14 @@ def pair(
             try:
                 sample = make_sample(sample_id, initiator, responder, dyad=dyad, language=language)
             except ValidationError as error:
-                told = "; ".join(describe_validation(error))
-                found.lost.append(LostEntry(id=sample_id, reason="annotation_unreadable", message=told))
+                message = "; ".join(describe_validation(error))
+                pairing.lost.append(LostEntry(id=sample_id, reason="annotation_unreadable", message=message))
                 continue
-            found.samples.append(sample)
-            found.note(*sides)
+            pairing.samples.append(sample)
+            pairing.note(*sides)
         else:
-            found.lost.append(sides.model_copy(update={"id": sample_id}))
-    return found
+            pairing.lost.append(sides.model_copy(update={"id": sample_id}))
+    return pairing
 
 
 def _sorted(records: Iterable[ClipRecord | RecordError]) -> tuple[dict[str, ClipRecord], dict[str, RecordError]]:
@@ -110,7 +110,7 @@ def _sides(
 ) -> tuple[ClipRecord, ClipRecord] | LostEntry:
     responder = known.get(_key(entry.responder))
     if responder is None:
-        return _lacking(entry.responder, unreadable)
+        return _missing(entry.responder, unreadable)
     if entry.initiator is None:
         others = [record for record in by_video[responder.name.video_id] if record is not responder]
         initiator = find_initiator(responder, others)
@@ -120,7 +120,7 @@ def _sides(
         return _too_long(initiator, responder) or (initiator, responder)
     initiator = known.get(_key(entry.initiator))
     if initiator is None:
-        return _lacking(entry.initiator, unreadable)
+        return _missing(entry.initiator, unreadable)
     return _too_long(initiator, responder) or (initiator, responder)
 
 
@@ -134,7 +134,7 @@ def _too_long(*records: ClipRecord) -> LostEntry | None:
     return None
 
 
-def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostEntry:
+def _missing(name: str, unreadable: Mapping[str, RecordError]) -> LostEntry:
     error = unreadable.get(_key(name))
     if error is None:
         return LostEntry(id=name, reason="no_annotation", message=f"there is no annotation of clip {_plain(name)}")
@@ -146,7 +146,7 @@ def _lacking(name: str, unreadable: Mapping[str, RecordError]) -> LostEntry:
 def make_sample(
     sample_id: str, initiator: ClipRecord, responder: ClipRecord, *, dyad: str, language: str | None
 ) -> ListedSample:
-    """Makes the sample of two clips; ``dyad`` says where it is known from that they belong together."""
+    """Makes the sample of two clips; ``dyad`` names how the two are known to belong together."""
     tags: dict[str, str | float | int | bool | None] = {
         "dyad": dyad,
         "framing": responder.framing,

@@ -25,7 +25,7 @@ class PrepareSettings:
         cookies: Cookies for the host, for videos that want a login.
         workers: Processes that cut; by default one per core.
         manners: How the host is treated.
-        language: Language of clips of which nobody says it.
+        language: Language of clips whose annotations give none.
         only: Ids of samples to prepare; by default all.
         retry_dead: Whether videos that were gone before are asked for again.
     """
@@ -70,7 +70,7 @@ def read_ids(path: Path) -> frozenset[str]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read as a list of sample ids: {error}") from error
-    found = frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    if not found:
+    ids = frozenset(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not ids:
         raise UsageError(f"{path} holds no sample id")
-    return found
+    return ids

@@ -1,4 +1,4 @@
-"""How a prepared test set stands: which samples are alive, which are gone and why, which differ."""
+"""The condition of a prepared test set: which samples are alive, which are gone and why, which differ."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from vidchatbench.core import paths
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.progress import Progress
 from vidchatbench.curation.preparation.clips import WholeClips, clip_files
 from vidchatbench.curation.preparation.fingerprints import compare, fingerprint
@@ -32,10 +31,8 @@ MEANING: Mapping[Condition, str] = {
 _WORST: tuple[Condition, ...] = ("dead", "unreachable", "waiting", "damaged", "differing", "alive")
 
 
-class SampleStatus(BaseModel):
+class SampleStatus(FrozenModel):
     """How one sample stands; ``reason`` and ``message`` say why it is not alive."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
     condition: Condition
@@ -43,7 +40,7 @@ class SampleStatus(BaseModel):
     message: str | None = None
 
 
-class SetStatus(BaseModel):
+class SetStatus(FrozenModel):
     """How a test set stands.
 
     Attributes:
@@ -56,8 +53,6 @@ class SetStatus(BaseModel):
         notes: What is unusual about clips that are alive.
         samples: Every sample.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     name: str
@@ -75,7 +70,7 @@ def status_of(root: Path, progress: Progress) -> SetStatus:
 
     Args:
         root: Its folder.
-        progress: Who hears of it.
+        progress: Receives progress.
 
     Raises:
         UsageError: If nothing was prepared there.
@@ -86,28 +81,28 @@ def status_of(root: Path, progress: Progress) -> SetStatus:
         raise UsageError(f"nothing was prepared in {root}; begin with: vidchatbench data prepare --out {root}")
     published = _published(planned.plan.name)
     look = _Look(root, Ledger(root / "preparation" / LEDGER_FILE), published)
-    found = [
+    samples = [
         SampleStatus(id=lost.id, condition="dead", reason=lost.reason, message=lost.message)
         for lost in planned.plan.lost
     ]
     progress.begin("looking at samples", len(planned.samples), "samples")
     for number, sample in enumerate(planned.samples):
-        found.append(look.sample(sample))
+        samples.append(look.sample(sample))
         progress.advance(number + 1)
     progress.end()
     reasons: dict[str, int] = {}
-    for one in found:
+    for one in samples:
         if one.reason is not None:
             reasons[one.reason] = reasons.get(one.reason, 0) + 1
     return SetStatus(
         name=planned.plan.name,
         version=planned.plan.version,
         listed=planned.plan.listed,
-        counts={condition: sum(one.condition == condition for one in found) for condition in CONDITIONS},
+        counts={condition: sum(one.condition == condition for one in samples) for condition in CONDITIONS},
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         compared=look.compared,
         notes=tuple(look.notes),
-        samples=tuple(found),
+        samples=tuple(samples),
     )
 
 
@@ -129,7 +124,7 @@ class _Look:
         self.notes: list[str] = []
 
     def sample(self, sample: ListedSample) -> SampleStatus:
-        """Returns how a sample stands: as the worst of its clips."""
+        """Returns the condition of a sample, which is that of its worst clip."""
         clips = [self._clip(clip) for clip in sample.clips]
         worst = min(clips, key=lambda clip: _WORST.index(clip.condition))
         if worst.condition == "alive" and sample.responder is not None:

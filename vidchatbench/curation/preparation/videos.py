@@ -49,11 +49,11 @@ class VideoSource(Protocol):
         ...
 
     def release(self, video: str) -> None:
-        """Says that all clips of a video are cut."""
+        """Releases a video all of whose clips are cut."""
         ...
 
     def stop(self) -> None:
-        """Says that nothing more is wanted, also not what is under way."""
+        """Cancels everything, including what is under way."""
         ...
 
 
@@ -104,8 +104,8 @@ class VideoFolder:
 
 
 def _ids_of(path: Path) -> set[str]:
-    """Returns the ids that a file may be of: by its own name, else by its folder's, as kept downloads lie."""
-    own = {found[1] for pattern in _NAMES if (found := pattern.fullmatch(path.stem))}
+    """Returns the ids that a file may belong to: by its own name, else by its folder's, as for kept downloads."""
+    own = {match[1] for pattern in _NAMES if (match := pattern.fullmatch(path.stem))}
     if own or re.fullmatch(_ID, path.parent.name) is None:
         return own
     return {path.parent.name}
@@ -134,8 +134,8 @@ class HostedVideos:
         partial, final = self._folder / f"{video}{_PART}", self._folder / video
         names = self._host.download(video, partial, height=height or TALLEST)
         source = _source_of(video, list(dict.fromkeys([partial / names["picture"], partial / names["sound"]])))
-        told = {"picture": source.picture.name, "sound": source.sound.name}
-        self._facts[video] = {**names, **told, **_hashes(source), "yt_dlp": self._host.version}
+        files = {"picture": source.picture.name, "sound": source.sound.name}
+        self._facts[video] = {**names, **files, **_hashes(source), "yt_dlp": self._host.version}
         write_atomically(partial / _NOTE, json.dumps({**self._facts[video], _KEPT: self._keep}).encode())
         if final.exists():
             shutil.rmtree(final)
@@ -157,7 +157,7 @@ class HostedVideos:
 
     @staticmethod
     def tidy(folder: Path, ledger: Ledger) -> None:
-        """Deletes what a killed run has left of videos that nothing is waited for: downloads not to be kept, and parts.
+        """Deletes leftovers of a killed run for videos that are no longer needed: downloads not to be kept, and parts.
 
         Args:
             folder: Where downloads go.
@@ -170,7 +170,7 @@ class HostedVideos:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _whole(self, video: str) -> Source | None:
-        """Returns a video that an earlier run has brought, if it is undamaged."""
+        """Returns a video that an earlier run downloaded, if it is undamaged."""
         folder = self._folder / video
         try:
             facts = json.loads((folder / _NOTE).read_bytes())
@@ -185,7 +185,7 @@ class HostedVideos:
 
 
 def _was_kept(folder: Path) -> bool:
-    """Whether a download was meant to stay; one that does not say so is the user's."""
+    """Whether a download was meant to stay; one without a record is the user's."""
     try:
         return json.loads((folder / _NOTE).read_bytes())[_KEPT] is not False
     except (OSError, ValueError, KeyError, TypeError):
@@ -206,8 +206,8 @@ def _source_of(video: str, files: list[Path]) -> Source:
     picture = max((path for path in files if streams[path][0]), key=lambda path: streams[path], default=None)
     if picture is None:
         reasons = {path.name: streams[path][2] or "it has no picture" for path in files}
-        told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise LostVideoError(video, "unreadable", told, for_good=False)
+        message = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        raise LostVideoError(video, "unreadable", message, for_good=False)
     if streams[picture][1]:
         return Source(picture, picture)
     sound = next((path for path in files if streams[path][1]), None)

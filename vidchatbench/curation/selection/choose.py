@@ -102,6 +102,14 @@ class Choice:
     unreadable: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A rule of the funnel: its words, and the test that a sample must pass."""
+
+    rule: str
+    passes: _Test
+
+
 @dataclass(slots=True)
 class _Pool:
     """What is eligible, with the counts on the way there."""
@@ -130,10 +138,10 @@ def choose(videos: Iterable[VideoClips], rules: Rules, exclusions: Exclusions) -
     for video in videos:
         pool.unreadable += len(video.unreadable)
         listed = {clip.record.name.text for clip in video.clips if clip.in_test}
-        found = branch_items(
+        items = branch_items(
             [clip.record for clip in video.clips], rules.branch, history_s=rules.history_s, gap_s=rules.gap_s
         )
-        _gather(pool, found, listed, steps, rules)
+        _gather(pool, items, listed, steps, rules)
     funnel = _funnel(pool, steps, rules)
     if len(pool.samples) < rules.n:
         raise InputError(f"{rules.n} samples", [_too_few(funnel, rules)], _way_out(len(pool.samples), rules))
@@ -143,24 +151,24 @@ def choose(videos: Iterable[VideoClips], rules: Rules, exclusions: Exclusions) -
 _IN_TEST = "not in the published test list"
 
 
-def _steps(rules: Rules, exclusions: Exclusions) -> list[tuple[str, _Test]]:
+def _steps(rules: Rules, exclusions: Exclusions) -> list[_Step]:
     def everyone(test: Callable[[ClipRecord], bool]) -> _Test:
         return lambda item: all(test(side) for side in item.sides)
 
-    steps: list[tuple[str, _Test]] = []
+    steps: list[_Step] = []
     if exclusions.lists:
         speakers, videos = exclusions.speakers, exclusions.videos
-        steps.append(("speakers not in a training list", everyone(lambda clip: clip.speaker_id not in speakers)))
-        steps.append(("source video not in a training list", everyone(lambda clip: clip.name.video_id not in videos)))
+        steps += [
+            _Step("speakers not in a training list", everyone(lambda clip: clip.speaker_id not in speakers)),
+            _Step("source video not in a training list", everyone(lambda clip: clip.name.video_id not in videos)),
+        ]
     length = f"both sides {MIN_SECONDS:g} to {MAX_SECONDS:g} s long"
-    steps.append((length if rules.branch != "single" else length.replace("both sides ", ""), everyone(has_length)))
-    steps += [(str(threshold), everyone(threshold.passes)) for threshold in rules.thresholds]
+    steps.append(_Step(length if rules.branch != "single" else length.replace("both sides ", ""), everyone(has_length)))
+    steps += [_Step(str(threshold), everyone(threshold.passes)) for threshold in rules.thresholds]
     return steps
 
 
-def _gather(
-    pool: _Pool, items: Iterable[BranchItem], listed: set[str], steps: list[tuple[str, _Test]], rules: Rules
-) -> None:
+def _gather(pool: _Pool, items: Iterable[BranchItem], listed: set[str], steps: list[_Step], rules: Rules) -> None:
     by_person: dict[str, list[tuple[str, Chosen]]] = defaultdict(list)
     for item in items:
         pool.passed[""] += 1
@@ -175,11 +183,11 @@ def _gather(
         pool.samples += heapq.nsmallest(rules.per_speaker, samples)
 
 
-def _passes(pool: _Pool, item: BranchItem, steps: list[tuple[str, _Test]]) -> bool:
-    for name, test in steps:
-        if not test(item):
+def _passes(pool: _Pool, item: BranchItem, steps: list[_Step]) -> bool:
+    for step in steps:
+        if not step.passes(item):
             return False
-        pool.passed[name] += 1
+        pool.passed[step.rule] += 1
     return True
 
 
@@ -222,10 +230,10 @@ def _draw(pool: _Pool, rules: Rules, funnel: tuple[FunnelRow, ...]) -> Choice:
 # --- the funnel -----------------------------------------------------------------------------------------------------
 
 
-def _funnel(pool: _Pool, steps: list[tuple[str, _Test]], rules: Rules) -> tuple[FunnelRow, ...]:
+def _funnel(pool: _Pool, steps: list[_Step], rules: Rules) -> tuple[FunnelRow, ...]:
     names = {"": f"samples of the branch {rules.branch.replace('_', ' ')}"}
     rows = [
-        FunnelRow(names.get(name, name), pool.passed[name]) for name in ("", _IN_TEST, *(name for name, _ in steps))
+        FunnelRow(names.get(name, name), pool.passed[name]) for name in ("", _IN_TEST, *(step.rule for step in steps))
     ]
     most = f"at most {rules.per_speaker} sample{'s' if rules.per_speaker > 1 else ''} a responder"
     return (*rows, FunnelRow(most, len(pool.samples)))

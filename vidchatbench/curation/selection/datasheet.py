@@ -1,13 +1,13 @@
-"""The datasheet of a chosen test set: what it is made of, how it was chosen, what it cannot tell."""
+"""The datasheet of a chosen test set: its composition, how it was chosen, its limits."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
 from vidchatbench.curation.selection.choose import Choice
+from vidchatbench.curation.selection.schema import Selection
 from vidchatbench.curation.selection.strata import OTHER_TOPIC, UNKNOWN, Stratum, lengths
 from vidchatbench.curation.speakervid.index import IndexedClip
 from vidchatbench.curation.speakervid.quality import MAX_SECONDS
@@ -15,9 +15,6 @@ from vidchatbench.curation.speakervid.records import ClipRecord
 from vidchatbench.report.drawing.distributions import Bar, histogram, share_bars
 from vidchatbench.report.drawing.svg import Plot
 from vidchatbench.report.drawing.text import plural, words
-
-if TYPE_CHECKING:
-    from vidchatbench.curation.selection.schema import Selection
 
 _ORDER = ("head", "half_body", "full_body", "front", "side", "back")
 _LAST = (OTHER_TOPIC, UNKNOWN)
@@ -102,12 +99,12 @@ def _chosen(selection: Selection) -> list[str]:
     else:
         lines.append("**No training list was given: nothing says that a system has not seen these speakers.**")
     filled = sum(cell.chosen > 0 for cell in selection.strata)
-    told = (
+    summary = (
         f"The strata are the combinations of framing, facing direction, topic and length: {len(selection.strata)} had "
         f"eligible samples, and {filled} of them gave at least one. Of the other combinations of these values, "
         f"{len(selection.empty_strata)}, none had any; `selection.json` lists them."
     )
-    return [*lines, "", told, ""]
+    return [*lines, "", summary, ""]
 
 
 def _made_of(choice: Choice, clips: Mapping[str, IndexedClip], drawn: Sequence[Plot]) -> list[str]:
@@ -122,9 +119,9 @@ def _made_of(choice: Choice, clips: Mapping[str, IndexedClip], drawn: Sequence[P
         lines.append(f"| {title} | {len(values)} of {len(sides)} | {' | '.join(cells)} |".replace("| -", "| −"))
     languages = Counter(clip.language or UNKNOWN for clip in sides).most_common()
     languages.sort(key=lambda one: (-one[1], one[0]))
-    told = ", ".join(f"{_plain(name)} {count}" for name, count in languages[:_MAX_LANGUAGES])
+    counted = ", ".join(f"{_plain(name)} {count}" for name, count in languages[:_MAX_LANGUAGES])
     more = f", and {plural(len(languages) - _MAX_LANGUAGES, 'other')}" if len(languages) > _MAX_LANGUAGES else ""
-    return [*lines, "", f"Languages of the clips: {told}{more}.", ""]
+    return [*lines, "", f"Languages of the clips: {counted}{more}.", ""]
 
 
 def _limits(selection: Selection) -> list[str]:

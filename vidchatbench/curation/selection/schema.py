@@ -1,34 +1,27 @@
-"""TODO."""
+"""The files of a chosen test set, and ``selection.json``: everything that decided which samples were chosen."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.api.samples import Sha256
+from vidchatbench.core.hashing import hash_bytes
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.curation.speakervid.branches import Branch, Tier
 from vidchatbench.errors import InputError
 
 PAIRS_FILE = "pairs.json"
-
 SELECTION_FILE = "selection.json"
-
 RECORDS_FILE = "records.jsonl"
-
 DATASHEET_FILE = "DATASHEET.md"
-
 PLOTS_FOLDER = "plots"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class ExcludedList(_Frozen):
+class ExcludedList(FrozenModel):
     """A training list from which no speaker and no source video was taken."""
 
     file: str
@@ -37,14 +30,14 @@ class ExcludedList(_Frozen):
     n_videos: int = Field(ge=1)
 
 
-class Remaining(_Frozen):
+class Remaining(FrozenModel):
     """How many samples remained after a rule; the rules were applied in this order."""
 
     rule: str
     left: int = Field(ge=0)
 
 
-class Cell(_Frozen):
+class Cell(FrozenModel):
     """One stratum: how many were eligible and how many were chosen."""
 
     framing: str
@@ -55,7 +48,7 @@ class Cell(_Frozen):
     chosen: int = Field(ge=0)
 
 
-class Selection(_Frozen):
+class Selection(FrozenModel):
     """``selection.json``: everything that decided which samples were chosen; the same again gives the same set.
 
     Attributes:
@@ -113,7 +106,7 @@ def load_selection(folder: Path) -> Selection:
     try:
         selection = Selection.model_validate_json(path.read_bytes())
         named = ((PAIRS_FILE, selection.pairs_sha256), (RECORDS_FILE, selection.records_sha256))
-        changed = [name for name, sha256 in named if _sha256((folder / name).read_bytes()) != sha256]
+        changed = [name for name, sha256 in named if hash_bytes((folder / name).read_bytes()) != sha256]
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error)) from error
     except OSError as error:
@@ -122,7 +115,3 @@ def load_selection(folder: Path) -> Selection:
         problems = [f"{name} is not the file that was chosen with it" for name in changed]
         raise InputError(str(folder), problems, "Choose the set again.")
     return selection
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -36,7 +36,7 @@ class Stratum(NamedTuple):
 
 
 def stratum_of(clip: ClipRecord) -> Stratum:
-    """Returns a clip's cell; what no caption says is ``unknown``."""
+    """Returns a clip's cell; values without a caption are ``unknown``."""
     topic = " ".join((clip.topic or UNKNOWN).casefold().split())[:_MAX_TOPIC_LENGTH].strip(" .,;:")
     return Stratum(clip.framing or UNKNOWN, clip.view or UNKNOWN, topic or UNKNOWN, length_of(clip.duration))
 

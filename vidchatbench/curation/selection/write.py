@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from vidchatbench._version import __version__
+from vidchatbench.core.hashing import hash_bytes
 from vidchatbench.curation.selection.choose import Choice, Chosen
 from vidchatbench.curation.selection.exclusions import Exclusions
 from vidchatbench.curation.selection.schema import (
@@ -22,7 +23,6 @@ from vidchatbench.curation.selection.schema import (
     ExcludedList,
     Remaining,
     Selection,
-    _sha256,
 )
 from vidchatbench.curation.selection.strata import empty_cells
 from vidchatbench.curation.speakervid.index import AnnotationIndex, IndexedClip
@@ -85,12 +85,12 @@ def check_out(out: Path) -> None:
 
 def _clips(choice: Choice, index: AnnotationIndex) -> dict[str, IndexedClip]:
     names = {name for sample in choice.samples for name in _names(sample)}
-    found: dict[str, IndexedClip] = {}
+    chosen: dict[str, IndexedClip] = {}
     for video_id in sorted({ClipName.parse(name).video_id for name in names}):
         video = index.video(video_id)
         clips = video.clips if video is not None else ()
-        found.update((clip.record.name.text, clip) for clip in clips if clip.record.name.text in names)
-    return found
+        chosen.update((clip.record.name.text, clip) for clip in clips if clip.record.name.text in names)
+    return chosen
 
 
 def _names(sample: Chosen) -> Iterator[str]:
@@ -149,6 +149,6 @@ def _selection(
         empty_strata=tuple(map(str, empty_cells(list(choice.eligible)))),
         unreadable=choice.unreadable,
         unsure_boxes=sum(not clip.record.box_sure for clip in clips.values()),
-        pairs_sha256=_sha256(pairs),
-        records_sha256=_sha256(records),
+        pairs_sha256=hash_bytes(pairs),
+        records_sha256=hash_bytes(records),
     )

@@ -1,4 +1,4 @@
-"""Annotation files out of archives or folders, streamed, as bytes: nothing that an archive says is a path here."""
+"""Annotation files from archives or folders, streamed as bytes; names in an archive are never used as paths."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def read_members(path: Path, wanted: Callable[[str], bool] | None, *, problems: 
 
     Args:
         path: A ``.tar.gz``, ``.tgz`` or ``.tar`` file, or a folder.
-        wanted: Says by base name whether a file is read; ``None`` reads all.
+        wanted: Decides by base name whether a file is read; ``None`` reads all.
         problems: Gets a line for everything that is unsafe or too large and was left out.
 
     Raises:
         InputError: If the archive is cut off, damaged or unreadable; after what was whole has been yielded.
     """
-    told = _Problems(path.name, problems)
+    report = _Problems(path.name, problems)
     try:
-        yield from _in_folder(path, wanted, told) if path.is_dir() else _in_archive(path, wanted, told)
+        yield from _in_folder(path, wanted, report) if path.is_dir() else _in_archive(path, wanted, report)
     finally:
-        told.close()
+        report.close()
 
 
 class _Problems:
@@ -97,7 +97,7 @@ class _Counted:
         return content
 
     def ends_well(self, offset: int) -> bool:
-        """Whether the archive's end mark stands at ``offset``, and nothing but zeros after it."""
+        """Whether the archive's end mark is at ``offset``, and nothing but zeros after it."""
         rest = b"".join(self._last)
         start = offset - (self.position - len(rest))
         if start < 0 or len(rest) - start < _BLOCK or any(rest[start:]):
@@ -108,7 +108,7 @@ class _Counted:
         return True
 
 
-def _in_archive(path: Path, wanted: Callable[[str], bool] | None, told: _Problems) -> Iterator[Member]:
+def _in_archive(path: Path, wanted: Callable[[str], bool] | None, report: _Problems) -> Iterator[Member]:
     try:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
@@ -117,7 +117,7 @@ def _in_archive(path: Path, wanted: Callable[[str], bool] | None, told: _Problem
             # Opening reads the first header.
             stream.allowed = _MAX_HEADER_BYTES
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
-                yield from _files(archive, stream, wanted, told)
+                yield from _files(archive, stream, wanted, report)
                 if not stream.ends_well(archive.offset):
                     raise tarfile.ReadError("a header is damaged, or the end is missing")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
@@ -127,7 +127,7 @@ def _in_archive(path: Path, wanted: Callable[[str], bool] | None, told: _Problem
 
 
 def _files(
-    archive: tarfile.TarFile, stream: _Counted, wanted: Callable[[str], bool] | None, told: _Problems
+    archive: tarfile.TarFile, stream: _Counted, wanted: Callable[[str], bool] | None, report: _Problems
 ) -> Iterator[Member]:
     while True:
         stream.allowed = _MAX_HEADER_BYTES
@@ -142,7 +142,7 @@ def _files(
         if entry.isdir():
             continue
         if reason is not None:
-            told.add(entry.name, reason)
+            report.add(entry.name, reason)
         elif not name.startswith("._") and (wanted is None or wanted(name)):
             content = _content(archive, entry)
             yield Member(name, content)
@@ -183,22 +183,22 @@ def _unsafe(entry: tarfile.TarInfo) -> str | None:
 # --- folders --------------------------------------------------------------------------------------------------------
 
 
-def _in_folder(folder: Path, wanted: Callable[[str], bool] | None, told: _Problems) -> Iterator[Member]:
+def _in_folder(folder: Path, wanted: Callable[[str], bool] | None, report: _Problems) -> Iterator[Member]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _in_folder(Path(entry.path), wanted, told)
+                    yield from _in_folder(Path(entry.path), wanted, report)
                     continue
                 name = entry.name
                 if not name.lower().endswith(".json") or name.startswith("._"):
                     continue
                 if not entry.is_file(follow_symlinks=False):
-                    told.add(name, "it is a link or no regular file")
+                    report.add(name, "it is a link or no regular file")
                 elif not name.isprintable():
-                    told.add(name, "there are control characters in its name")
+                    report.add(name, "there are control characters in its name")
                 elif entry.stat(follow_symlinks=False).st_size > MAX_MEMBER_BYTES:
-                    told.add(name, "it has more bytes than any annotation")
+                    report.add(name, "it has more bytes than any annotation")
                 elif wanted is None or wanted(name):
                     yield Member(name, Path(entry.path).read_bytes())
     except OSError as error:

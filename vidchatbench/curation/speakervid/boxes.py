@@ -92,7 +92,7 @@ def read_box(value: object, raw_size: tuple[int, int] | None, clip_size: tuple[i
     readings = {"corners": given, "size": (given[0], given[1], given[0] + given[2], given[1] + given[3])}
     if form is not None:
         readings = {form: readings[form]}
-    possible = {name: found for name, corners in readings.items() if (found := _within(corners)) is not None}
+    possible = {name: read for name, corners in readings.items() if (read := _within(corners)) is not None}
     if not possible:
         raise ValueError(f"bbox {list(given)} is no rectangle in fractions of the picture")
     if len(possible) == 1:
@@ -108,7 +108,7 @@ def _by_size(
 ) -> tuple[BoxForm, bool]:
     if raw_size is None or clip_size is None:
         return "corners", False
-    # A clip of the very size says more than one of the same shape.
+    # An equal size is better evidence than an equal shape.
     for fits in (_has_size, _has_shape):
         fits_corners, fits_size = fits(corners, raw_size, clip_size), fits(size, raw_size, clip_size)
         if fits_corners != fits_size:
@@ -141,9 +141,9 @@ def _four(value: object) -> tuple[tuple[float, float, float, float], BoxForm | N
                 break
     while isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
-    found = [number(item) for item in value] if isinstance(value, list | tuple) else []
-    numbers = [item for item in found if item is not None]
-    if len(found) != _PARTS or len(numbers) != _PARTS:
+    edges = [number(item) for item in value] if isinstance(value, list | tuple) else []
+    numbers = [item for item in edges if item is not None]
+    if len(edges) != _PARTS or len(numbers) != _PARTS:
         raise ValueError(f"bbox {str(value)[:80]} is not four numbers")
     return (numbers[0], numbers[1], numbers[2], numbers[3]), form
 

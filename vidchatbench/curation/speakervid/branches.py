@@ -66,7 +66,7 @@ class SpeakerVid:
     Args:
         source: The dataset's folder, an index file, or an open index. A folder is indexed first, or where an earlier
             indexing ended; its index is kept in the cache.
-        progress: Is told what is being indexed.
+        progress: Receives what is being indexed.
 
     Raises:
         InputError: If there are no annotations, or archives are damaged.
@@ -99,7 +99,7 @@ class SpeakerVid:
 
     @property
     def hq_rule(self) -> str:
-        """How the tier ``hq`` is told: by the published list where it is there, else by the thresholds."""
+        """What decides the tier ``hq``: the published list if there is one, else the thresholds."""
         return HQ_LIST if self.index.has_hq_list else "thresholds"
 
     def iterate(

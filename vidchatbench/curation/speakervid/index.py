@@ -106,7 +106,7 @@ class AnnotationIndex:
         Args:
             root: The dataset's folder, see :func:`~vidchatbench.curation.speakervid.layout.find_sources`.
             path: The index; made if it is not there.
-            progress: Is told the source and how many of its files have been read.
+            progress: Receives the source and the number of its files read so far.
 
         Raises:
             InputError: If there are no annotations, or archives are damaged; what could be read is in the index then.
@@ -245,8 +245,8 @@ class _Gathered:
         caption, blur = self.label(_CAPTION, clip), self.label(_BLUR, clip)
         asr, shared = None, False
         for one, is_shared in transcript_names(clip):
-            if (found := self.parts[_ASR].get(one)) is not None:
-                asr, shared = json.loads(found[1]), is_shared
+            if (text := self.parts[_ASR].get(one)) is not None:
+                asr, shared = json.loads(text[1]), is_shared
                 break
         record = parse_record(name, merged, asr=asr, caption=caption, blur=blur, asr_shared=shared)
         if shared:
@@ -258,10 +258,10 @@ class _Gathered:
     def label(self, part: int, clip: ClipName) -> object:
         """The label file of a clip, by its name or by another spelling of it."""
         files = self.parts[part]
-        if (found := files.get(clip.text)) is None:
+        if (content := files.get(clip.text)) is None:
             if not files:
                 return None
             if part not in self.keyed:
                 self.keyed[part] = {ClipName.parse(name).key: name for name in sorted(files)}
-            found = files.get(self.keyed[part].get(clip.key, ""))
-        return None if found is None else json.loads(found[1])
+            content = files.get(self.keyed[part].get(clip.key, ""))
+        return None if content is None else json.loads(content[1])

@@ -82,7 +82,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def finish(connection: sqlite3.Connection) -> None:
-    """Leaves one file, without a journal beside it, where nobody else has it open."""
+    """Merges the journal into the one file, if no other process has it open."""
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -93,7 +93,7 @@ def finish(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def readable_errors(path: Path) -> Iterator[None]:
-    """Turns what the database says into an error that names the file and the way out."""
+    """Turns a database error into one that names the file and the fix."""
     try:
         yield
     except sqlite3.OperationalError as error:

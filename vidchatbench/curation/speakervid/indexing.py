@@ -19,7 +19,7 @@ from vidchatbench.curation.speakervid.names import ClipName, bare, video_of
 from vidchatbench.errors import InputError
 
 Progress = Callable[[str, int], None]
-"""Is told the name of a source and how many of its files have been read."""
+"""Receives the name of a source and the number of its files read so far."""
 
 _CHUNK = 20000
 _MAX_REMARKS = 200
@@ -57,17 +57,17 @@ def build_index(root: Path, path: Path, progress: Progress | None) -> None:
         raise InputError(
             str(root), ["no merged_anno with archives or .json files"], "Name the folder that holds merged_anno."
         )
-    told = progress or _silent
+    report = progress or _silent
     damaged: list[str] = []
     connection = open_for_writing(path)
     try:
         with readable_errors(path):
-            todo: list[tuple[Path, str]] = [(one, part) for part, found in sources.items() for one in found]
+            todo: list[tuple[Path, str]] = [(one, part) for part, paths in sources.items() for one in paths]
             lists = [(root / HQ_LIST, "hq"), (root / TEST_LIST, "test")]
             todo += [(one, name) for one, name in lists if one.is_file()]
             for one, part in todo:
                 try:
-                    _read_source(connection, root, one, part, told)
+                    _read_source(connection, root, one, part, report)
                 except InputError as error:
                     damaged += [f"{one.relative_to(root).as_posix()}: {problem}" for problem in error.problems]
             finish(connection)
@@ -84,11 +84,11 @@ def _silent(_name: str, _count: int) -> None:
 def _read_source(connection: sqlite3.Connection, root: Path, path: Path, part: str, progress: Progress) -> None:
     name = path.relative_to(root).as_posix()
     identity = _identity(path)
-    found = connection.execute("SELECT id, identity, done FROM sources WHERE path = ?", (name,)).fetchone()
-    if found is not None and found[1] == identity and found[2]:
+    row = connection.execute("SELECT id, identity, done FROM sources WHERE path = ?", (name,)).fetchone()
+    if row is not None and row[1] == identity and row[2]:
         return
-    if found is None or found[1] != identity:
-        _begin(connection, name, part, identity, found[0] if found else None)
+    if row is None or row[1] != identity:
+        _begin(connection, name, part, identity, row[0] if row else None)
     (number,) = connection.execute("SELECT id FROM sources WHERE path = ?", (name,)).fetchone()
     source = _Source(number, path, name, part)
     if part in {"hq", "test"}:
@@ -124,7 +124,7 @@ def _identity(path: Path) -> str:
 
 
 def _folder_identity(folder: Path) -> tuple[int, int, int]:
-    # What a folder says of itself does not change with its files.
+    # A folder's own stamp does not change with its files.
     count = size = newest = 0
     with os.scandir(folder) as entries:
         for entry in entries:

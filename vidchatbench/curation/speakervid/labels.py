@@ -33,7 +33,7 @@ _CAPTION_KEYS = (*_MOTION_KEYS, *_FRAMING_KEYS, *_UPPER_KEYS, *_VIEW_KEYS, "topi
 
 @dataclass(slots=True)
 class Said:
-    """What a transcript file says about one clip.
+    """The content of a transcript file for one clip.
 
     Attributes:
         text: The words; ``None`` where they are unknown.
@@ -50,7 +50,7 @@ class Said:
 
 @dataclass(slots=True)
 class Seen:
-    """What a caption says; every field is ``None`` where it says nothing."""
+    """The content of a caption; fields that it does not give are ``None``."""
 
     motion: float | None = None
     framing: str | None = None
@@ -116,7 +116,7 @@ def _read_said_object(
     if within is None:
         own = next((text for key in _TEXT_KEYS if (text := _list_words(fields.get(key)))), None)
         said.text = own or said.text
-        given = next((found for key in _CONFIDENCE_KEYS if (found := graded(fields.get(key))) is not None), None)
+        given = next((grade for key in _CONFIDENCE_KEYS if (grade := graded(fields.get(key))) is not None), None)
         if given is not None:
             said.confidence = _log_probability(given, said)
         if said.text is None and segments is None:
@@ -182,7 +182,7 @@ def _log_probability(given: float, said: Said) -> float | None:
 def transcript_names(name: ClipName) -> list[tuple[str, bool]]:
     """Returns the names under which a clip's transcript may lie, the nearest first, and whether others share the file.
 
-    The dataset is told to use the first three parts between underscores, which is anything between the video's id and
+    The dataset is said to use the first three parts between underscores, which is anything between the video's id and
     its name, because ids hold underscores themselves.
     """
     three = "_".join(name.text.split("_")[:3])
@@ -240,9 +240,9 @@ def _framing(fields: Mapping[str, object], seen: Seen) -> str | None:
     for key in _FRAMING_KEYS:
         if (text := words(fields.get(key))) is None:
             continue
-        # "face" also stands in "facing"; the wider framing is looked for first.
-        if (found := next((name for name, sign in _FRAMINGS if sign.search(text.lower())), None)) is not None:
-            return found
+        # "face" is also part of "facing", so the wider framing is tried first.
+        if (framing := next((name for name, sign in _FRAMINGS if sign.search(text.lower())), None)) is not None:
+            return framing
         seen.unread.append(f"framing {text[:60]!r}")
     for key in _UPPER_KEYS:
         if (given := fields.get(key)) is None:
@@ -251,8 +251,8 @@ def _framing(fields: Mapping[str, object], seen: Seen) -> str | None:
             given = by_key(given, 1).get("value")
         half = truth(given)
         if half is None and (text := words(given)) is not None:
-            if (found := next((name for name, sign in _FRAMINGS if sign.search(text.lower())), None)) is not None:
-                return found
+            if (framing := next((name for name, sign in _FRAMINGS if sign.search(text.lower())), None)) is not None:
+                return framing
             half = truth(text.split()[0].strip(".,;:"))
         if half is not None:
             return "half_body" if half else "full_body"
@@ -265,9 +265,9 @@ def _view(fields: Mapping[str, object], seen: Seen) -> str | None:
         if (text := words(fields.get(key))) is None:
             continue
         # "front, slightly left": what is said first counts.
-        found = [(place.start(), name) for name, sign in _VIEWS if (place := sign.search(text.lower()))]
-        if found:
-            return min(found)[1]
+        views = [(place.start(), name) for name, sign in _VIEWS if (place := sign.search(text.lower()))]
+        if views:
+            return min(views)[1]
         seen.unread.append(f"facing direction {text[:60]!r}")
     return None
 

@@ -26,7 +26,7 @@ _INITIATOR_KEYS = ("initiator", "initiatorfilename", "input", "source", "questio
 _RESPONDER_KEYS = ("responder", "responderfilename", "output", "target", "answer", "reply", "second")
 _NAME_KEYS = ("filename", "file", "name", "clip", "clipname", "jsonname")
 _WRAPPERS = ("test", "testset", "data", "pairs", "samples", "entries", "list")
-# Strings, and the marks that say how deep they lie; numbers and words mean nothing here.
+# Strings, and the brackets that give their depth; numbers and words are ignored.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:(?P<end>")|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
@@ -35,7 +35,7 @@ class TestEntry:
     """One entry of the test list.
 
     Attributes:
-        initiator: Name of the initiator's clip; ``None`` where the list does not say it.
+        initiator: Name of the initiator's clip; ``None`` if the list gives none.
         responder: Name of the responder's clip.
     """
 
@@ -156,7 +156,7 @@ def _item_entries(item: object, where: str, problems: list[str]) -> Iterator[Tes
 
 
 def _sides(item: Mapping[str, object]) -> tuple[object, object] | None:
-    """Returns what an object says about both sides; the first may be ``None``."""
+    """Returns both sides that an object names; the first may be ``None``."""
     fields = {spelled(key): value for key, value in item.items()}
     responder = next((fields[key] for key in _RESPONDER_KEYS if fields.get(key) is not None), None)
     if responder is not None:
@@ -193,12 +193,12 @@ def read_clip_list(path: Path, *, not_understood: list[str] | None = None) -> It
     Raises:
         InputError: If it cannot be read, or if JSON is cut off; after the names before the cut have been yielded.
     """
-    told = not_understood if not_understood is not None else []
+    messages = not_understood if not_understood is not None else []
     for text, is_name in clip_list_strings(path):
         if is_clip_name(text):
             yield bare(text)
-        elif is_name and len(told) < _MAX_LISTED:
-            told.append(text[:120])
+        elif is_name and len(messages) < _MAX_LISTED:
+            messages.append(text[:120])
 
 
 def clip_list_strings(path: Path) -> Iterator[tuple[str, bool]]:

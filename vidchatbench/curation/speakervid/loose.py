@@ -21,10 +21,10 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
-        found = float(value)
+        result = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if abs(found) <= _MAX_NUMBER else None
+    return result if abs(result) <= _MAX_NUMBER else None
 
 
 def graded(value: object) -> float | None:
@@ -32,10 +32,10 @@ def graded(value: object) -> float | None:
     if isinstance(value, Mapping):
         keyed = by_key(value)
         return next(
-            (found for name in ("score", "level", "value") if (found := graded(keyed.get(name))) is not None), None
+            (result for name in ("score", "level", "value") if (result := graded(keyed.get(name))) is not None), None
         )
-    if (found := number(value)) is not None:
-        return found
+    if (result := number(value)) is not None:
+        return result
     leading = _LEADING.match(value) if isinstance(value, str) else None
     return number(leading[1]) if leading else None
 
@@ -79,8 +79,8 @@ def numbers(value: object) -> Iterator[float]:
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from numbers(item)
-    elif (found := number(value)) is not None:
-        yield found
+    elif (result := number(value)) is not None:
+        yield result
 
 
 def spelled(key: object) -> str:
@@ -95,21 +95,21 @@ def _spelled(key: str) -> str:
 
 def by_key(value: Mapping[object, object], depth: int = _DEEPEST) -> dict[str, object]:
     """Returns all fields of an object by their plain spelling; those further out win over those within others."""
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     level: list[Mapping[object, object]] = [value]
     for _ in range(depth):
         deeper: list[Mapping[object, object]] = []
         for mapping in level:
             for key, item in mapping.items():
-                found.setdefault(spelled(key), item)
+                result.setdefault(spelled(key), item)
                 if isinstance(item, Mapping):
                     deeper.append(item)
         level = deeper
-    return found
+    return result
 
 
 def unwrapped(value: object) -> object:
-    """Returns what JSON text within JSON says, also between code fences; other text stays what it is."""
+    """Returns the content of JSON text within JSON, also between code fences; other text is unchanged."""
     for _ in range(_UNWRAPPINGS):
         if not isinstance(value, str):
             return value

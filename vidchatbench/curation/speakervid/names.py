@@ -29,12 +29,12 @@ class ClipName:
     Attributes:
         text: The name without folders and suffix, as it was written.
         video_id: The id of the source video, 11 characters.
-        width: Width of the source video in pixels, where the name says it.
+        width: Width of the source video in pixels, if the name gives it.
         height: Its height.
         scene: Number of the scene within the video.
         label: The speaker heard with this track within the video (``A``, ``B``, …); ``None`` for a person who is seen
             and not heard.
-        track: Number of the face track within the scene, where the name says it.
+        track: Number of the face track within the scene, if the name gives it.
     """
 
     text: str
@@ -53,30 +53,30 @@ class ClipName:
             ValueError: If it is not a clip's name; says what was not understood.
         """
         stem = bare(text)
-        found = _PATTERN.fullmatch(stem)
-        if found is None:
+        match = _PATTERN.fullmatch(stem)
+        if match is None:
             raise ValueError(f"{_shown(text)}: {_reason(stem)}")
-        label = found["label"]
+        label = match["label"]
         return cls(
             text=stem,
-            video_id=found["id"],
-            width=_integer(found["width"] or found["width2"]),
-            height=_integer(found["height"] or found["height2"]),
-            scene=int(found["scene"]),
+            video_id=match["id"],
+            width=_integer(match["width"] or match["width2"]),
+            height=_integer(match["height"] or match["height2"]),
+            scene=int(match["scene"]),
             label=None if label == _SILENT else label,
-            track=_integer(found["track"]),
+            track=_integer(match["track"]),
         )
 
     @property
     def speaker_id(self) -> str:
-        """``<video id>:<label>``; for a silent person ``<video id>:<scene>-<track>``, as nobody knows who it is."""
+        """``<video id>:<label>``; for a silent person ``<video id>:<scene>-<track>``, whose identity is unknown."""
         return f"{self.video_id}:{self.label}" if self.label else f"{self.video_id}:{self.scene}-{self.track}"
 
     @property
     def video_name(self) -> str:
         """The name of the source video as the dataset writes it, ``<video id>_<W>x<H>_full_video``."""
-        found = _PATTERN.fullmatch(self.text)
-        return self.video_id + (found["video"] if found else "")
+        match = _PATTERN.fullmatch(self.text)
+        return self.video_id + (match["video"] if match else "")
 
     @property
     def key(self) -> str:
@@ -87,10 +87,10 @@ class ClipName:
     @property
     def without_track(self) -> str:
         """The name without its track: what is said in one scene by one speaker."""
-        found = _PATTERN.fullmatch(self.text)
-        if found is None or found["track"] is None:
+        match = _PATTERN.fullmatch(self.text)
+        if match is None or match["track"] is None:
             return self.text
-        return self.text[: found.start("track") - 1]
+        return self.text[: match.start("track") - 1]
 
 
 def bare(text: str) -> str:
@@ -110,9 +110,9 @@ def is_clip_name(text: str) -> bool:
 def video_of(text: str) -> str | None:
     """Returns the video id of a clip's name, a video's name, a speaker id or a bare id; ``None`` for anything else."""
     stem = bare(text.partition(":")[0])
-    found = _PATTERN.fullmatch(stem) or _VIDEO_PATTERN.fullmatch(stem)
-    if found is not None:
-        return found["id"]
+    match = _PATTERN.fullmatch(stem) or _VIDEO_PATTERN.fullmatch(stem)
+    if match is not None:
+        return match["id"]
     return stem if re.fullmatch(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}", stem) else None
 
 

@@ -15,7 +15,7 @@ OVERLAP_S = 0.5
 """How far an answer may begin before the turn that it answers has ended."""
 
 LISTENING_OVERLAP_S = 1.0
-"""How long somebody must be seen while another speaks, to count as listening."""
+"""Seconds that a person must be seen while another speaks, to count as listening."""
 
 HISTORY_S = 30.0
 """How far before an answer the turns of its history may begin."""
@@ -123,7 +123,7 @@ def _shares_scene(other: ClipRecord, responder: ClipRecord) -> bool:
 
 
 def _talk(clip: ClipRecord) -> tuple[float, float, str]:
-    """When somebody begins to talk: tracks of one scene may have its bounds for theirs, and the inner range tells."""
+    """When a person begins to talk: tracks may carry the bounds of their scene, so the inner range decides."""
     return clip.start, clip.start if clip.inner is None else clip.inner[0], clip.likely_label or ""
 
 

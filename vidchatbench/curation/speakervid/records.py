@@ -34,7 +34,7 @@ class RecordError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
-    """A clip and what is known about it; ``None`` stands for what no label file says.
+    """A clip and what is known about it; ``None`` marks values that no label file gives.
 
     Attributes:
         name: Its name.
@@ -47,7 +47,7 @@ class ClipRecord:
         raw_size: Width and height of the source video in pixels.
         clip_size: Width and height of the published clip in pixels.
         talking: Whether the person seen is said to talk.
-        speaker_id: Who it is, unique over videos; a silent person is nobody known.
+        speaker_id: The speaker, unique over videos; silent persons have an id of their own.
         n_speakers: Number of speakers heard in the clip.
         clarity: The dataset's sharpness of the picture, unbounded, higher is sharper.
         dover: DOVER quality of the video, 0 to 1.
@@ -134,33 +134,57 @@ def parse_record(
     """
     clip, fields = _opened(name, merged)
     try:
-        return _put_together(clip, fields, (asr, caption, blur), asr_shared=asr_shared)
+        return _put_together(clip, fields, _Labels(asr, caption, blur, asr_shared))
     except RecursionError as error:
         raise RecordError(clip.text, ["a label file is nested too deeply"]) from error
 
 
-def _put_together(
-    clip: ClipName, fields: Mapping[str, object], labels: tuple[object, object, object], *, asr_shared: bool
-) -> ClipRecord:
-    asr, caption, blur = labels
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Contents of the label files beside ``merged_anno``; see :func:`parse_record`."""
+
+    asr: object
+    caption: object
+    blur: object
+    asr_shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Width and height in pixels of the source video and of the published clip."""
+
+    raw: tuple[int, int] | None
+    clip: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """Start and end of a clip in seconds, and the safer range within."""
+
+    start: float
+    end: float
+    inner: tuple[float, float] | None
+
+
+def _put_together(clip: ClipName, fields: Mapping[str, object], labels: _Labels) -> ClipRecord:
     unread: list[str] = []
-    sizes = _size(fields, "raw") or _named_size(clip), _size(fields, "clip")
+    sizes = _Sizes(_size(fields, "raw") or _named_size(clip), _size(fields, "clip"))
     time, box = _essentials(fields, clip, sizes, unread)
     voices = _voices(fields, clip, unread)
-    said = read_said(asr, clip, time[0], time[1], shared=asr_shared)
-    seen = read_seen(caption)
-    face_blur, hand_blur = read_blur(blur, unread)
+    said = read_said(labels.asr, clip, time.start, time.end, shared=labels.asr_shared)
+    seen = read_seen(labels.caption)
+    face_blur, hand_blur = read_blur(labels.blur, unread)
     people = number(fields.get("clipspeakernum"))
     return ClipRecord(
         name=clip,
-        start=time[0],
-        end=time[1],
-        inner=time[2],
+        start=time.start,
+        end=time.end,
+        inner=time.inner,
         box=box.box,
         box_form=box.form,
         box_sure=box.sure,
-        raw_size=sizes[0],
-        clip_size=sizes[1],
+        raw_size=sizes.raw,
+        clip_size=sizes.clip,
         talking=_talking(fields, clip, unread),
         speaker_id=clip.speaker_id,
         n_speakers=None if people is None or people < 0 else int(people),
@@ -181,10 +205,6 @@ def _put_together(
     )
 
 
-_Time = tuple[float, float, tuple[float, float] | None]
-_Size = tuple[int, int] | None
-
-
 def _opened(name: str, merged: object) -> tuple[ClipName, dict[str, object]]:
     try:
         clip = ClipName.parse(name)
@@ -197,11 +217,11 @@ def _opened(name: str, merged: object) -> tuple[ClipName, dict[str, object]]:
 
 
 def _essentials(
-    fields: Mapping[str, object], clip: ClipName, sizes: tuple[_Size, _Size], unread: list[str]
+    fields: Mapping[str, object], clip: ClipName, sizes: _Sizes, unread: list[str]
 ) -> tuple[_Time, ReadBox]:
     problems: list[str] = []
     time = _time(fields, problems, unread)
-    box = _box(fields, sizes[0], sizes[1], problems, unread)
+    box = _box(fields, sizes, problems, unread)
     if time is None or box is None or problems:
         raise RecordError(clip.text, problems)
     return time, box
@@ -211,8 +231,8 @@ def _time(fields: Mapping[str, object], problems: list[str], unread: list[str]) 
     def get(*keys: str) -> float | None:
         for key in keys:
             if (given := fields.get(key)) is not None:
-                if (found := number(given)) is not None:
-                    return found
+                if (seconds := number(given)) is not None:
+                    return seconds
                 unread.append(f"{key} {str(given)[:40]!r} is no number")
         return None
 
@@ -241,7 +261,7 @@ def _time(fields: Mapping[str, object], problems: list[str], unread: list[str]) 
         problems.append(f"the time from {start:g} s to {end:g} s is not a range")
     elif end > _MAX_SECONDS:
         problems.append(f"the time until {end:g} s is longer than a day")
-    return start, end, _inner(start, end, inner_start, inner_length, unread)
+    return _Time(start, end, _inner(start, end, inner_start, inner_length, unread))
 
 
 def _inner(
@@ -267,26 +287,20 @@ def _named_size(clip: ClipName) -> tuple[int, int] | None:
     return None if clip.width is None or clip.height is None else (clip.width, clip.height)
 
 
-def _box(
-    fields: Mapping[str, object],
-    raw_size: tuple[int, int] | None,
-    clip_size: tuple[int, int] | None,
-    problems: list[str],
-    unread: list[str],
-) -> ReadBox | None:
+def _box(fields: Mapping[str, object], sizes: _Sizes, problems: list[str], unread: list[str]) -> ReadBox | None:
     if (given := fields.get("bbox")) is None:
         problems.append("no bbox")
         return None
     try:
-        found = read_box(given, raw_size, clip_size)
+        box = read_box(given, sizes.raw, sizes.clip)
     except ValueError as error:
         problems.append(str(error))
         return None
-    if found.clipped:
+    if box.clipped:
         unread.append(f"bbox {str(given)[:80]} lies slightly outside the picture and was clipped")
-    if not found.sure:
+    if not box.sure:
         unread.append("bbox may be corners or a size; taken for corners")
-    return found
+    return box
 
 
 def _talking(fields: Mapping[str, object], clip: ClipName, unread: list[str]) -> bool | None:
@@ -311,12 +325,12 @@ def _voices(fields: Mapping[str, object], clip: ClipName, unread: list[str]) -> 
 
 
 def _sync(fields: Mapping[str, object]) -> float | None:
-    found: list[float] = []
+    confidences: list[float] = []
     sync = fields.get("sync")
     for stretches in sync.values() if isinstance(sync, Mapping) else ():
         for triple in stretches if isinstance(stretches, list) else ():
             # Confidence, distance, offset.
             first = triple[0] if isinstance(triple, list) and triple else triple
             if (confidence := number(first)) is not None:
-                found.append(confidence)
-    return max(found or numbers(fields.get("conf")), default=None)
+                confidences.append(confidence)
+    return max(confidences or numbers(fields.get("conf")), default=None)

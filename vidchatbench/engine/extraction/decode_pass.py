@@ -211,10 +211,10 @@ class DecodePass:
         extractor = self._extractors[task.key]
         upstream: dict[str, Feature] = {}
         for name, key in task.upstream.items():
-            found = self._outcomes[key]
-            if isinstance(found, Failure):
-                return found
-            upstream[name] = found
+            below = self._outcomes[key]
+            if isinstance(below, Failure):
+                return below
+            upstream[name] = below
         if not isinstance(extractor, AudioExtractor):
             raise TypeError(f"task {task.spec} is not one for sound")
         started = time.perf_counter()

@@ -42,12 +42,31 @@ class InProcessExecutor:
 
     def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
         """See :class:`Executor`."""
-        worker = Worker(self._settings)
+        warm = WarmExecutor(Worker(self._settings))
         try:
-            for job in jobs:
-                yield job, worker.run(job, on_progress)
+            yield from warm.run(jobs, on_progress)
         finally:
-            worker.release()
+            warm.close()
+
+
+class WarmExecutor:
+    """Runs jobs one by one on a worker that keeps its models loaded between calls.
+
+    Args:
+        worker: The worker.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
+        """See :class:`Executor`."""
+        for job in jobs:
+            yield job, self._worker.run(job, on_progress)
+
+    def close(self) -> None:
+        """Releases all models."""
+        self._worker.release()
 
 
 class ProcessExecutor:

@@ -1,29 +1,27 @@
-"""Running a plan's jobs: on which executor, and what is kept of what they bring."""
+"""Runs the jobs of a plan and adds up what they report."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vidchatbench.api.features import Feature
 from vidchatbench.core import paths
-from vidchatbench.core.isolation import Blame, Failure
+from vidchatbench.core.isolation import Blame
 from vidchatbench.core.progress import Progress
 from vidchatbench.engine.extraction.executors import Executor, InProcessExecutor, ProcessExecutor, RayExecutor
-from vidchatbench.engine.extraction.jobs import JobResult
+from vidchatbench.engine.extraction.jobs import Job, JobResult
 from vidchatbench.engine.extraction.worker import WorkerSettings
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.journal import Journal
-from vidchatbench.engine.plan import Plan
 from vidchatbench.engine.settings import RunConfig
 
 
 @dataclass
 class Extraction:
-    """What extracting brought, over all jobs.
+    """What the jobs of a run took.
 
     Attributes:
-        inline: Features that could not be stored, by key.
-        failures: What could not be extracted, by key.
         passes: Decoding passes per file.
         seconds: Seconds per extractor, over all workers.
         elapsed: Seconds on the clock.
@@ -32,8 +30,6 @@ class Extraction:
         store_error: Why the store could not be written, if so.
     """
 
-    inline: dict[str, Feature] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
     passes: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     elapsed: float = 0.0
@@ -41,15 +37,8 @@ class Extraction:
     peak_memory: int = 0
     store_error: str | None = None
 
-    @property
-    def known(self) -> dict[str, Feature | Failure]:
-        """Everything that is not to be looked for in the store."""
-        return {**self.inline, **self.failures}
-
     def take(self, result: JobResult) -> None:
-        """Adds what one job brought."""
-        self.inline.update(result.inline)
-        self.failures.update(result.failures)
+        """Adds the report of one job."""
         for path, count in result.passes.items():
             self.passes[path] = self.passes.get(path, 0) + count
         for name, seconds in result.seconds.items():
@@ -57,28 +46,42 @@ class Extraction:
         self.extracted += len(result.stored) + len(result.inline)
         self.peak_memory = max(self.peak_memory, result.peak_memory)
 
+    def add(self, extracted: int, seconds: Mapping[str, float]) -> None:
+        """Adds what was extracted of samples, and the seconds per extractor."""
+        self.extracted += extracted
+        self.seconds.update(seconds)
 
-def extract(plan: Plan, config: RunConfig, progress: Progress, journal: Journal | None = None) -> Extraction:
-    """Extracts everything that a plan misses.
+
+def extract(
+    jobs: Sequence[Job],
+    executor: Executor,
+    features: FeatureLookup,
+    progress: Progress,
+    journal: Journal | None = None,
+) -> Extraction:
+    """Runs the jobs of a plan.
 
     Args:
-        plan: The plan.
-        config: Where and with how many workers.
-        progress: Who hears of it.
-        journal: Where every finished job is noted.
+        jobs: The jobs.
+        executor: Where they run.
+        features: The features of the run; failures and what could not be stored join them.
+        progress: Receives progress.
+        journal: Notes every finished job.
     """
     extraction = Extraction()
-    if not plan.jobs:
+    if not jobs:
         return extraction
     clock = time.perf_counter()
     done = 0.0
-    progress.begin("extracting", sum(job.seconds for job in plan.jobs), "s of media")
+    progress.begin("extracting", sum(job.seconds for job in jobs), "s of media")
 
     def advance(inside: float) -> None:
         progress.advance(done + inside)
 
-    for job, result in _executor(config, len(plan.jobs)).run(plan.jobs, advance):
+    for job, result in executor.run(jobs, advance):
         extraction.take(result)
+        features.put(result.inline)
+        features.put(result.failures)
         done += job.seconds
         progress.advance(done)
         _report(result, extraction, progress)
@@ -106,7 +109,8 @@ def _report(result: JobResult, extraction: Extraction, progress: Progress) -> No
         progress.note(f"error on our side, the metrics concerned are incomplete: {reason}")
 
 
-def _executor(config: RunConfig, jobs: int) -> Executor:
+def choose_executor(config: RunConfig, jobs: int) -> Executor:
+    """Returns where a number of jobs run by a run's settings."""
     store = (config.store or paths.feature_root()).absolute()
     settings = WorkerSettings(store, config.device, config.batch_size)
     if config.engine == "ray":

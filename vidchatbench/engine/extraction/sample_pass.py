@@ -9,32 +9,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from vidchatbench.api.extractors import ExtractorContext
-from vidchatbench.api.features import ExtractorSpec, Feature
-from vidchatbench.api.sample_extractors import Content, Refusal, SampleExtractor, SampleInput
+from vidchatbench.api.features import ExtractorSpec, Feature, Refusal
+from vidchatbench.api.judging import CONNECTIONS
+from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
+from vidchatbench.api.samples import Sample
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.core.progress import Progress
 from vidchatbench.engine.extraction.worker import guarded_torch
 from vidchatbench.engine.features.keys import describe_extractor
+from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.weights.resolver import WeightResolver
 
-Known = dict[str, Feature | Failure]
 
+def read_content(extractor: SampleExtractor, sample: Sample, notes: SampleNotes) -> Content | None:
+    """Returns what an extractor reads of a sample, with the identity of the judge it asks; ``None`` if it cannot read.
 
-class Store(Protocol):
-    """Where features are kept."""
-
-    def load(self, key: str) -> Feature | None:
-        """Returns a stored feature, or ``None``."""
-        ...
-
-    def save(self, key: str, feature: Feature, provenance: Mapping[str, object]) -> None:
-        """Keeps a feature."""
-        ...
+    Raises:
+        UnavailableError: If the judge is not connected.
+    """
+    content = extractor.content(sample, notes)
+    if content is None or extractor.judge_name is None:
+        return content
+    return {**content, "judge": dict(CONNECTIONS.open(extractor.judge_name).identity())}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SampleTask:
 
 @dataclass
 class SamplePassReport:
-    """What the pass brought: the number of features, and the seconds per extractor."""
+    """The number of features that were extracted, and the seconds per extractor."""
 
     extracted: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -72,59 +72,52 @@ class SamplePass:
     Args:
         catalogue: Where extractors come from.
         resolver: Where their weights are.
-        store: Where features are kept.
-        device: Torch device string.
-        batch_size: Most inputs to put through a model at once.
-        progress: Who hears of it.
+        features: The features of the run; successes, failures and what could not be stored join them.
+        config: Device and batch size.
+        progress: Receives progress.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
         resolver: WeightResolver,
-        store: Store,
-        *,
-        device: str,
-        batch_size: int,
+        features: FeatureLookup,
+        config: RunConfig,
         progress: Progress,
     ) -> None:
         self._catalogue = catalogue
         self._resolver = resolver
-        self._store = store
-        self._device = device
-        self._batch_size = batch_size
+        self._features = features
+        self._config = config
         self._progress = progress
 
-    def run(self, tasks: Sequence[SampleTask], known: Known) -> SamplePassReport:
-        """Extracts what is not stored; ``known`` gains what failed and what could not be stored.
+    def run(self, tasks: Sequence[SampleTask]) -> SamplePassReport:
+        """Extracts what is not stored.
 
         Args:
             tasks: The tasks, each after those it reads from.
-            known: Features and failures that are at hand, by key.
         """
         report = SamplePassReport()
         for spec in dict.fromkeys(task.spec for task in tasks if not task.stored):
             members = [task for task in tasks if task.spec == spec and not task.stored]
             started = time.perf_counter()
             self._progress.begin(f"extracting {spec.id}", float(len(members)), "samples")
-            with guarded_torch(self._device):
-                self._run_extractor(spec, members, known, report)
+            with guarded_torch(self._config.device):
+                self._run_extractor(spec, members, report)
             self._progress.end()
             report.seconds[spec.id] = report.seconds.get(spec.id, 0.0) + time.perf_counter() - started
         return report
 
-    def _run_extractor(
-        self, spec: ExtractorSpec, tasks: Sequence[SampleTask], known: Known, report: SamplePassReport
-    ) -> None:
+    def _run_extractor(self, spec: ExtractorSpec, tasks: Sequence[SampleTask], report: SamplePassReport) -> None:
         extractor = attempt(lambda: self._set_up(spec))
         if isinstance(extractor, Failure):
-            known.update({task.key: extractor for task in tasks})
+            self._features.put({task.key: extractor for task in tasks})
             return
         ready: list[tuple[SampleTask, SampleInput]] = []
         for task in tasks:
-            features = self._features(task, known)
+            features = self._read(task)
             if isinstance(features, Failure):
-                known[task.key] = features
+                self._features.put({task.key: features})
             else:
                 ready.append((task, SampleInput(task.name, task.content, features)))
         if not ready:
@@ -133,32 +126,30 @@ class SamplePass:
         done = 0
         try:
             for task, outcome in self._answers(extractor, ready):
-                known[task.key] = self._keep(task, outcome, provenance)
-                report.extracted += isinstance(known[task.key], Feature)
+                report.extracted += self._keep(task, outcome, provenance)
                 done += 1
                 self._progress.advance(float(done))
         finally:
             extractor.release()
-        for task, _ in ready:
-            known.setdefault(task.key, Failure(Blame.OURS, f"{spec.id} gave no answer for this sample"))
+        silent = Failure(Blame.OURS, f"{spec.id} gave no answer for this sample")
+        self._features.put({task.key: silent for task, _ in ready if not self._features.settled(task.key)})
 
     def _set_up(self, spec: ExtractorSpec) -> SampleExtractor:
         extractor = self._catalogue.extractor(spec)
         if not isinstance(extractor, SampleExtractor):
             raise TypeError(f"extractor {spec.id!r} is none of samples")
         weights = {name: self._resolver.path(name) for name in extractor.weights}
-        extractor.setup(ExtractorContext(self._device, self._batch_size, weights))
+        judge = None if extractor.judge_name is None else CONNECTIONS.open(extractor.judge_name)
+        extractor.setup(ExtractorContext(self._config.device, self._config.batch_size, weights, judge))
         return extractor
 
-    def _features(self, task: SampleTask, known: Known) -> dict[str, Feature] | Failure:
+    def _read(self, task: SampleTask) -> dict[str, Feature] | Failure:
         features = {}
         for name, key in task.features.items():
-            found = known.get(key) or self._store.load(key)
-            if found is None:
-                return Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
-            if isinstance(found, Failure):
-                return found
-            features[name] = found
+            feature = self._features.get(key)
+            if isinstance(feature, Failure):
+                return feature
+            features[name] = feature
         return features
 
     def _answers(
@@ -178,37 +169,31 @@ class SamplePass:
             if task is not None:
                 yield task, Failure(Blame.OURS, outcome.reason) if isinstance(outcome, Refusal) else outcome
 
-    def _keep(
-        self, task: SampleTask, outcome: Feature | Failure, provenance: Mapping[str, object]
-    ) -> Feature | Failure:
+    def _keep(self, task: SampleTask, outcome: Feature | Failure, provenance: Mapping[str, object]) -> bool:
+        """Keeps what an extractor gave for a sample, and returns whether it is a feature."""
         if isinstance(outcome, Failure):
-            return outcome
+            self._features.put({task.key: outcome})
+            return False
 
         def save() -> None:
             try:
-                self._store.save(task.key, outcome, {"sample": task.name, **provenance})
+                self._features.save(task.key, outcome, {"sample": task.name, **provenance})
             except OSError as error:
                 self._progress.note(f"the feature store cannot be written ({error.strerror}); this run goes on")
 
         refused = attempt(save)
-        return refused if isinstance(refused, Failure) else outcome
+        if isinstance(refused, Failure):  # what the extractor returned is no feature that could be kept
+            self._features.put({task.key: refused})
+        return not isinstance(refused, Failure)
 
 
 def run_sample_tasks(
-    tasks: Sequence[SampleTask], known: Known, catalogue: Catalogue, store: Store, config: RunConfig, progress: Progress
+    tasks: Sequence[SampleTask], features: FeatureLookup, catalogue: Catalogue, config: RunConfig, progress: Progress
 ) -> SamplePassReport:
     """Runs the sample tasks of a plan; see :meth:`SamplePass.run`."""
     if all(task.stored for task in tasks):
         return SamplePassReport()
-    runner = SamplePass(
-        catalogue,
-        WeightResolver(catalogue.weights),
-        store,
-        device=config.device,
-        batch_size=config.batch_size,
-        progress=progress,
-    )
-    return runner.run(tasks, known)
+    return SamplePass(catalogue, WeightResolver(catalogue.weights), features, config, progress).run(tasks)
 
 
 def _next(

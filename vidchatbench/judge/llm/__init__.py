@@ -1,1 +1,1 @@
-"""Asking a language model; nothing here knows of judging."""
+"""Asking language models: endpoints, retries, pace, budget, the cache of answers, and one event loop for all of it."""

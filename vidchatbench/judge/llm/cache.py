@@ -11,14 +11,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from vidchatbench.core.atomic import write_atomically
+from vidchatbench.core.models import FrozenModel
 
 VERSION = 1
 
 
-class Reply(BaseModel):
+class Reply(FrozenModel):
     """What an endpoint answered, as far as it matters.
 
     Attributes:
@@ -32,8 +33,6 @@ class Reply(BaseModel):
         estimated: Whether the tokens are our estimate, because the endpoint did not count.
         format: How structure was asked for: ``json_schema``, ``json_object`` or ``text``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     content: str | None
     refusal: str | None = None

@@ -1,4 +1,4 @@
-"""One judge's endpoint: requests with a limit on their rate and number, retries, and the endpoint's dialect.
+"""One endpoint: requests with a limit on their rate and number, retries, and the endpoint's dialect.
 
 Everything runs in one event loop, so state needs no locks; only the budget and the cache are shared with others.
 """
@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import PureWindowsPath
 from typing import Any
@@ -20,8 +20,8 @@ import openai
 
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
 from vidchatbench.judge.llm.cache import Reply, ResponseCache
-from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, JudgeFault, redact
-from vidchatbench.judge.llm.messages import Message, Schema
+from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact
+from vidchatbench.judge.llm.messages import Message, Schema, count_pictures, prompt_texts
 from vidchatbench.judge.llm.pace import FIRST_WAIT, MAX_PAUSE, Pace, retry_after, wait_before
 from vidchatbench.judge.llm.settings import JudgeSettings
 
@@ -73,8 +73,8 @@ class EndpointState:
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What the endpoints of a panel share.
+class Shared:
+    """What endpoints that are asked together share.
 
     Attributes:
         cache: Replies that were paid for.
@@ -92,7 +92,7 @@ class Tools:
 
 
 @dataclass(frozen=True)
-class Ask:
+class ChatRequest:
     """One request.
 
     Attributes:
@@ -107,15 +107,21 @@ class Ask:
     seed: int
     salt: str = ""
 
-    def follow_up(self, answer: str, question: str) -> Ask:
+    def follow_up(self, answer: str, question: str) -> ChatRequest:
         """Returns the request that continues after an answer."""
         more = [{"role": "assistant", "content": answer}, {"role": "user", "content": question}]
         return replace(self, messages=[*self.messages, *more])
 
 
 @dataclass(frozen=True)
-class Told:
-    """A reply, the key under which it is kept, and whether it was there already."""
+class ChatResponse:
+    """The answer to a request.
+
+    Attributes:
+        reply: The reply.
+        key: The key under which the cache keeps it.
+        cached: Whether it was there already.
+    """
 
     reply: Reply
     key: str
@@ -123,12 +129,18 @@ class Told:
 
 
 class Endpoint:
-    """A judge's endpoint during one session; use it inside :meth:`session`."""
+    """An endpoint during one session; use it inside :meth:`session`.
 
-    def __init__(self, settings: JudgeSettings, state: EndpointState, tools: Tools) -> None:
+    Args:
+        settings: The model, and how its endpoint is asked.
+        state: What has been learnt of the endpoint.
+        shared: What it shares with the others that are asked at the same time.
+    """
+
+    def __init__(self, settings: JudgeSettings, state: EndpointState, shared: Shared) -> None:
         self.settings = settings
         self.state = state
-        self._tools = tools
+        self._shared = shared
         self._pace = Pace(settings.requests_per_minute)
         self._places = asyncio.Semaphore(settings.max_concurrency)
         self._settling = asyncio.Lock()
@@ -154,73 +166,70 @@ class Endpoint:
         """Returns a message without this endpoint's key and address."""
         return redact(text, [self._key] if self._key else [], self.settings.base_url)
 
-    async def ask(self, ask: Ask) -> Told:
+    async def ask(self, request: ChatRequest) -> ChatResponse:
         """Returns the reply to a request, from the cache if it was paid for before.
 
         Raises:
-            JudgeFault: If there is none.
+            ModelFault: If there is none.
         """
         async with self._settling:
             if not self.state.asked:
                 self.state.served = await self._describe()
                 self.state.asked = True
-        key = self._cache_key(ask)
-        if (kept := self._tools.cache.load(key)) is not None:
-            return Told(kept, key, cached=True)
+        key = self._cache_key(request)
+        if (kept := self._shared.cache.load(key)) is not None:
+            return ChatResponse(kept, key, cached=True)
         if not self.state.settled:
             # One request finds out how this endpoint wants to be asked, instead of all at once.
             async with self._settling:
                 if not self.state.settled:
-                    return await self._paid(ask, key)
+                    return await self._paid(request, key)
         async with self._places:
-            return await self._paid(ask, key)
+            return await self._paid(request, key)
 
-    def _cache_key(self, ask: Ask) -> str:
+    def _cache_key(self, request: ChatRequest) -> str:
         return ResponseCache.key(
             {
                 "model": self.settings.model,
                 "served": self.state.served,
-                "messages": ask.messages,
-                "schema": ask.schema,
-                "seed": ask.seed,
+                "messages": request.messages,
+                "schema": request.schema,
+                "seed": request.seed,
                 "temperature": TEMPERATURE,
                 "max_tokens": self.settings.max_tokens,
-                "salt": ask.salt,
+                "salt": request.salt,
             }
         )
 
-    async def _paid(self, ask: Ask, key: str) -> Told:
-        pictures = sum(
-            part["type"] == "image_url" for m in ask.messages if isinstance(m["content"], list) for part in m["content"]
-        )
-        guess = estimate_tokens(prompt_texts(ask.messages), pictures)
-        unit, budget = self._tools.budget.unit, self._tools.budget
+    async def _paid(self, request: ChatRequest, key: str) -> ChatResponse:
+        guess = estimate_tokens(prompt_texts(request.messages), count_pictures(request.messages))
+        unit, budget = self._shared.budget.unit, self._shared.budget
         most = cost_of(self.settings, unit, guess, self.settings.max_tokens)
         await self._reserve(most)
         # An attempt that failed on the way may have been charged for what was read.
         lost: list[int] = []
         reply: Reply | None = None
         try:
-            reply = await self._persist(ask, guess, lost)
-            self._tools.cache.save(key, reply)
-            return Told(reply, key, cached=False)
+            reply = await self._persist(request, guess, lost)
+            self._shared.cache.save(key, reply)
+            return ChatResponse(reply, key, cached=False)
         finally:
             read, written = (reply.tokens_in, reply.tokens_out) if reply is not None else (0, 0)
             budget.settle(most, cost_of(self.settings, unit, read + sum(lost), written))
-            async with self._tools.released:
-                self._tools.released.notify_all()
+            async with self._shared.released:
+                self._shared.released.notify_all()
 
     async def _reserve(self, most: float) -> None:
-        budget = self._tools.budget
-        async with self._tools.queue, self._tools.released:
+        budget = self._shared.budget
+        async with self._shared.queue, self._shared.released:
             while not budget.reserve(most):
                 if not budget.could_ever(most):
                     raise BudgetSpent(f"the judge's budget is spent ({budget})")
                 # Another thread's requests may release it without a notice.
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._tools.released.wait(), timeout=1.0)
+                    await asyncio.wait_for(self._shared.released.wait(), timeout=1.0)
 
-    async def _persist(self, ask: Ask, guess: int, lost: list[int]) -> Reply:
+    async def _persist(self, request: ChatRequest, guess: int, lost: list[int]) -> Reply:
         problem = ""
         attempt = 0
         while attempt < ATTEMPTS:
@@ -228,7 +237,7 @@ class Endpoint:
                 raise EndpointDown(self.state.down)
             await self._pace.turn()
             try:
-                reply = await self._once(ask, guess)
+                reply = await self._once(request, guess)
             except openai.APIStatusError as error:
                 if self._adapt(error):
                     continue
@@ -239,11 +248,11 @@ class Endpoint:
                 timed_out = isinstance(error, openai.APITimeoutError)
                 problem = f"no answer within {self.settings.timeout_s:g} s" if timed_out else "the connection failed"
                 lost.append(guess)
-                wait = wait_before(attempt, self._tools.first_wait)
+                wait = wait_before(attempt, self._shared.first_wait)
             except _TornAnswer as error:
                 problem = str(error)
                 lost.append(guess)
-                wait = wait_before(attempt, self._tools.first_wait)
+                wait = wait_before(attempt, self._shared.first_wait)
             else:
                 self.state.settled, self.state.failures = True, 0
                 return reply
@@ -252,7 +261,7 @@ class Endpoint:
                 await asyncio.sleep(wait)
         reason = f"judge {self.settings.model!r}: {problem} ({ATTEMPTS} attempts)"
         self._count_failure(reason)
-        raise JudgeFault(reason)
+        raise ModelFault(reason)
 
     def _count_failure(self, reason: str) -> None:
         if not self.state.settled:
@@ -262,12 +271,12 @@ class Endpoint:
             self.state.down = f"{reason}; it is taken to be down"
 
     def _wait_for(self, error: openai.APIStatusError, attempt: int) -> float:
-        wait = wait_before(attempt, self._tools.first_wait)
+        wait = wait_before(attempt, self._shared.first_wait)
         if (stated := retry_after(error.response.headers)) is None:
             if error.status_code != _TOO_MANY:
                 return wait
             # Limits are mostly by the minute: seconds of waiting would use up all attempts within one.
-            stated = wait_before(attempt + _MORE_PATIENCE, self._tools.first_wait)
+            stated = wait_before(attempt + _MORE_PATIENCE, self._shared.first_wait)
         if stated > MAX_PAUSE:
             self.state.down = f"judge {self.settings.model!r} asks to be left alone for {stated:.0f} s"
             raise EndpointDown(self.state.down)
@@ -289,7 +298,7 @@ class Endpoint:
                 self.state.down = reason
                 raise EndpointDown(reason)
             self._count_failure(reason)
-            raise JudgeFault(reason)
+            raise ModelFault(reason)
 
     def _adapt(self, error: openai.APIStatusError) -> bool:
         """Learns from a request that was refused how this endpoint wants to be asked; returns whether it has."""
@@ -312,18 +321,18 @@ class Endpoint:
             return True
         return False
 
-    async def _once(self, ask: Ask, guess: int) -> Reply:
-        way = _FORMATS[self.state.format]
+    async def _once(self, request: ChatRequest, guess: int) -> Reply:
+        answer_format = _FORMATS[self.state.format]
         body: dict[str, Any] = {
             "model": self.settings.model,
-            "messages": ask.messages,
+            "messages": request.messages,
             "temperature": TEMPERATURE,
-            "seed": ask.seed,
+            "seed": request.seed,
             self.state.limit_field: self.settings.max_tokens,
         }
-        if way == "json_schema":
-            body["response_format"] = {"type": "json_schema", "json_schema": ask.schema}
-        elif way == "json_object":
+        if answer_format == "json_schema":
+            body["response_format"] = {"type": "json_schema", "json_schema": request.schema}
+        elif answer_format == "json_object":
             body["response_format"] = {"type": "json_object"}
         for name in self.state.dropped:
             del body[name]
@@ -331,7 +340,8 @@ class Endpoint:
         raw = await self._client.chat.completions.with_raw_response.create(**body)
         content = raw.http_response.content
         # Replies are kept on disk, and a server may say anything.
-        return _read_reply(content.replace(self._key.encode(), b"***") if self._key else content, guess, way)
+        content = content.replace(self._key.encode(), b"***") if self._key else content
+        return _read_reply(content, guess, answer_format)
 
     async def _describe(self) -> dict[str, Any] | None:
         """Asks what is served under the model's name, so that another model of that name is not taken for it."""
@@ -346,7 +356,7 @@ class Endpoint:
                 problem = self.redact(f"{error.status_code}: {_message(error)}")
             except openai.APIConnectionError:
                 problem = "the connection failed"
-            await asyncio.sleep(wait_before(attempt, self._tools.first_wait))
+            await asyncio.sleep(wait_before(attempt, self._shared.first_wait))
         self.state.asked = True
         self.state.down = f"judge {self.settings.model!r} cannot be reached: {problem} ({ATTEMPTS} attempts)"
         raise EndpointDown(self.state.down)
@@ -356,7 +366,7 @@ class _TornAnswer(Exception):  # noqa: N818 - it never leaves this module
     """A success by its status whose body is no completion."""
 
 
-def _read_reply(content: bytes, guess: int, way: str) -> Reply:
+def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
     try:
         body = json.loads(content)
         choice = body["choices"][0]
@@ -376,7 +386,7 @@ def _read_reply(content: bytes, guess: int, way: str) -> Reply:
             tokens_in=read,
             tokens_out=written,
             estimated=not counted,
-            format=way,
+            format=answer_format,
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise _TornAnswer("the answer is not a completion") from None
@@ -398,13 +408,6 @@ def _entry(content: bytes, model: str) -> dict[str, Any] | None:
         return None
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
     return {name: named[0][name] for name in _MODEL_FIELDS if named[0].get(name) is not None} if named else None
-
-
-def prompt_texts(messages: Sequence[Message]) -> list[str]:
-    """Returns the texts of messages, without their pictures."""
-    contents = [message["content"] for message in messages]
-    parts = [[{"type": "text", "text": one}] if isinstance(one, str) else one for one in contents]
-    return [part["text"] for some in parts for part in some if part["type"] == "text"]
 
 
 def _message(error: openai.APIStatusError) -> str:

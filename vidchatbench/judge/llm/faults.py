@@ -1,4 +1,7 @@
-"""Why a judge gave no answer; each is turned into a refusal of one sample, never into a score."""
+"""Why a language model gave no answer, in words that hold neither keys nor addresses.
+
+A fault is turned into a refusal of one request, never into a result.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,18 @@ _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|hf|gsk|xai|AIza)[-_][A-Za-z0-9_*.-]{8,}|
 _ADDRESS = re.compile(r"\bhttps?://[^\s\"'<>]+")
 _MAX_LENGTH = 300
 _MIN_SECRET_LENGTH = 4
+
+
+class ModelFault(VidChatBenchError):  # noqa: N818 - the model's fault, not an error of this program
+    """The model gave no answer. The message holds neither keys nor addresses."""
+
+
+class BudgetSpent(ModelFault):
+    """The next request no longer fits into the budget."""
+
+
+class EndpointDown(ModelFault):
+    """The endpoint cannot be used at all; asking it again in this run is pointless."""
 
 
 def redact(text: str, secrets: Iterable[str] = (), base_url: str | None = None) -> str:
@@ -30,19 +45,3 @@ def redact(text: str, secrets: Iterable[str] = (), base_url: str | None = None) 
         text = text.replace(host, "<host>")
     text = " ".join(text.split())
     return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
-
-
-class JudgeFault(VidChatBenchError):  # noqa: N818 - what the judge is at fault for, not an error of this program
-    """No answer could be had. Its text holds neither keys nor addresses."""
-
-
-class BudgetSpent(JudgeFault):
-    """The next request no longer fits into the budget."""
-
-
-class EndpointDown(JudgeFault):
-    """The endpoint cannot be used at all; asking it again in this run is pointless."""
-
-
-class NoVerdict(JudgeFault):
-    """The judge answered, but not with a verdict: it refused, or kept to no schema."""

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.errors import InputError
 
 if sys.version_info >= (3, 11):
@@ -37,11 +38,11 @@ def _check_url(value: str) -> str:
     return value.rstrip("/")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
+class _Private(FrozenModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
 
 
-class JudgeSettings(_Frozen):
+class JudgeSettings(_Private):
     """One judge: a model behind an endpoint.
 
     Attributes:
@@ -91,7 +92,7 @@ class JudgeSettings(_Frozen):
         return DEFAULT_KEY_ENV if self.base_url.startswith("https://") and not self.is_local else None
 
 
-class PanelSettings(_Frozen):
+class PanelSettings(_Private):
     """A panel of one judge or several, and what they have in common.
 
     Attributes:

@@ -18,12 +18,15 @@ from typing import TypeVar
 import jinja2
 from pydantic import BaseModel, ValidationError
 
+from vidchatbench.api.cards import Dimension
+from vidchatbench.api.samples import TASKS
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.schema import LEADERBOARD_FILE, SAMPLES_FOLDER, Leaderboard, Row, SystemSamples
 
 BOARD_SCRIPT = "board.js"
+VOCABULARY_SCRIPT = "vocabulary.js"
 ASSETS_FOLDER = "assets"
 _PACKAGE = "vidchatbench.leaderboard.site"
 _VERSION_DIGITS = 12
@@ -73,6 +76,7 @@ def build_site(leaderboard: Path, out: Path, *, commit: str | None = None) -> Pa
     versions = {row_id: _version(script) for row_id, script in samples.items()}
     written[BOARD_SCRIPT] = _board_script(board, {"sha256": snapshot, "commit": commit}, versions)
     assets = {item.name: item.read_bytes() for item in (files(_PACKAGE) / "assets").iterdir() if item.is_file()}
+    assets[VOCABULARY_SCRIPT] = _vocabulary_script()
     written |= {f"{ASSETS_FOLDER}/{name}": data for name, data in assets.items()}
     written |= _pages(board, snapshot, commit, assets)
     for name in sorted(written):
@@ -148,6 +152,15 @@ def _board_script(board: Leaderboard, snapshot: dict[str, str | None], sample_ve
         _script("setSampleFiles", sorted(sample_versions.items())),
     )
     return b"".join(parts)
+
+
+def _vocabulary_script() -> bytes:
+    """Returns the labels of the library's dimensions and tasks, in their order."""
+    labels = {
+        "dimensions": [(dimension.value, dimension.column_label) for dimension in Dimension],
+        "tasks": [(task, task.replace("_", "-")) for task in TASKS],
+    }
+    return _script("setVocabulary", labels)
 
 
 def _script(function: str, content: object) -> bytes:

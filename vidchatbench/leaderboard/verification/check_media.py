@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic_core import from_json
 
-from vidchatbench.api.samples import Role, benchmark_media
+from vidchatbench.api.samples import Role, offered_media
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import hash_file
 from vidchatbench.leaderboard.verification.bundle import SIGNATURE_FILE
@@ -54,10 +54,7 @@ def _check_lines(context: Context) -> Iterator[Finding]:
 def _check_manifest(context: Context) -> Iterator[Finding]:
     wanted: dict[tuple[str, Role], str | None] = {}
     for sample in context.benchmark or ():
-        published = {sample.initiator.media: sample.initiator.sha256}
-        if sample.responder is not None:
-            published[sample.responder.media] = sample.responder.sha256
-        wanted |= {(sample.id, role): published.get(path) for role, path in benchmark_media(sample).items()}
+        wanted |= {(sample.id, role): media.sha256 for role, media in offered_media(sample).items()}
     for line in context.bundle.media:
         expected = None if line.role is Role.CANDIDATE else wanted.get((line.sample_id, line.role))
         if expected is None and line.role is Role.REFERENCE_IMAGE and context.benchmark is not None:
@@ -100,9 +97,9 @@ def _check_copies(context: Context) -> Iterator[Finding]:
         if line.role is not Role.CANDIDATE and line.sha256 is not None:
             given.setdefault(line.sha256, f"the {line.role.value.replace('_', ' ')} of sample {line.sample_id[:60]}")
     for sample in context.benchmark or ():
-        given.setdefault(sample.initiator.sha256, f"the initiator of sample {sample.id}")
-        if sample.responder is not None:
-            given.setdefault(sample.responder.sha256, f"the reference of sample {sample.id}")
+        for role, media in offered_media(sample).items():
+            if media.sha256 is not None:
+                given.setdefault(media.sha256, f"the {role.value.replace('_', ' ')} of sample {sample.id}")
     for line in context.bundle.media:
         if line.role is Role.CANDIDATE and line.sha256 in given:
             message = f"the file is a copy of {given[line.sha256]}; a reply must be made by the system"

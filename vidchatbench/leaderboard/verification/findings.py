@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.errors import VidChatBenchError
 
 Severity = Literal["error", "warning", "note"]
@@ -15,7 +14,7 @@ MAX_ALIKE = 5
 """Findings of one kind that are listed one by one; a broken file would otherwise bury all others."""
 
 
-class Finding(BaseModel):
+class Finding(FrozenModel):
     """One finding.
 
     Attributes:
@@ -25,8 +24,6 @@ class Finding(BaseModel):
         where: The file, and the metric or sample in it.
         message: What is wrong, in words, and what to do about it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     severity: Severity
     code: str

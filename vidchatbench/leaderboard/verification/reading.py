@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
 from vidchatbench.api.samples import Role, SampleId, Sha256, check_media_path
+from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.verification.bundle import (
@@ -51,10 +52,8 @@ def _check_file_name(value: str) -> str:
     return check_media_path(value)
 
 
-class MediaLine(BaseModel):
+class MediaLine(FrozenModel):
     """One line of ``media.jsonl``: a clip that took part, or the candidate that could not be used and why."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     sample_id: SampleId
     role: Role

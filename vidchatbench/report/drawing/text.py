@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
+from vidchatbench.api.cards import Dimension
 from vidchatbench.results.schema import MetricResult, Results
 
 NOTHING = "–"
@@ -57,7 +58,7 @@ def words(name: str) -> str:
 
 def dimension_title(name: str) -> str:
     """Returns the name of a dimension as a heading."""
-    return {"av_sync": "AV sync"}.get(name, words(name).capitalize())
+    return Dimension(name).label
 
 
 def printable(text: str) -> str:

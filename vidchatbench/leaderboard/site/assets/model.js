@@ -4,16 +4,7 @@
  */
 "use strict";
 (function (app) {
-  const DIMENSIONS = new Map([
-    ["video_quality", "Video quality"],
-    ["identity", "Identity"],
-    ["dialogue", "Dialogue"],
-    ["av_sync", "A/V sync"],
-    ["emotion", "Emotion"],
-    ["voice", "Voice"],
-    ["interaction", "Interaction"],
-    ["multi_person", "Multi-person"],
-  ]);
+  const DIMENSIONS = new Map();
   const WORDS = new Map([
     ["reported", "reported"],
     ["self_scored", "self-scored"],
@@ -22,8 +13,6 @@
     ["open_code", "open code"],
     ["closed", "closed"],
     ["unknown", "not stated"],
-    ["multi_turn", "multi-turn"],
-    ["multi_person", "multi-person"],
     ["output_missing", "output missing"],
     ["output_invalid", "output invalid"],
     ["not_applicable", "not applicable"],
@@ -34,6 +23,12 @@
     ["reported", "A paper states the numbers. Nobody computed them here; they are never ranked."],
   ]);
   app.ANCHORED_DIGITS = 1;
+
+  /* Called by vocabulary.js: labels of dimensions and tasks as pairs of key and label, in their order. */
+  app.setVocabulary = (labels) => {
+    labels.dimensions.forEach(([key, label]) => DIMENSIONS.set(key, label));
+    labels.tasks.forEach(([key, label]) => WORDS.set(key, label));
+  };
 
   /* Called by board.js, which is loaded after this file. */
   app.setBoard = (board) => (app.board = board);
