@@ -157,7 +157,9 @@ def test_the_interval_lies_around_the_value_and_needs_three_speakers() -> None:
     assert found.ci95 is not None
     assert found.value is not None
     assert found.ci95[0] < found.value < found.ci95[1]
+    assert found.interval_method == "cluster_bca_bootstrap"
     assert result(scores, speakers=2).ci95 is None
+    assert result(scores, speakers=2).interval_method is None
     assert result(scores, speakers=2).value == found.value
 
 
