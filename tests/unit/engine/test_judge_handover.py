@@ -144,7 +144,7 @@ def test_a_metric_that_is_given_an_address_connects_nothing() -> None:
 
 def test_the_judge_of_a_suite_is_connected_by_the_engine(catalogue: Catalogue) -> None:
     catalogue.suites["mine"] = suite("http://localhost:1/v1#of-a-suite")
-    _, (metric,) = choose_metrics(catalogue, "mine", None)
+    (metric,) = choose_metrics(catalogue, "mine", None).metrics
     assert metric.params["judge"] == "of-a-suite"
     judge = open_judge("of-a-suite")
     assert isinstance(judge, Panel)
@@ -153,7 +153,7 @@ def test_the_judge_of_a_suite_is_connected_by_the_engine(catalogue: Catalogue) -
 
 def test_a_run_with_another_judge_does_not_connect_that_of_the_suite(catalogue: Catalogue) -> None:
     catalogue.suites["mine"] = suite("http://localhost:1/v1#replaced")
-    _, (metric,) = choose_metrics(catalogue, "mine", None, {"judge": "another"})
+    (metric,) = choose_metrics(catalogue, "mine", None, {"judge": "another"}).metrics
     assert metric.params["judge"] == "another"
     with pytest.raises(UnavailableError):
         open_judge("replaced")
