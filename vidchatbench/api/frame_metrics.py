@@ -156,17 +156,17 @@ class FrameMetric(Metric):
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages the values over the frames that have one."""
         del sample
-        found = features["frames"]
-        details = self._details(found)
+        values = features["frames"]
+        details = self._details(values)
         if details["seconds"] < self._recipe.min_seconds:
             return Score.invalid(f"the clip has only {self._seconds(details['seconds'])}", **details)
-        if len(found["value"]) == 0:
+        if len(values["value"]) == 0:
             return Score.invalid(f"none of {details['frames']} frames has anything to measure", **details)
-        return Score.ok(float(found["value"].mean()), **details)
+        return Score.ok(float(values["value"].mean()), **details)
 
-    def _details(self, found: Feature) -> dict[str, float]:
-        frames = int(found.number("frames"))
-        return {"seconds": frames / self.number("fps"), "frames": frames, "measured": len(found["value"])}
+    def _details(self, values: Feature) -> dict[str, float]:
+        frames = int(values.number("frames"))
+        return {"seconds": frames / self.number("fps"), "frames": frames, "measured": len(values["value"])}
 
     def _seconds(self, seconds: float, where: str = "") -> str:
         return f"{seconds:.2f} s{where}; {self._recipe.min_seconds:g} s is needed"
@@ -201,17 +201,17 @@ class _PairedFrameMetric(FrameMetric):
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages over the common part and charges the rest of the reference."""
         del sample
-        found, worst = features["frames"], cast("float", self.default_card.worst)
-        frames, reference_frames = int(found.number("frames")), int(features["reference"].number("frames"))
+        values, worst = features["frames"], cast("float", self.default_card.worst)
+        frames, reference_frames = int(values.number("frames")), int(features["reference"].number("frames"))
         seconds, reference_seconds = frames / self.number("fps"), reference_frames / self.number("fps")
-        details = {**self._details(found), "reference_seconds": reference_seconds}
+        details = {**self._details(values), "reference_seconds": reference_seconds}
         if reference_seconds < self._recipe.min_seconds:
             return Score.not_applicable(f"the reference has only {self._seconds(reference_seconds)}", **details)
         if seconds < self._recipe.min_seconds:
             return Score.invalid(f"only {self._seconds(seconds, ' in common with the reference')}", **details)
-        if len(found["value"]) == 0:
+        if len(values["value"]) == 0:
             return Score.invalid(f"none of {frames} frame pairs has anything to measure", **details)
-        common = float(found["value"].mean())
+        common = float(values["value"].mean())
         not_shown = (reference_frames - frames) / reference_frames
         return Score.ok(common + not_shown * (worst - common), **details, common=common)
 

@@ -137,10 +137,10 @@ class Planner:
             return Cell(metric, sample, settled)
         keys = {}
         for need in metric.needs():
-            found = self._feature(need, sample)
-            if isinstance(found, Score):
-                return Cell(metric, sample, found)
-            keys[need.name] = found
+            key = self._feature(need, sample)
+            if isinstance(key, Score):
+                return Cell(metric, sample, key)
+            keys[need.name] = key
         return Cell(metric, sample, None, keys)
 
     def _feature(self, need: Need, sample: Sample) -> str | Score:
@@ -148,9 +148,9 @@ class Planner:
         extractor, description = self._extractor(need.extractor)
         if isinstance(extractor, SampleExtractor):
             return self._sample_feature(extractor, description, sample)
-        lack = self._lack_of_stream(need, sample)
-        if lack is not None:
-            return lack
+        missing = self._missing_stream(need, sample)
+        if missing is not None:
+            return missing
         return self._request(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
 
     def _content(self, extractor: SampleExtractor, sample: Sample) -> Content | Failure | None:
@@ -166,10 +166,10 @@ class Planner:
             return Score.not_applicable(extractor.lacking)
         keys = {}
         for need in extractor.reads():
-            found = self._feature(need, sample)
-            if isinstance(found, Score):
-                return found
-            keys[need.name] = found
+            upstream = self._feature(need, sample)
+            if isinstance(upstream, Score):
+                return upstream
+            keys[need.name] = upstream
         key = sample_key(description, content, keys)
         if key not in self._sample_requests:
             stored = key in self._store
@@ -199,7 +199,7 @@ class Planner:
             return self._sounds[sample.id]
         return self._roles[sample.id, role]
 
-    def _lack_of_stream(self, need: Need, sample: Sample) -> Score | None:
+    def _missing_stream(self, need: Need, sample: Sample) -> Score | None:
         extractor, _ = self._extractor(need.extractor)
         is_sound = isinstance(extractor, AudioExtractor)
         for role in need.roles:

@@ -95,7 +95,7 @@ class Run:
         runnable = availability.runnable
         if len(runnable) < len(choice.metrics):
             message = f"{len(runnable)} of {len(choice.metrics)} metrics can run here"
-            self._progress.note(f"{message}; at the end stands what the others lack")
+            self._progress.note(f"{message}; the end of the run lists what the others need")
         clock = time.perf_counter()
         inputs = Inputs.of(self._benchmark, self._submission, runnable, self._notes())
         gathered = time.perf_counter() - clock

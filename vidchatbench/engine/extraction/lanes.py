@@ -28,7 +28,7 @@ class ClosableTimeline:
         self._inner = inner
         self._closed: Feature | None = None
         self.broken: Failure | None = None
-        """Why the timeline came to grief; nothing that reads from it can be trusted then."""
+        """Why the timeline failed; nothing that reads from it can be trusted then."""
 
     def horizon(self) -> float:
         """See :class:`vidchatbench.api.Timeline`."""

@@ -146,5 +146,5 @@ def _quantiles(ordered: NDArray[np.float64], shares: NDArray[np.float64]) -> NDA
     after = np.minimum(before + 1, len(ordered) - 1)
     columns = np.arange(ordered.shape[1])
     low, high = ordered[before, columns], ordered[after, columns]
-    found: NDArray[np.float64] = low + (high - low) * (place - before)
-    return found
+    value: NDArray[np.float64] = low + (high - low) * (place - before)
+    return value
