@@ -24,7 +24,9 @@ from vidchatbench.api.extractors import SAMPLE_RATE
 from vidchatbench.errors import MediaError
 from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding, Wave
 from vidchatbench.media.frames import NearestGrid
-from vidchatbench.media.probe import describe_ffmpeg_error, picture_stream
+from vidchatbench.media.orientation import UPRIGHT, Orientation, shown_size
+from vidchatbench.media.probe import describe_ffmpeg_error
+from vidchatbench.media.streams import picture_stream, sound_stream
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -203,8 +205,8 @@ class _Crop:
 
     def __init__(self, path: Path, first: av.VideoFrame, cut: Cut) -> None:
         self._path = str(path)
-        turn = int(first.rotation) % 360
-        width, height = (first.height, first.width) if turn in {90, 270} else (first.width, first.height)
+        orientation = Orientation.of(first) or UPRIGHT
+        width, height = shown_size(first.width, first.height, orientation, Fraction(1))
         self.source_size = (width, height)
         left, top, right, bottom = cut.box
         # To even pixels, which the coded picture needs, and never beyond the picture.
@@ -213,12 +215,14 @@ class _Crop:
         h = max(2, (min(round(bottom * height), height) - y) // 2 * 2)
         scale = min(1.0, MAX_SIDE / max(w, h))
         self.size = (max(2, int(w * scale) // 2 * 2), max(2, int(h * scale) // 2 * 2))
-        steps = [("transpose", {90: "cclock", 180: "", 270: "clock"}[turn])] if turn in {90, 270} else []
-        steps += [("hflip", ""), ("vflip", "")] if turn == 180 else []  # noqa: PLR2004
+        steps = [("transpose", "cclock_flip")] if orientation.swaps_sides else []
+        down, right = orientation.signs
+        steps += [("hflip", "")] if right < 0 else []
+        steps += [("vflip", "")] if down < 0 else []
         steps += [("crop", f"{w}:{h}:{x}:{y}:exact=1")]
         steps += [("scale", f"{self.size[0]}:{self.size[1]}:flags=bicubic")] if self.size != (w, h) else []
         steps += [("format", "pix_fmts=yuv420p"), ("buffersink", "")]
-        self._kind = (first.width, first.height, first.format.name, turn)
+        self._kind = (first.width, first.height, first.format.name, orientation)
         self._graph = Graph()
         last = self._graph.add_buffer(
             width=first.width, height=first.height, format=first.format, time_base=Fraction(1, 90_000)
@@ -230,7 +234,7 @@ class _Crop:
         self._graph.configure()
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        if (frame.width, frame.height, frame.format.name, int(frame.rotation) % 360) != self._kind:
+        if (frame.width, frame.height, frame.format.name, Orientation.of(frame) or UPRIGHT) != self._kind:
             raise MediaError(self._path, "the picture changes its size or format within the clip")
         self._graph.push(frame)
         pulled = self._graph.pull()
@@ -247,9 +251,10 @@ def _read_sound(path: Path, cut: Cut) -> tuple[Wave, int]:
         # Where the file's index misleads, the first sound found is too late; then it is read from its beginning.
         for position in (cut.start - _RUN_UP, None):
             with av.open(str(path)) as container:
-                if not container.streams.audio:
+                stream = sound_stream(container)
+                if stream is None:
                     raise MediaError(str(path), "there is no sound stream")
-                sound = _decode_sound(container, container.streams.audio[0], cut, position)
+                sound = _decode_sound(container, stream, cut, position)
                 if sound is not None:
                     return sound
     except FFmpegError as error:

@@ -8,10 +8,20 @@ from typing import Generic, TypeVar
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidchatbench.errors import MediaError
+from vidchatbench.media.orientation import UPRIGHT, Orientation, stretch
+
 Pixels = NDArray[np.uint8]
+
+PAUSE = Fraction(3, 2)
+"""Nominal frames from one picture to the next beyond which the clip pauses: the picture is held."""
+
+MAX_JITTER = Fraction(1, 50)
+"""Seconds by which a picture may come before its grid point is due, after a pause."""
 
 
 class Picture:
@@ -19,28 +29,45 @@ class Picture:
 
     Args:
         source: The decoder's frame, or uint8 RGB pixels of shape (height, width, 3).
-        rotation: Degrees, counter-clockwise, by which the stored picture has to be turned to stand upright.
+        orientation: How the stored picture is turned and mirrored to stand upright.
+        size: Width and height at which it is shown; its own where not given.
+        frame_seconds: Nominal length of a frame of the clip; without it the clip is taken as steady.
     """
 
-    def __init__(self, source: av.VideoFrame | Pixels, rotation: int = 0) -> None:
+    def __init__(
+        self,
+        source: av.VideoFrame | Pixels,
+        orientation: Orientation = UPRIGHT,
+        size: tuple[int, int] | None = None,
+        frame_seconds: Fraction | None = None,
+    ) -> None:
         self._source = source
-        self._rotation = rotation
+        self._orientation = orientation
+        self._size = size
+        self.frame_seconds = frame_seconds
         self._rgb: Pixels | None = None
         self._covers: dict[tuple[int, int], Pixels] = {}
         self._fits: dict[int, tuple[Pixels, float]] = {}
 
     def rgb(self) -> Pixels:
-        """The upright picture, uint8 RGB of shape (height, width, 3)."""
+        """The upright picture, uint8 RGB of shape (height, width, 3).
+
+        Raises:
+            MediaError: If the decoded pixels are of a format that has no colours.
+        """
         if self._rgb is None:
-            pixels: Pixels
-            if isinstance(self._source, av.VideoFrame):
-                pixels = self._source.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-            else:
-                pixels = self._source
-            if self._rotation:
-                pixels = np.ascontiguousarray(np.rot90(pixels, self._rotation // 90))
-            self._rgb = _frozen(pixels)
+            pixels = np.ascontiguousarray(self._orientation.apply(self._stored()))
+            self._rgb = _frozen(pixels if self._size is None else stretch(pixels, self._size))
         return self._rgb
+
+    def _stored(self) -> Pixels:
+        if not isinstance(self._source, av.VideoFrame):
+            return self._source
+        try:
+            return self._source.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        except (FFmpegError, ValueError) as error:
+            # The engine knows which clip it reads, and names it.
+            raise MediaError("", f"a picture of format {self._source.format.name} cannot be shown: {error}") from error
 
     def cover(self, height: int, width: int) -> Pixels:
         """The picture scaled to cover ``height`` x ``width`` and centre-cropped (Pillow BICUBIC, antialiased)."""
@@ -120,6 +147,10 @@ Item = TypeVar("Item")
 class NearestGrid(Generic[Item]):
     """Assigns what has a time to the points of a time grid: to each point the nearest, the earlier of two equally near.
 
+    Across a pause the nearest would show half a pause too early what comes after it. So where the next item is more
+    than one and a half nominal frames away, the held one stays until the next is due, less what rounding and jitter of
+    timestamps can be: half a frame, a fiftieth of a second at most.
+
     Grid point ``k`` stands for time ``k / fps``; points before the first item get it, points at or after the end do not
     exist. Times are exact fractions, so that no rounding decides which item is used.
 
@@ -132,15 +163,23 @@ class NearestGrid(Generic[Item]):
         self._next = 0
         self._held: tuple[Item, Fraction] | None = None
 
-    def push(self, item: Item, time: Fraction) -> list[tuple[Item, int, Fraction]]:
-        """Takes the next item; returns the points that it settles, as item, number and time."""
+    def push(
+        self, item: Item, time: Fraction, frame_seconds: Fraction | None = None
+    ) -> list[tuple[Item, int, Fraction]]:
+        """Takes the next item; returns the points that it settles, as item, number and time.
+
+        Args:
+            item: The item.
+            time: Its time in seconds.
+            frame_seconds: Nominal length of a frame; without it no distance counts as a pause.
+        """
         settled: list[tuple[Item, int, Fraction]] = []
         if self._held is not None:
             held, held_time = self._held
             if time <= held_time:
                 return settled  # a repeated or reordered timestamp adds no grid point; the first item is kept
-            middle = (held_time + time) / 2
-            settled = self._take(held, lambda at: at <= middle)
+            until = _change(held_time, time, frame_seconds)
+            settled = self._take(held, lambda at: at <= until)
         self._held = (item, time)
         return settled
 
@@ -168,11 +207,19 @@ class GridSampler:
 
     def push(self, picture: Picture, time: Fraction) -> list[GridFrame]:
         """Takes the next picture; returns the grid frames that are settled by it."""
-        return [GridFrame(*point) for point in self._grid.push(picture, time)]
+        return [GridFrame(*point) for point in self._grid.push(picture, time, picture.frame_seconds)]
 
     def close(self, end: Fraction) -> list[GridFrame]:
         """Ends the clip at ``end`` seconds; returns the remaining grid frames."""
         return [GridFrame(*point) for point in self._grid.close(end)]
+
+
+def _change(held: Fraction, following: Fraction, frame_seconds: Fraction | None) -> Fraction:
+    """Returns the time up to which a held picture is nearer than the following one, or still on."""
+    distance = following - held
+    if frame_seconds is None or distance <= frame_seconds * PAUSE:
+        return held + distance / 2
+    return following - min(frame_seconds / 2, MAX_JITTER)
 
 
 def _frozen(pixels: Pixels) -> Pixels:

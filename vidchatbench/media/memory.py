@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import av
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vidchatbench.api.extractors import SAMPLE_RATE, Audio, ClipInfo
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo
+from vidchatbench.media.sound import resampled
 
 _CHANNELS = 3
 _MAX_AUDIO_CHANNELS = 8
@@ -118,7 +118,7 @@ class MemoryReader:
     def audio(self) -> Audio:
         """The whole sound at the rate of extractors."""
         sound = self._clip.sound
-        return Audio(np.zeros(0, np.float32) if sound is None else _resampled(sound, self._clip.sample_rate))
+        return Audio(np.zeros(0, np.float32) if sound is None else resampled(sound, self._clip.sample_rate))
 
     def stop_video(self) -> None:
         """Stops reading pictures."""
@@ -131,7 +131,7 @@ class MemoryReader:
             if not self._want_video:
                 return
             self.end = (index + 1) * step
-            yield Picture(pixels), index * step
+            yield Picture(pixels, frame_seconds=step), index * step
 
 
 def _mono(sound: ArrayLike | None) -> NDArray[np.float32] | None:
@@ -145,14 +145,3 @@ def _mono(sound: ArrayLike | None) -> NDArray[np.float32] | None:
     if samples.ndim != 1:
         raise ValueError(f"sound must have shape (m,) or (channels, m), not {samples.shape}")
     return np.ascontiguousarray(np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0))
-
-
-def _resampled(sound: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    if rate == SAMPLE_RATE:
-        return sound
-    # The resampler of the file reader, so that the same sound gives the same samples on both roads.
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
-    frame = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
-    frame.sample_rate = rate
-    parts = [part.to_ndarray()[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
-    return np.concatenate(parts).astype(np.float32, copy=False) if parts else np.zeros(0, np.float32)

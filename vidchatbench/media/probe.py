@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import re
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +20,10 @@ from vidchatbench.api.extractors import SAMPLE_RATE
 from vidchatbench.core.hashing import hash_file
 from vidchatbench.core.models import AnyFloatModel, FrozenModel
 from vidchatbench.errors import MediaError
+from vidchatbench.media.orientation import UPRIGHT, Orientation, pixel_aspect, shown_size
+from vidchatbench.media.streams import announced_length, picture_stream, seconds_of, sound_stream
 
 if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -51,7 +50,6 @@ ACCEPTED_FORMATS = frozenset(
 )
 NORMAL_FPS = (10.0, 61.0)
 MAX_NORMAL_SECONDS = 120.0
-_TAG_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 _UNSPECIFIED_COLOR = 2
 _COLOR_NAMES = {0: "rgb", 1: "bt709", 2: "unspecified", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m"}
 
@@ -71,6 +69,10 @@ class VideoInfo(AnyFloatModel):
         start: Timestamp of the first picture in seconds; time 0 of everything that is extracted.
         duration: Length of the picture in seconds, as far as it is announced.
         announced: Whether that length is the picture's own, not only that of the whole file.
+        track: Number of the stream in its container.
+        matrix: ``(a, b, c, d)`` by which the stored picture is turned and mirrored to be shown; see
+            :class:`vidchatbench.media.orientation.Orientation`.
+        pixel_aspect: Width to height of a stored pixel; ``width`` and ``height`` have it applied.
     """
 
     codec: str
@@ -84,16 +86,21 @@ class VideoInfo(AnyFloatModel):
     start: float = 0.0
     duration: float | None
     announced: bool = False
+    track: int = 0
+    matrix: tuple[int, int, int, int] = (1, 0, 0, 1)
+    pixel_aspect: str = "1:1"
 
 
 class AudioInfo(AnyFloatModel):
-    """The sound stream; ``duration`` and ``announced`` as in :class:`VideoInfo`."""
+    """The sound stream; ``layout`` as FFmpeg names it, the other attributes as in :class:`VideoInfo`."""
 
     codec: str
     sample_rate: int
     channels: int
     duration: float | None
     announced: bool = False
+    track: int = 0
+    layout: str = ""
 
 
 class MediaInfo(FrozenModel):
@@ -103,8 +110,8 @@ class MediaInfo(FrozenModel):
         sha256: Hash of the file's content.
         bytes: Size of the file.
         container: Names of the container format, as FFmpeg gives them.
-        video: The first real picture stream, if any.
-        audio: The first sound stream, if any.
+        video: The picture stream that is read, if any: the default one, else the first that is no cover art.
+        audio: The sound stream that is read, if any: the default one, else the first.
         is_image: True for a still image.
         warnings: What is unusual, and which policy was applied.
     """
@@ -148,6 +155,7 @@ def _probe(path: Path, size: int, changed: int) -> MediaInfo:
                 )
             video, video_warnings = _probe_video(container, path)
             audio = _probe_audio(container)
+            tracks = _track_warnings(container, video, audio)
     except FFmpegError as error:
         raise MediaError(str(path), describe_ffmpeg_error(error)) from error
     if video is None and audio is None:
@@ -158,7 +166,7 @@ def _probe(path: Path, size: int, changed: int) -> MediaInfo:
         container=name,
         video=video,
         audio=audio,
-        warnings=(*video_warnings, *_audio_warnings(audio)),
+        warnings=(*video_warnings, *_audio_warnings(audio), *tracks),
     )
 
 
@@ -168,14 +176,6 @@ def describe_ffmpeg_error(error: FFmpegError) -> str:
     if "moov atom not found" in str(getattr(error, "log", "") or "") or "Invalid data" in text:
         return f"not readable as media: {text} (truncated, still being written, or not a media file)"
     return f"not readable as media: {text}"
-
-
-def picture_stream(container: InputContainer) -> VideoStream | None:
-    """Returns the first picture stream that is not cover art."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
-            return stream
-    return None
 
 
 def _probe_image(path: Path, size: int) -> MediaInfo:
@@ -209,17 +209,18 @@ def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | Non
         raise MediaError(str(path), f"the first picture cannot be decoded: {error.strerror or error}") from error
     if first is None:
         raise MediaError(str(path), "the picture stream holds no frame")
-    rotation = int(first.rotation) % 360
-    turned = rotation in {90, 270}
+    orientation, aspect = Orientation.of(first), pixel_aspect(stream)
+    upright = orientation or UPRIGHT
+    width, height = shown_size(first.width, first.height, upright, aspect)
     fps = float(stream.average_rate) if stream.average_rate else None
     base = first.time_base or stream.time_base
-    start = _seconds(first.pts, base) or 0.0
-    duration, announced = _length(stream, container, start)
+    start = seconds_of(first.pts, base) or 0.0
+    duration, announced = announced_length(stream, container, start)
     video = VideoInfo(
         codec=stream.codec_context.name,
-        width=first.height if turned else first.width,
-        height=first.width if turned else first.height,
-        rotation=rotation,
+        width=width,
+        height=height,
+        rotation=upright.degrees,
         pixel_format=first.format.name,
         color_space=_COLOR_NAMES.get(int(first.colorspace), str(int(first.colorspace))),
         fps=fps,
@@ -227,54 +228,62 @@ def _probe_video(container: InputContainer, path: Path) -> tuple[VideoInfo | Non
         start=start,
         duration=duration,
         announced=announced,
+        track=stream.index,
+        matrix=upright.matrix,
+        pixel_aspect=f"{aspect.numerator}:{aspect.denominator}",
     )
-    return video, _video_warnings(video, stream, first)
+    return video, _video_warnings(video, stream, first, orientation)
 
 
-def _video_warnings(video: VideoInfo, stream: VideoStream, first: av.VideoFrame) -> tuple[str, ...]:
+def _video_warnings(
+    video: VideoInfo, stream: VideoStream, first: av.VideoFrame, orientation: Orientation | None
+) -> tuple[str, ...]:
     warnings = []
     if int(first.colorspace) == _UNSPECIFIED_COLOR and not first.format.is_rgb:
         warnings.append("colour space is untagged; decoded as BT.601 like every common decoder does")
-    if video.rotation:
-        warnings.append(f"rotation metadata of {video.rotation} degrees was applied")
+    if orientation is None:
+        warnings.append("the display matrix is neither a quarter turn nor a mirror image; it is not applied")
+    elif orientation.degrees:
+        warnings.append(f"rotation metadata of {orientation.degrees} degrees was applied")
+    elif orientation.is_mirror:
+        warnings.append(f"the display matrix was applied: the picture is {orientation.words}")
     if video.fps is not None and not NORMAL_FPS[0] <= video.fps <= NORMAL_FPS[1]:
         warnings.append(f"unusual frame rate of {video.fps:g} per second; resampled by timestamp")
     base, average = stream.base_rate, stream.average_rate
     if base and average and not math.isclose(float(base), float(average), rel_tol=0.02):
         warnings.append(f"variable frame rate ({float(average):.3g} on average); resampled by timestamp")
-    if stream.sample_aspect_ratio not in {None, 0, 1}:
-        warnings.append(f"pixels are not square ({stream.sample_aspect_ratio}); their shape is ignored")
+    if video.pixel_aspect != "1:1":
+        warnings.append(f"pixels are not square ({video.pixel_aspect}); shown at {video.width} x {video.height}")
     if video.duration is not None and video.duration > MAX_NORMAL_SECONDS:
         warnings.append(f"unusually long: {video.duration:.1f} s")
     return tuple(warnings)
 
 
 def _probe_audio(container: InputContainer) -> AudioInfo | None:
-    if not container.streams.audio:
+    stream = sound_stream(container)
+    if stream is None:
         return None
-    stream = container.streams.audio[0]
-    start = _seconds(stream.start_time, stream.time_base) or 0.0
-    duration, announced = _length(stream, container, start)
+    start = seconds_of(stream.start_time, stream.time_base) or 0.0
+    duration, announced = announced_length(stream, container, start)
     return AudioInfo(
         codec=stream.codec_context.name,
         sample_rate=stream.sample_rate or 0,
         channels=stream.channels,
         duration=duration,
         announced=announced,
+        track=stream.index,
+        layout=stream.layout.name,
     )
 
 
-def _length(stream: VideoStream | AudioStream, container: InputContainer, start: float) -> tuple[float | None, bool]:
-    # MP4 and AVI know each stream's length; Matroska writes, as a tag, where each stream ends; else the file must do.
-    own = _seconds(stream.duration, stream.time_base)
-    if own is not None:
-        return own, True
-    tag = _TAG_TIME.fullmatch(stream.metadata.get("DURATION", ""))
-    if tag is not None:
-        hours, minutes, seconds = (float(part) for part in tag.groups())
-        return max(0.0, 3600 * hours + 60 * minutes + seconds - start), True
-    whole = _seconds(container.duration, 1 / av.time_base)
-    return (None if whole is None else max(0.0, whole - start)), False
+def _track_warnings(container: InputContainer, video: VideoInfo | None, audio: AudioInfo | None) -> tuple[str, ...]:
+    pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    kinds = (("picture", pictures, video), ("sound", container.streams.audio, audio))
+    return tuple(
+        f"there are {len(streams)} {kind} streams; stream {info.track} is read"
+        for kind, streams, info in kinds
+        if info is not None and len(streams) > 1
+    )
 
 
 def _audio_warnings(audio: AudioInfo | None) -> tuple[str, ...]:
@@ -283,10 +292,8 @@ def _audio_warnings(audio: AudioInfo | None) -> tuple[str, ...]:
     warnings = []
     if audio.sample_rate < SAMPLE_RATE:
         warnings.append(f"sound has only {audio.sample_rate} Hz; resampled to 16 kHz")
+    if audio.codec.startswith("pcm_f"):
+        warnings.append("sound is stored as floats; what is beyond full scale is clipped")
     if audio.channels > 1:
         warnings.append(f"sound has {audio.channels} channels; mixed down to one")
     return tuple(warnings)
-
-
-def _seconds(ticks: int | None, base: Fraction | float | None) -> float | None:
-    return float(ticks * base) if ticks is not None and base else None

@@ -12,4 +12,4 @@ def decode_profile() -> str:
 
     The version is read from the package's metadata, so that scoring from a full store loads no decoder.
     """
-    return f"vcb-media-v1/pyav{version('av').split('.')[0]}"
+    return f"vcb-media-v2/pyav{version('av').split('.')[0]}"

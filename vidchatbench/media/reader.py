@@ -16,7 +16,10 @@ from PIL import Image, ImageOps
 from vidchatbench.api.extractors import SAMPLE_RATE, Audio, ClipInfo
 from vidchatbench.errors import MediaError
 from vidchatbench.media.frames import GridFrame, GridSampler, Picture
-from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo, describe_ffmpeg_error, picture_stream
+from vidchatbench.media.orientation import UPRIGHT, Orientation
+from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo, describe_ffmpeg_error
+from vidchatbench.media.sound import MAX_HOLE, HoleError, SoundTrack
+from vidchatbench.media.streams import nominal_frame, picture_stream, sound_stream
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -27,12 +30,6 @@ if TYPE_CHECKING:
 
 TRUNCATION_TOLERANCE = 0.5
 """Seconds of announced picture that may be missing at the end before a clip counts as truncated."""
-
-MIN_HOLE = Fraction(1, 50)
-"""Gaps in the timestamps of the sound, in seconds, from which on they are holes and not rounding."""
-
-MAX_HOLE = 600
-"""Seconds of silence that timestamps may ask for; more is a broken file."""
 
 _FALLBACK_STEP = Fraction(1, 25)
 
@@ -56,12 +53,13 @@ class ClipReader:
         self._info = info
         self._want_video = video and info.video is not None
         self._want_audio = audio and info.audio is not None
-        self._sound: list[NDArray[np.float32]] = []
-        self._sound_start: Fraction | None = None
-        self._sound_end = Fraction(0)
+        self._sound = SoundTrack()
+        self._sound_fault: MediaError | None = None
         self._origin: Fraction | None = None
         self._last_step = _FALLBACK_STEP
-        self._resampler: av.AudioResampler | None = None
+        self._frame_seconds: Fraction | None = None
+        # A clip that changes its size within is shown at one size, as players do.
+        self._size = None if info.video is None or info.is_image else (info.video.width, info.video.height)
         self.end = Fraction(0)
         """End of the picture in seconds from its start, known when the iteration is over."""
 
@@ -75,13 +73,17 @@ class ClipReader:
 
     @property
     def audio(self) -> Audio:
-        """The whole sound, aligned with the picture: silence or a cut at the start makes up for an offset."""
-        samples = np.concatenate(self._sound) if self._sound else np.zeros(0, np.float32)
-        # Float tracks can hold anything; what is not a number is silence, what overflows is full scale.
-        samples = np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-        if self._info.video is not None and self._sound_start is not None:
+        """The whole sound, aligned with the picture: silence or a cut at the start makes up for an offset.
+
+        Raises:
+            MediaError: If the sound cannot be decoded, or ends well before its announced end.
+        """
+        if self._sound_fault is not None:
+            raise self._sound_fault
+        samples = self._sound.samples
+        if self._info.video is not None and self._sound.start is not None:
             # Against the start that probing found, so that the sound is the same whether or not pictures are read.
-            offset = round((float(self._sound_start) - self._info.video.start) * SAMPLE_RATE)
+            offset = round((float(self._sound.start) - self._info.video.start) * SAMPLE_RATE)
             if offset > MAX_HOLE * SAMPLE_RATE:
                 raise MediaError(str(self._path), f"the sound starts {offset / SAMPLE_RATE:.1f} s after the picture")
             if offset > 0:
@@ -110,30 +112,33 @@ class ClipReader:
         try:
             with av.open(str(self._path)) as container:
                 yield from self._read(container)
-        except FFmpegError as error:
-            reached = max(float(self.end), self._sound_seconds)
-            reason = f"{describe_ffmpeg_error(error)}, after {reached:.2f} s"
-            raise MediaError(str(self._path), reason) from error
+        except (FFmpegError, ValueError, ArithmeticError) as error:
+            raise self._fault(error, max(float(self.end), self._sound.seconds)) from error
         if with_video and self._want_video:
             if self._origin is None:
                 raise MediaError(str(self._path), "the picture stream holds no frame")
             self._check_complete(self._info.video, float(self.end), "picture")
-        if with_audio:
-            self._check_complete(self._info.audio, self._sound_seconds, "sound")
+        if with_audio and self._sound_fault is None:
+            try:
+                self._check_complete(self._info.audio, self._sound.seconds, "sound")
+            except MediaError as error:
+                self._sound_fault = error
 
     def _read(self, container: InputContainer) -> Iterator[tuple[Picture, Fraction]]:
         video = picture_stream(container) if self._want_video else None
-        audio = container.streams.audio[0] if self._want_audio else None
+        audio = sound_stream(container) if self._want_audio else None
+        self._frame_seconds = None if video is None else nominal_frame(video)
         if video is not None:
             video.codec_context.thread_count = 1  # one thread a worker keeps memory bounded and cores fairly shared
         for packet in container.demux([stream for stream in (video, audio) if stream is not None]):
             if audio is not None and packet.stream == audio:
-                self._take_sound(packet, audio)
+                if self._want_audio:
+                    self._take_sound(packet, audio)
             elif video is not None and self._want_video:
                 yield from self._pictures(packet, video)
             if not (self._want_video or self._want_audio):
                 return
-        self._flush_sound()
+        self._close_sound()
 
     def _pictures(self, packet: Packet[Stream], stream: VideoStream) -> Iterator[tuple[Picture, Fraction]]:
         for frame in packet.decode():
@@ -151,42 +156,31 @@ class ClipReader:
             rate = stream.average_rate
             self._last_step = Fraction(step or (1 / rate if rate else _FALLBACK_STEP))
             self.end = max(self.end, time + self._last_step)
-            yield Picture(frame, int(frame.rotation) % 360), time
+            yield Picture(frame, Orientation.of(frame) or UPRIGHT, self._size, self._frame_seconds), time
 
     def _take_sound(self, packet: Packet[Stream], stream: AudioStream) -> None:
-        for frame in packet.decode():
-            if not isinstance(frame, av.AudioFrame):
-                continue
-            base = frame.time_base or stream.time_base
-            start = Fraction(frame.pts * base) if frame.pts is not None and base else self._sound_end
-            if self._sound_start is None:
-                self._sound_start = self._sound_end = start
-            elif (hole := start - self._sound_end) > MIN_HOLE:
-                self._leave_hole(hole)
-                self._sound_end = start
-            self._sound_end += Fraction(frame.samples, frame.sample_rate)
-            if self._resampler is None:
-                # Channels are kept, to be averaged afterwards: FFmpeg's own mix to mono is 3 dB louder than the mean.
-                self._resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
-            self._keep(self._resampler.resample(frame))
+        try:
+            for frame in packet.decode():
+                if isinstance(frame, av.AudioFrame):
+                    base = frame.time_base or stream.time_base
+                    time = Fraction(frame.pts * base) if frame.pts is not None and base else None
+                    self._sound.take(frame, time)
+        except (FFmpegError, ValueError, ArithmeticError) as error:
+            # The pictures of the clip are still good, so what is wrong is said when the sound is asked for.
+            self._want_audio = False
+            self._sound_fault = self._fault(error, self._sound.seconds)
 
-    def _leave_hole(self, hole: Fraction) -> None:
-        if hole > MAX_HOLE:
-            raise MediaError(str(self._path), f"the timestamps of the sound leave a hole of {float(hole):.1f} s")
-        self._flush_sound()
-        self._sound.append(np.zeros(round(hole * SAMPLE_RATE), np.float32))
+    def _close_sound(self) -> None:
+        try:
+            self._sound.close()
+        except (FFmpegError, ValueError, ArithmeticError) as error:
+            self._sound_fault = self._fault(error, self._sound.seconds)
 
-    def _flush_sound(self) -> None:
-        if self._resampler is not None:
-            self._keep(self._resampler.resample(None))
-            self._resampler = None
-
-    def _keep(self, frames: list[av.AudioFrame]) -> None:
-        self._sound.extend(frame.to_ndarray().mean(axis=0, dtype=np.float32) for frame in frames)
-
-    @property
-    def _sound_seconds(self) -> float:
-        return sum(len(part) for part in self._sound) / SAMPLE_RATE
+    def _fault(self, error: Exception, reached: float) -> MediaError:
+        if isinstance(error, HoleError):
+            return MediaError(str(self._path), str(error))
+        what = describe_ffmpeg_error(error) if isinstance(error, FFmpegError) else f"not readable as media: {error}"
+        return MediaError(str(self._path), f"{what}, after {reached:.2f} s")
 
     def _check_complete(self, stream: VideoInfo | AudioInfo | None, decoded: float, what: str) -> None:
         if stream is None or stream.duration is None or not stream.announced:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from vidchatbench.errors import MediaError
 from vidchatbench.media.frames import GridFrame, GridSampler, Picture, cover
+from vidchatbench.media.orientation import Orientation
 from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.media.reader import ClipReader
 
@@ -770,7 +771,7 @@ def test_nobody_can_write_into_what_is_shared(tmp_path: Path, make_clip: MakeCli
     path = make_clip(tmp_path / "clip.mp4", size=(64, 48), seconds=0.2)
     picture, _ = next(iter(ClipReader(path, probe(path), video=True, audio=False)))
     own = np.zeros((48, 64, 3), np.uint8)
-    for one in (picture, Picture(own), Picture(own, rotation=90)):
+    for one in (picture, Picture(own), Picture(own, Orientation.turned(90))):
         for made in (one.rgb(), one.cover(48, 64), one.cover(24, 24), one.fit(1000)[0], one.fit(20)[0]):
             assert not made.flags.writeable
             with pytest.raises(ValueError, match="read-only"):

@@ -19,7 +19,7 @@ from vidchatbench.curation.preparation.hosts import TALLEST, LostVideoError, Vid
 from vidchatbench.curation.preparation.ledger import Fact, Ledger
 from vidchatbench.errors import UsageError
 from vidchatbench.media.cut import Source
-from vidchatbench.media.probe import picture_stream
+from vidchatbench.media.streams import picture_stream
 
 _PICTURES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".m4v", ".avi", ".flv"})
 _SOUNDS = frozenset({".m4a", ".opus", ".ogg", ".mp3", ".wav"})
