@@ -71,7 +71,8 @@ def build(
 
 
 def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:
-    from vidchatbench.cli.output import format_value, print_table
+    from vidchatbench.cli.output import format_value
+    from vidchatbench.cli.tables import print_table
 
     rows = [
         (
@@ -134,7 +135,7 @@ def _as_json(submission: Submission) -> dict[str, object]:
 
 
 def _print_written(console: Console, folder: Path, written: Sequence[Submission]) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
 
     rows = [
         (one.recipe.name, str(len(one.made)), str(len(one.reused)), str(len(one.not_made)), one.recipe.does)

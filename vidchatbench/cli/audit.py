@@ -72,7 +72,7 @@ def audit(options: AuditOptions) -> None:
 
 
 def _print(console: Console, report: AuditReport) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
 
     header = report.benchmark
     where = f"{header.name} {header.version}, {report.n_samples} real replies of {report.identities} identities"

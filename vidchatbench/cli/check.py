@@ -28,7 +28,8 @@ def check(
     Example: vidchatbench check outputs/ --benchmark path/to/benchmark
     """
     from vidchatbench.benchmark.load import load_benchmark
-    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.cli.output import print_json, stderr_console
+    from vidchatbench.cli.tables import print_table
     from vidchatbench.submission.check import check_submission
 
     loaded = load_benchmark(benchmark)

@@ -128,7 +128,7 @@ def status(
 
 
 def _show(console: Console, result: SetStatus) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
     from vidchatbench.curation.preparation.status import MEANING
 
     rows = [(name, str(result.counts[name]), meaning) for name, meaning in MEANING.items() if result.counts[name]]

@@ -77,7 +77,7 @@ def demo(
 
 
 def _print_order(console: Console, runs: dict[str, Results]) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
 
     rows = []
     for metric in runs[SYSTEMS[0]].metrics:

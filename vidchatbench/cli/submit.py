@@ -152,7 +152,8 @@ def _listed(publication: Publication) -> list[dict[str, object]]:
 
 
 def _show(publication: Publication, bundle: Bundle, to: str | None) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.cli.tables import print_table
 
     results, system = bundle.results, bundle.system
     title = (
