@@ -58,8 +58,8 @@ def build(
     loaded.verify_media()
     chosen = choose_metrics(catalogue, suite, split_ids(metrics)).metrics
     availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
-    with interruptible():
-        entries = build_anchors(loaded, availability.runnable, catalogue, config, progress_for(console))
+    with interruptible(), progress_for(console) as progress:
+        entries = build_anchors(loaded, availability.runnable, catalogue, config, progress)
     if as_json:
         print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
         return
@@ -113,8 +113,8 @@ def write(
     recipes = find_recipes(split_ids(only), training=training is not None)
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    with interruptible():
-        written = write_submissions(loaded, folder, recipes, progress_for(console), training=training, workers=workers)
+    with interruptible(), progress_for(console) as progress:
+        written = write_submissions(loaded, folder, recipes, progress, training=training, workers=workers)
     if as_json:
         print_json({"submissions": [_as_json(submission) for submission in written]})
         return

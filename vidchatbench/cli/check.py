@@ -43,10 +43,13 @@ def check(
     """
     from vidchatbench.benchmark.load import load_benchmark
     from vidchatbench.cli.output import print_json, stderr_console
+    from vidchatbench.cli.progress import progress_for
     from vidchatbench.submission.check import check_submission
 
     loaded = load_benchmark(benchmark)
-    checked = check_submission(outputs, loaded, list_all=True)
+    console = stderr_console()
+    with progress_for(console) as progress:
+        checked = check_submission(outputs, loaded, list_all=True, progress=progress)
     usable = sum(output.info is not None for output in checked.outputs.values())
     if as_json:
         print_json(
@@ -59,7 +62,6 @@ def check(
             }
         )
     else:
-        console = stderr_console()
         if checked.problems:
             print_table(console, f"{outputs}", _COLUMNS, fold(checked.problems))
         warnings = len(checked.problems) - len(checked.errors)

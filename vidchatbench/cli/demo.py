@@ -50,14 +50,14 @@ def demo(
     console.print(f"demo benchmark: {made.benchmark}", markup=False, highlight=False)
     runs: dict[str, Results] = {}
     for name in SYSTEMS:
-        with interruptible():
+        with interruptible(), progress_for(console) as progress:
             runs[name] = evaluate(
                 made.systems[name],
                 benchmark=made.benchmark,
                 suite="lite",
                 out=out / name,
                 config=RunConfig(workers=workers),
-                progress=progress_for(console),
+                progress=progress,
             )
         if not as_json:
             print_results(console, runs[name])

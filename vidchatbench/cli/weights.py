@@ -100,11 +100,9 @@ def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: C
     if file is not None:
         path = adopt(spec, file, paths.weights_root())
     else:
-        progress = progress_for(console)
-        progress.begin(name, (spec.size or 0) / 1e6, "MB")
-        try:
+        with progress_for(console) as progress:
+            progress.begin(name, (spec.size or 0) / 1e6, "MB")
             path = download(spec, paths.weights_root(), progress=lambda n: progress.advance(n / 1e6))
-        finally:
             progress.end()
     console.print(f"{name}: {path}", markup=False, highlight=False)
     if spec.sha256 is None:

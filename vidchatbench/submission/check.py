@@ -12,6 +12,7 @@ from pathlib import Path
 from vidchatbench.api.samples import Sample
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import file_stamp
+from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.errors import InputError, MediaError, UsageError
 from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.submission.system import (
@@ -96,7 +97,9 @@ class CheckedSubmission:
         return [problem for problem in self.problems if problem.severity is Severity.ERROR]
 
 
-def check_submission(outputs: Path, benchmark: Benchmark, *, list_all: bool = False) -> CheckedSubmission:
+def check_submission(
+    outputs: Path, benchmark: Benchmark, *, list_all: bool = False, progress: Progress | None = None
+) -> CheckedSubmission:
     """Finds the output of every sample and probes it.
 
     Args:
@@ -104,6 +107,7 @@ def check_submission(outputs: Path, benchmark: Benchmark, *, list_all: bool = Fa
         benchmark: The benchmark it answers.
         list_all: Whether what is wrong in ``system.yaml`` is listed among the problems; otherwise it is raised before
             anything is probed.
+        progress: Receives progress; nothing does by default.
 
     Raises:
         UsageError: If the folder does not exist or holds no output of this benchmark.
@@ -119,9 +123,13 @@ def check_submission(outputs: Path, benchmark: Benchmark, *, list_all: bool = Fa
             raise
         checked.problems += [Problem(Severity.ERROR, BAD_SYSTEM, None, SYSTEM_FILE, text) for text in error.problems]
     files, notes = _files_by_stem(outputs, CONTAINERS), _files_by_stem(outputs, (".json",))
-    for sample in benchmark:
+    progress = progress or SilentProgress()
+    progress.begin("checking outputs", len(benchmark), "clips")
+    for number, sample in enumerate(benchmark, start=1):
         checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), benchmark, checked)
         _check_notes(sample, notes.get(sample.id, []), checked)
+        progress.advance(number)
+    progress.end()
     if all(output.path is None for output in checked.outputs.values()):
         example = benchmark.samples[0].id
         name = benchmark.header.name
