@@ -326,6 +326,7 @@ def test_two_systems_side_by_side(reader: Reader, site: Path) -> None:
         assert right is not None
         apart = left[0] > right[1] or right[0] > left[1]
         assert ("intervals apart" if apart else "intervals overlap") in text
+        assert "favours" not in text, "the page decides nothing"
         assert column.protocol in text.replace(" ", "").replace("\n", "")
     page.click("#swap")
     assert page.evaluate("location.hash") == f"#a={b.id}&b={a.id}"

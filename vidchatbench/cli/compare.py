@@ -26,24 +26,34 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN RUN...", help="Run folders of `evaluate`.")],
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     set_draws: Annotated[int, typer.Option(help="Most exchanges for metrics of sets, which cost seconds each.")] = 999,
+    metrics: Annotated[str | None, typer.Option(help="Compare these alone: ID,ID; p is adjusted for them.")] = None,
+    primary: Annotated[
+        str | None, typer.Option(metavar="ID", help="The metric that decides, chosen beforehand.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison on stdout.")] = False,
 ) -> None:
-    """Compares systems on the same samples: difference, 95 % interval, adjusted p-value, verdict.
+    """Compares systems on the same samples: difference, 95 % interval, p-values, verdict.
 
-    p-values are of a paired permutation test over identities, adjusted by Holm for every metric and pair shown. Runs of
+    p-values are of a paired permutation test over identities, raw and adjusted by Holm for every metric and pair shown.
+    A primary metric is adjusted for its own pairs alone; the others then count only where it is significant. Runs of
     another manifest, suite or protocol are refused.
 
-    Example: vidchatbench compare run_ours/ run_theirs/
+    Example: vidchatbench compare run_ours/ run_theirs/ --metrics video_quality/psnr,voice/resemblyzer
     """
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
     from vidchatbench.core import paths
     from vidchatbench.engine.features.store import FeatureStore
     from vidchatbench.plugins.catalogue import load_catalogue
-    from vidchatbench.results.comparison import compare_runs
+    from vidchatbench.results.comparison import Family, compare_runs
 
+    catalogue = load_catalogue()
+    names = split_ids(metrics)
+    family = Family(None if names is None else tuple(names), primary)
     store = FeatureStore(paths.feature_root())
     with interruptible():
-        comparison = compare_runs(runs, catalogue=load_catalogue(), load=store.load, seed=seed, set_draws=set_draws)
+        comparison = compare_runs(
+            runs, catalogue=catalogue, load=store.load, seed=seed, set_draws=set_draws, family=family
+        )
     if as_json:
         print_json(comparison.model_dump(mode="json"))
         return
@@ -69,11 +79,21 @@ def _print(console: Console, comparison: Comparison) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
     say("difference: first minus second, over the samples that both have; n: samples (identities)")
-    say(f"p: paired permutation over identities; p (Holm): adjusted for the {len(rows)} shown, significant under 0.05")
+    say(f"p: paired permutation over identities; p (Holm): {_family(comparison, len(rows))}, significant under 0.05")
     for metric in comparison.metrics:
         print_below(console, [f"{metric.id}{f' ({metric.unit})' if metric.unit else ''}: {metric.protocol}"])
     for item in comparison.left_out:
         say(f"not compared: {item.id} ({item.reason})", "yellow")
+
+
+def _family(comparison: Comparison, shown: int) -> str:
+    if comparison.primary is None:
+        return f"adjusted for the {shown} shown"
+    mine = sum(len(metric.pairs) for metric in comparison.metrics if metric.id == comparison.primary)
+    return (
+        f"{comparison.primary} is primary, adjusted for its {mine}; the other {shown - mine} adjusted among themselves "
+        "and never under the primary's"
+    )
 
 
 def _columns(first: str, second: str) -> tuple[Column, ...]:
