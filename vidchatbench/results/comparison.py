@@ -161,8 +161,7 @@ def compare_runs(
         raise UsageError("a comparison needs two runs or more")
     runs = _label([(load_results(folder), _read_rows(Path(folder))) for folder in folders])
     _check_comparable(runs, folders)
-    family = family or Family()
-    wanted = _chosen(family, runs)
+    wanted = _chosen(family := family or Family(), runs)
     known = [metric for metric in runs[0].results.metrics if metric.id in wanted and _in_all(metric.id, runs)]
     left_out = [
         LeftOut(id=name, reason=f"not part of {', '.join(run.label for run in runs if not _has(name, run))}")
