@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 import report_runs as runs
 
-from vidchatbench.api.scores import Score
+from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.hashing import hash_file
 from vidchatbench.report.write import write_report
 from vidchatbench.results.files import SAMPLES_SCHEMA
@@ -46,6 +46,22 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
              runs.make_card(5, aggregation="set", worst=None, null=None)]  # fmt: skip
     absent = Score.not_applicable("the sample has no reference")
     runs.make_run(folder, samples=24, cards=cards, score=lambda m, k: absent if k == 7 else runs.uneven(m, k))
+    return write_report(folder).page
+
+
+@pytest.fixture(scope="module")
+def every_status(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of 24 samples of every status: scored, missing, invalid, not applicable, our error."""
+    scores = {
+        1: runs.MISSING,
+        2: Score.invalid("no face in 80 % of the frames"),
+        3: Score.not_applicable("the sample has no reference"),
+        4: Score(Status.ERROR, None, "a bug of ours"),
+    }
+    folder = tmp_path_factory.mktemp("every") / "run"
+    cards = [*(runs.make_card(k) for k in range(7)),
+             runs.make_card(7, aggregation="set", worst=None, null=None)]  # fmt: skip
+    runs.make_run(folder, samples=24, cards=cards, score=lambda m, k: scores.get(k % 6, Score.ok(50.0 + m + k)))
     return write_report(folder).page
 
 
@@ -365,3 +381,44 @@ def test_the_browser_keeps_the_content_policy(browser: Any, small: Path) -> None
         }}))""")
         assert told in {"TypeError", "EvalError"}, deed
     page.close()
+
+
+@pytest.mark.parametrize("size", [LAPTOP, PHONE], ids=["laptop", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_status_is_a_cell_of_the_table_under_its_own_heading(
+    visit: Open, every_status: Path, size: dict[str, int], scheme: str
+) -> None:
+    page = visit(every_status, viewport=size, color_scheme=scheme)
+    rows = page.evaluate(
+        """() => [...document.querySelectorAll("#sample-table tbody tr")].map((row) => {
+             const heads = [...document.querySelectorAll("#sample-table thead tr:last-child th")];
+             return [...row.querySelectorAll("td")].map((cell, place) => {
+               const box = cell.getBoundingClientRect(), head = heads[place].getBoundingClientRect();
+               return {
+                 text: cell.textContent, display: getComputedStyle(cell).display,
+                 cut: cell.scrollWidth > cell.clientWidth,
+                 under: Math.abs(box.left - head.left) < 1.5 && Math.abs(box.right - head.right) < 1.5,
+                 row: Math.abs(box.top - row.getBoundingClientRect().top) < 1.5,
+               };
+             });
+           })"""
+    )
+    assert [len(row) for row in rows] == [8] * 24
+    cells = [cell for row in rows for cell in row]
+    assert {cell["display"] for cell in cells} == {"table-cell"}
+    assert all(cell["under"] and cell["row"] and not cell["cut"] for cell in cells)
+    for k, text in {1: "missing 0.00", 2: "invalid 0.00", 3: "n/a", 4: "error"}.items():
+        assert rows[k][0]["text"].startswith(text)
+    # The second line of the head stands below the first one also where it sticks to the top.
+    assert (
+        page.evaluate(
+            """() => {
+             const box = document.querySelector("#samples .tall");
+             box.scrollTop = 200;
+             const heads = [...box.querySelectorAll("thead tr")];
+             const [first, second] = heads.map((row) => row.querySelector("th:last-child"));
+             return Math.abs(first.getBoundingClientRect().bottom - second.getBoundingClientRect().top);
+           }"""
+        )
+        < 4
+    )

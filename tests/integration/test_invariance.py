@@ -147,7 +147,7 @@ def test_a_full_disk_costs_the_store_but_not_the_run(
         def note(self, message: str) -> None:
             notes.append(message)
 
-        def end(self) -> None: ...
+        def end(self, outcome: str = "done") -> None: ...
 
     def full(self: FeatureStore, *_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -105,7 +105,7 @@ def read_header(path: Path) -> BenchmarkHeader:
     try:
         return BenchmarkHeader.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise InputError(str(path), describe_validation(error)) from error
+        raise InputError(str(path), describe_validation(error, BenchmarkHeader)) from error
     except UnicodeDecodeError as error:
         raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
 
@@ -130,7 +130,7 @@ def read_manifest(path: Path) -> list[Sample]:
         try:
             samples.append(Sample.model_validate(json.loads(line)))
         except ValidationError as error:
-            problems += [f"line {number}: {text}" for text in describe_validation(error)]
+            problems += [f"line {number}: {text}" for text in describe_validation(error, Sample)]
         except json.JSONDecodeError as error:
             problems.append(f"line {number}: not JSON: {error}")
     problems += _duplicates(samples)

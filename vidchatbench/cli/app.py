@@ -18,6 +18,7 @@ from vidchatbench.cli import (
     demo,
     doctor,
     evaluate,
+    init,
     ladder,
     leaderboard,
     metrics,
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 evaluate.add_to(app)
 check.add_to(app)
+init.add_to(app)
 compare.add_to(app)
 metrics.add_to(app)
 weights.add_to(app)

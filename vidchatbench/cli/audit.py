@@ -53,7 +53,7 @@ def audit(options: AuditOptions) -> None:
     from vidchatbench.engine.settings import RunConfig
 
     console = stderr_console()
-    with interruptible():
+    with interruptible(), progress_for(console) as progress:
         report = run(
             options.benchmark,
             suite=options.suite,
@@ -61,7 +61,7 @@ def audit(options: AuditOptions) -> None:
             work=options.work,
             training=options.training,
             config=RunConfig(device=options.device, workers=options.workers),
-            progress=progress_for(console),
+            progress=progress,
         )
     page = write_audit(report, options.out)
     if options.as_json:
@@ -72,7 +72,7 @@ def audit(options: AuditOptions) -> None:
 
 
 def _print(console: Console, report: AuditReport) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
 
     header = report.benchmark
     where = f"{header.name} {header.version}, {report.n_samples} real replies of {report.identities} identities"

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidchatbench.cli.exit_codes import INPUT
+from vidchatbench.cli.tables import Column, Row, print_table
+
+if TYPE_CHECKING:
+    from vidchatbench.submission.check import Problem
+
+_COLUMNS = (
+    Column(""),
+    Column("kind"),
+    Column("sample", rank=1),
+    Column("file", rank=2),
+    Column("finding", wraps=True, bare=True),
+)
+_MIN_FOLDED = 3
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,11 +42,14 @@ def check(
     Example: vidchatbench check outputs/ --benchmark path/to/benchmark
     """
     from vidchatbench.benchmark.load import load_benchmark
-    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.cli.output import print_json, stderr_console
+    from vidchatbench.cli.progress import progress_for
     from vidchatbench.submission.check import check_submission
 
     loaded = load_benchmark(benchmark)
-    checked = check_submission(outputs, loaded)
+    console = stderr_console()
+    with progress_for(console) as progress:
+        checked = check_submission(outputs, loaded, list_all=True, progress=progress)
     usable = sum(output.info is not None for output in checked.outputs.values())
     if as_json:
         print_json(
@@ -45,12 +62,25 @@ def check(
             }
         )
     else:
-        console = stderr_console()
-        rows = [(p.severity.value, p.code, p.sample or "", p.file or "", p.message) for p in checked.problems]
-        if rows:
-            print_table(console, f"{outputs}", ("", "kind", "sample", "file", "finding"), rows)
+        if checked.problems:
+            print_table(console, f"{outputs}", _COLUMNS, fold(checked.problems))
         warnings = len(checked.problems) - len(checked.errors)
         summary = f"{usable} of {len(loaded)} outputs usable, {len(checked.errors)} errors, {warnings} warnings"
         console.print(summary, markup=False, highlight=False)
     if checked.errors:
         raise typer.Exit(INPUT)
+
+
+def fold(problems: Sequence[Problem]) -> list[Row]:
+    """Returns a row per finding, and one row for three warnings or more that say the same."""
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.severity.value, problem.code, problem.message), []).append(problem)
+    rows: list[Row] = []
+    for (severity, code, message), members in alike.items():
+        if severity == "warning" and len(members) >= _MIN_FOLDED:
+            first = members[0].sample or members[0].file or ""
+            rows.append((severity, code, f"{len(members)} clips", f"{first} and {len(members) - 1} more", message))
+        else:
+            rows += [(severity, code, one.sample or "", one.file or "", message) for one in members]
+    return rows

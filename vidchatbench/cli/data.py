@@ -69,7 +69,6 @@ def prepare(options: PrepareOptions) -> None:
     from vidchatbench.curation.preparation.status import status_of
 
     console = stderr_console()
-    progress = progress_for(console)
     settings = PrepareSettings(
         out=options.out or paths.benchmarks_root() / options.name,
         annotations=options.annotations,
@@ -82,7 +81,7 @@ def prepare(options: PrepareOptions) -> None:
         only=None if options.samples is None else read_ids(options.samples),
         retry_dead=options.retry_dead,
     )
-    with interruptible():
+    with interruptible(), progress_for(console) as progress:
         prepared = run(options.name, settings, progress)
         result = status_of(settings.out, progress)
     if options.as_json:
@@ -117,8 +116,8 @@ def status(
 
     console = stderr_console()
     root = Path(where).expanduser()
-    with interruptible():
-        result = status_of(root if root.is_dir() else paths.benchmarks_root() / where, progress_for(console))
+    with interruptible(), progress_for(console) as progress:
+        result = status_of(root if root.is_dir() else paths.benchmarks_root() / where, progress)
     if as_json:
         print_json(result.model_dump(mode="json"))
     else:
@@ -128,7 +127,7 @@ def status(
 
 
 def _show(console: Console, result: SetStatus) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
     from vidchatbench.curation.preparation.status import MEANING
 
     rows = [(name, str(result.counts[name]), meaning) for name, meaning in MEANING.items() if result.counts[name]]
@@ -170,8 +169,8 @@ def publish(
     from vidchatbench.curation.preparation.publish import publish as run
 
     console = stderr_console()
-    with interruptible():
-        samples = run(prepared, to, version, progress_for(console), workers=workers)
+    with interruptible(), progress_for(console) as progress:
+        samples = run(prepared, to, version, progress, workers=workers)
     marked = sum(all(clip.fingerprint is not None for clip in sample.clips) for sample in samples)
     if as_json:
         print_json({"to": str(to), "version": version, "samples": len(samples), "with_fingerprints": marked})

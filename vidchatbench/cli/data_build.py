@@ -91,7 +91,8 @@ def _line_printer() -> Callable[[str, int], None]:
 
 
 def _print(selection: Selection, out: Path) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.cli.tables import print_table
 
     console = stderr_console()
     rows = [(str(row.left), row.rule) for row in selection.funnel]

@@ -50,14 +50,14 @@ def demo(
     console.print(f"demo benchmark: {made.benchmark}", markup=False, highlight=False)
     runs: dict[str, Results] = {}
     for name in SYSTEMS:
-        with interruptible():
+        with interruptible(), progress_for(console) as progress:
             runs[name] = evaluate(
                 made.systems[name],
                 benchmark=made.benchmark,
                 suite="lite",
                 out=out / name,
                 config=RunConfig(workers=workers),
-                progress=progress_for(console),
+                progress=progress,
             )
         if not as_json:
             print_results(console, runs[name])
@@ -77,7 +77,7 @@ def demo(
 
 
 def _print_order(console: Console, runs: dict[str, Results]) -> None:
-    from vidchatbench.cli.output import print_table
+    from vidchatbench.cli.tables import print_table
 
     rows = []
     for metric in runs[SYSTEMS[0]].metrics:

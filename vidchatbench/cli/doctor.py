@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from vidchatbench.cli.exit_codes import INPUT
+from vidchatbench.cli.tables import Column, print_table
 from vidchatbench.errors import UsageError
 
 _PACKAGES = ("av", "numpy", "pillow", "pyarrow", "onnxruntime", "torch", "torchvision", "facenet-pytorch")
@@ -24,6 +25,7 @@ _EXTRAS = {
     "vl_convert": "report",
     "sigstore": "sign",
 }
+_COLUMNS = (Column(""), Column("what"), Column("result", wraps=True))
 _MAX_NAMED = 4
 _MIN_FREE_BYTES = 2 * 10**9
 
@@ -49,14 +51,14 @@ def doctor(
 
     Example: vidchatbench doctor
     """
-    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.cli.output import print_json, stderr_console
 
     findings = [*_packages(), _device(), *_cache(), _test_set(), *_metrics()]
     if as_json:
         print_json({"findings": [finding._asdict() for finding in findings]})
     else:
         rows = [(_mark(finding), finding.topic, finding.text) for finding in findings]
-        print_table(stderr_console(), "vidchatbench doctor", ("", "what", "found"), rows)
+        print_table(stderr_console(), "vidchatbench doctor", _COLUMNS, rows)
     if any(finding.required and not finding.ok for finding in findings):
         raise typer.Exit(INPUT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from vidchatbench.cli.options import command_of
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vidchatbench.core.progress import Progress
     from vidchatbench.results.schema import Results
 
 
@@ -50,12 +52,25 @@ def evaluate(options: EvaluateOptions) -> None:
 
     Example: vidchatbench evaluate outputs/ --benchmark path/to/benchmark --suite lite --out run/
     """
-    from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
+    from vidchatbench.cli.output import interruptible, print_json, stderr_console
     from vidchatbench.cli.progress import progress_for
+
+    console = stderr_console()
+    with interruptible(), progress_for(console) as progress:
+        results = _run(options, progress)
+    if options.as_json:
+        print_json(results.model_dump(mode="json"))
+    else:
+        _show(console, results, options)
+    if any(metric.n_error for metric in results.metrics):
+        raise typer.Exit(INCOMPLETE)
+
+
+def _run(options: EvaluateOptions, progress: Progress) -> Results:
+    from vidchatbench.cli.output import split_ids
     from vidchatbench.engine.evaluate import evaluate as run
     from vidchatbench.engine.settings import RunConfig
 
-    console = stderr_console()
     config = RunConfig(
         device=options.device,
         workers=options.workers,
@@ -65,28 +80,41 @@ def evaluate(options: EvaluateOptions) -> None:
         judge=options.judge,
         judge_budget=options.judge_budget,
     )
-    with interruptible():
-        results = run(
-            options.outputs,
-            benchmark=options.benchmark,
-            suite=options.suite,
-            metrics=split_ids(options.metrics),
-            out=options.out,
-            config=config,
-            progress=progress_for(console),
-        )
-    if options.as_json:
-        print_json(results.model_dump(mode="json"))
-    else:
-        _show(console, results, options.out)
-    if any(metric.n_error for metric in results.metrics):
-        raise typer.Exit(INCOMPLETE)
+    return run(
+        options.outputs,
+        benchmark=options.benchmark,
+        suite=options.suite,
+        metrics=split_ids(options.metrics),
+        out=options.out,
+        config=config,
+        progress=progress,
+    )
 
 
-def _show(console: Console, results: Results, out: Path) -> None:
+def _show(console: Console, results: Results, options: EvaluateOptions) -> None:
     from vidchatbench.cli.output import print_reasons, print_results
 
     print_results(console, results)
     if any(metric.n_failed or metric.n_error for metric in results.metrics):
-        print_reasons(console, out)
-    console.print(f"written: {out}", markup=False, highlight=False)
+        print_reasons(console, options.out)
+    console.print(f"written: {options.out}", markup=False, highlight=False)
+    for place, (command, why) in enumerate(next_steps(results, options)):
+        line = f"{'next: ' if place == 0 else '      '}{command}  # {why}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def next_steps(results: Results, options: EvaluateOptions) -> list[tuple[str, str]]:
+    """Returns the commands that make sense after a run, each with what it is for."""
+    run, benchmark = (shlex.quote(str(text)) for text in (options.out, options.benchmark))
+    steps = [(f"vidchatbench report {run}", "a page with plots and the worst samples")]
+    if any(metric.n_error for metric in results.metrics):
+        again = f"vidchatbench evaluate {shlex.quote(str(options.outputs))} --benchmark {benchmark} --out {run} ..."
+        steps.insert(0, (again, "the same command again computes what our errors left open"))
+    anchored = any(metric.anchors.oracle is not None or metric.anchors.nulls for metric in results.metrics)
+    if not anchored and any(metric.aggregation == "mean" and metric.value is not None for metric in results.metrics):
+        chosen = f"--metrics {shlex.quote(options.metrics)}" if options.metrics else f"--suite {options.suite}"
+        steps.append((f"vidchatbench anchors build --benchmark {benchmark} {chosen}", "what real replies score"))
+    steps.append((f"vidchatbench compare {run} OTHER_RUN", "is one system better than another"))
+    if results.complete and results.suite.version:
+        steps.append((f"vidchatbench submit {run}", "shows what would be published"))
+    return steps

@@ -121,7 +121,8 @@ def check(
 
 
 def _print_report(report: LadderReport, benchmark: str) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.cli.tables import print_table
     from vidchatbench.curation.ladder.check import MAX_FOREIGN, MAX_LENGTH_CORRELATION, MIN_HUMAN, MIN_TAU
 
     console = stderr_console()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vidchatbench.cli.tables import Column, print_table
 from vidchatbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from vidchatbench.api.metrics import Metric
     from vidchatbench.plugins.catalogue import Catalogue
     from vidchatbench.weights.resolver import WeightResolver
+
+
+_COLUMNS = (
+    Column("metric"),
+    Column("available", rank=1),
+    Column("protocol", rank=2),
+    Column("dimension", rank=4, drops=True),
+    Column("licence of weights", wraps=True, rank=3),
+    Column("", wraps=True, rank=5),
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -36,7 +47,7 @@ def list_metrics(
     """
     if context.invoked_subcommand is not None:
         return
-    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.cli.output import print_json, stderr_console
     from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.weights.resolver import WeightResolver
 
@@ -58,17 +69,16 @@ def list_metrics(
     console = stderr_console()
     rows = [
         (
-            item["id"],
-            item["dimension"].replace("_", " "),
-            "↑" if item["direction"] == "higher" else "↓",
+            f"{item['id']} {'↑' if item['direction'] == 'higher' else '↓'}",
+            "yes" if item["available"] else "no",
             item["protocol"],
+            item["dimension"].replace("_", " "),
             item["weights_license"] or "no weights",
-            "yes" if item["available"] else f"no: {item['reason']}; to fix: {item['fix']}",
+            "" if item["available"] else f"{item['reason']}; to fix: {item['fix']}",
         )
         for item in items
     ]
-    columns = ("metric", "dimension", "", "protocol", "licence of weights", "available")
-    print_table(console, f"{len(items)} metrics", columns, rows, whole=("metric", "protocol"))
+    print_table(console, f"{len(items)} metrics", _COLUMNS, rows)
     for item in broken:
         console.print(f"broken plugin {item['plugin']!r}: {item['reason']}", style="red", markup=False, highlight=False)
 

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from vidchatbench.cli.exit_codes import INTERRUPTED
+from vidchatbench.cli.tables import Column, Heading, Row, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.box import Box
     from rich.console import Console
 
     from vidchatbench.judge.schema import JudgeReport
     from vidchatbench.results.schema import MetricResult, Results
 
-_MIN_WIDTH = 100
+_WIDTH_WITHOUT_TERMINAL = 160
 _MAX_REASONS = 5
-_WIDTH_WITH_UNITS = 105
-_MIN_COLUMN_WIDTHS = {"protocol": 135, "coverage": _WIDTH_WITH_UNITS}
-_COLUMNS = ("metric", "value", "95 % interval", "anchored", "n", "failed", "n/a", "error", "coverage", "protocol")
+_COLUMNS = (
+    Column("metric"),
+    Column("value", right=True),
+    Column("unit", rank=4),
+    Column("95 % interval", right=True, rank=2),
+    Column("anchored", right=True, rank=5),
+    Column("n", right=True, rank=1),
+    Column("failed", right=True, rank=3, style="yellow"),
+    Column("n/a", right=True, rank=6),
+    Column("error", right=True, rank=3, style="red"),
+    Column("coverage", right=True, rank=7),
+    Column("protocol", rank=8, style="dim"),
+)
 
 
 def stderr_console() -> Console:
@@ -32,8 +43,8 @@ def stderr_console() -> Console:
     from rich.console import Console  # only for commands that print tables
 
     console = Console(stderr=True)
-    if not console.is_terminal and console.width < _MIN_WIDTH:
-        return Console(stderr=True, width=160)
+    if not console.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        return Console(stderr=True, width=_WIDTH_WITHOUT_TERMINAL)
     return console
 
 
@@ -61,114 +72,37 @@ def interruptible() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def print_table(
-    console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], whole: Sequence[str] = ()
-) -> None:
-    """Prints a plain table; columns named in ``whole`` are never folded.
-
-    Where it does not fit, every row becomes a paragraph: a number that is cut looks like another number.
-    """
-    from rich.table import Table
-
-    rows = [tuple(row) for row in rows]
-    if console.width < _MIN_WIDTH:
-        _print_stacked(console, title, columns, rows)
-        return
-    table = Table(title=title, title_justify="left", box=_box())
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in whole)
-    for row in rows:
-        table.add_row(*(_escape(cell) for cell in row))
-    console.print(table)
-
-
-def _print_stacked(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    console.print(title, style="italic", markup=False, highlight=False)
-    for row in rows:
-        console.print(row[0], style="bold", markup=False, highlight=False)
-        lines = [f"{column or 'better'}: {cell}" for column, cell in zip(columns[1:], row[1:], strict=True) if cell]
-        for text in lines:
-            console.print(f"  {text}", markup=False, highlight=False)
-
-
 def print_results(console: Console, results: Results) -> None:
     """Prints the scores by dimension: value, 95 % interval, n and coverage, protocol."""
-    from rich.table import Table
-
     benchmark, suite = results.benchmark, results.suite
     title = (
         f"{results.system.name} on {benchmark.name} {benchmark.version} ({benchmark.extent}), "
         f"suite {suite.name}" + (f" v{suite.version}" if suite.version else "")
     )
-    if console.width < _MIN_WIDTH:
-        _print_results_stacked(console, title, results)
-        _print_footnotes(console, results)
-        return
-    narrow = console.width < _WIDTH_WITH_UNITS
-    table = Table(title=_escape(title), title_justify="left", box=_box(), padding=(0, 1, 0, 0) if narrow else (0, 1))
-    columns = [name for name in _COLUMNS if _is_worth_a_column(name, results, console)]
-    for name in columns:
-        table.add_column(
-            name,
-            justify="left" if name in {"metric", "protocol"} else "right",
-            no_wrap=name != "protocol",
-            overflow="fold",
-        )
+    rows: list[Row | Heading] = []
     for dimension, members in groupby(results.metrics, key=lambda metric: metric.dimension):
-        table.add_section()
-        table.add_row(f"[bold]{dimension.value.replace('_', ' ')}[/bold]")
-        for metric in members:
-            cells = _result_cells(metric, units=not narrow)
-            table.add_row(*(cells[name] for name in columns))
-    console.print(table)
-    if "protocol" not in columns:
-        for metric in results.metrics:
-            unit = f" ({metric.unit})" if metric.unit else ""
-            console.print(f"  {metric.id}{unit}: {metric.protocol}", style="dim", markup=False, highlight=False)
+        rows.append(Heading(dimension.value.replace("_", " ")))
+        rows += [_result_cells(metric) for metric in members]
+    print_table(console, title, _COLUMNS, rows)
     _print_footnotes(console, results)
 
 
-def _print_results_stacked(console: Console, title: str, results: Results) -> None:
-    console.print(title, style="italic", markup=False, highlight=False)
-    for metric in results.metrics:
-        cells = _result_cells(metric, units=True)
-        console.print(f"[bold]{cells['metric'].strip()}[/bold]  {cells['value']}")
-        facts = [("95 %", cells["95 % interval"]), ("n", cells["n"]), ("failed", str(metric.n_failed or ""))]
-        facts += [("error", str(metric.n_error or "")), ("anchored", cells["anchored"])]
-        line = ", ".join(f"{name} {text}" for name, text in facts if text)
-        console.print(f"  {line}", markup=False, highlight=False)
-        console.print(f"  {metric.protocol}", style="dim", markup=False, highlight=False)
-
-
-def _is_worth_a_column(name: str, results: Results, console: Console) -> bool:
-    if name in _MIN_COLUMN_WIDTHS:
-        return console.width >= _MIN_COLUMN_WIDTHS[name]
-    counts: dict[str, list[int]] = {
-        "failed": [metric.n_failed for metric in results.metrics],
-        "n/a": [metric.n_not_applicable for metric in results.metrics],
-        "error": [metric.n_error for metric in results.metrics],
-        "anchored": [int(metric.anchored is not None) for metric in results.metrics],
-    }
-    return any(counts[name]) if name in counts else True
-
-
-def _result_cells(metric: MetricResult, *, units: bool) -> dict[str, str]:
+def _result_cells(metric: MetricResult) -> Row:
     arrow = "↑" if metric.direction == "higher" else "↓"
     low, high = metric.ci95 if metric.ci95 is not None else (None, None)
-    return {
-        "metric": f"  {_escape(metric.id)} {arrow}",
-        "value": "–"
-        if metric.value is None
-        else f"{format_value(metric.value)} {metric.unit if units else ''}".rstrip(),
-        "95 % interval": "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
-        "anchored": "" if metric.anchored is None else f"{metric.anchored:.0f}",
-        "n": f"{metric.n_ok}/{metric.n_expected - metric.n_not_applicable}",
-        "failed": _marked(metric.n_failed, "yellow"),
-        "n/a": str(metric.n_not_applicable or ""),
-        "error": _marked(metric.n_error, "red"),
-        "coverage": "–" if metric.coverage is None else f"{metric.coverage:.0%}",
-        "protocol": f"[dim]{_escape(metric.protocol)}[/dim]",
-    }
+    return (
+        f"{metric.id} {arrow}",
+        "–" if metric.value is None else format_value(metric.value),
+        metric.unit if metric.value is not None else "",
+        "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
+        "" if metric.anchored is None else f"{metric.anchored:.0f}",
+        f"{metric.n_ok}/{metric.n_expected - metric.n_not_applicable}",
+        str(metric.n_failed or ""),
+        str(metric.n_not_applicable or ""),
+        str(metric.n_error or ""),
+        "–" if metric.coverage is None else f"{metric.coverage:.0%}",
+        metric.protocol,
+    )
 
 
 def _print_footnotes(console: Console, results: Results) -> None:
@@ -249,19 +183,3 @@ def format_value(value: float) -> str:
     if magnitude >= 10:  # noqa: PLR2004
         return f"{value:.2f}"
     return f"{value:.3f}"
-
-
-def _marked(count: int, color: str) -> str:
-    return f"[{color}]{count}[/{color}]" if count else ""
-
-
-def _escape(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _box() -> Box:
-    from rich import box
-
-    return box.SIMPLE_HEAD

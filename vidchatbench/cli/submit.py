@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from vidchatbench.benchmark.format import Benchmark
     from vidchatbench.leaderboard.publish import Publication
     from vidchatbench.leaderboard.verification.reading import Bundle
     from vidchatbench.submission.system import SystemDescription
@@ -43,9 +44,11 @@ def submit(
     yes: Annotated[bool, typer.Option("--yes", help="Publish without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what is published on stdout.")] = False,
 ) -> None:
-    """Verifies a run, shows every file that would be published, and opens a pull request with them.
+    """Verifies a run, shows every file that would be published, and publishes them where --to says.
 
-    What the system was trained on must be declared, in system.yaml, by --declare, or when asked.
+    hf: opens a pull request, git: makes a branch of a clone to push, folder: writes the files alone. The run is
+    verified against its benchmark, which is found by itself on the computer that made the run. What the system was
+    trained on must be declared, in system.yaml, by --declare, or when asked.
 
     Example: vidchatbench submit run/ --to git:../leaderboard
     """
@@ -57,10 +60,16 @@ def submit(
     target = None if to is None else Target.parse(to)
     if with_media is not None and not with_media.is_dir():
         raise UsageError(f"{with_media} is no folder; --with-media takes the folder of outputs that was evaluated")
-    bundle = _verified(run, declare or [], benchmark, with_media)
-    signature = sign_bundle(bundle) if sign else None
+    answers = _parse_declared(declare or [])
+    bundle = _verified(run, answers, benchmark, with_media)
+    undeclared = [name for name in DECLARED if not str(getattr(bundle.system, name) or "").strip()]
+    signature = sign_bundle(bundle) if sign and not undeclared else None
     publication = Publication.of(bundle, with_media, signature)
+    if target is not None and target.kind == "folder":
+        publication = publication.alone()
     _show(publication, bundle, to)
+    if undeclared:
+        _say_undeclared(undeclared, refuse=target is not None)
     done = None
     if target is None:
         _say("nothing was published; give --to hf:ORG/DATASET, git:PATH or folder:PATH")
@@ -75,8 +84,7 @@ def submit(
         )
 
 
-def _verified(run: Path, declared: list[str], benchmark: str | None, outputs: Path | None) -> Bundle:
-    from vidchatbench.benchmark.load import load_benchmark
+def _verified(run: Path, answers: dict[str, str], benchmark: str | None, outputs: Path | None) -> Bundle:
     from vidchatbench.errors import InputError, UsageError
     from vidchatbench.leaderboard.verification.findings import shorten
     from vidchatbench.leaderboard.verification.reading import read_run
@@ -84,10 +92,9 @@ def _verified(run: Path, declared: list[str], benchmark: str | None, outputs: Pa
 
     if not run.is_dir():
         raise UsageError(f"{run} is no folder; give the one that `vidchatbench evaluate` wrote")
-    answers = _parse_declared(declared)
     bundle, findings = read_run(run)
     if bundle is not None:
-        loaded = None if benchmark is None else load_benchmark(benchmark)
+        loaded = _benchmark_of(run, benchmark)
         findings = [*findings, *verify_content(bundle, benchmark=loaded, outputs=outputs)]
     findings = [finding for finding in shorten(findings) if finding.code != "no_declaration"]
     errors = [f"{finding.where}: {finding.message}" for finding in findings if finding.severity == "error"]
@@ -99,6 +106,25 @@ def _verified(run: Path, declared: list[str], benchmark: str | None, outputs: Pa
     if bundle is None:
         raise InputError(str(run), [f"{finding.where}: {finding.message}" for finding in findings])
     return bundle
+
+
+def _benchmark_of(run: Path, given: str | None) -> Benchmark | None:
+    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.errors import InputError
+    from vidchatbench.report.media import find_benchmark
+    from vidchatbench.report.run import read_run as read_for_report
+
+    if given is not None:
+        return load_benchmark(given)
+    try:
+        found = find_benchmark(read_for_report(run), None)
+    except InputError:
+        return None  # what is wrong with the run is listed by its own verification
+    if found is None:
+        _say("not compared with its benchmark, whose folder was not found: give it with --benchmark")
+    else:
+        _say(f"compared with the benchmark in {found.root}")
+    return found
 
 
 def _parse_declared(declared: list[str]) -> dict[str, str]:
@@ -118,18 +144,25 @@ def _declare(system: SystemDescription, answers: dict[str, str]) -> SystemDescri
 
     said = {name: answers.get(name) or getattr(system, name) for name in DECLARED}
     missing = [name for name in DECLARED if not str(said[name] or "").strip()]
-    if missing and not sys.stdin.isatty():
-        options = " ".join(f"--declare {name}=TEXT" for name in missing)
-        raise UsageError(
-            f"{' and '.join(missing)} must be declared: give {options}, or write it into the outputs' system.yaml "
-            "and evaluate again"
-        )
-    for name in missing:
+    for name in missing if sys.stdin.isatty() else ():
         answer = typer.prompt(_QUESTIONS[name], err=True).strip()
         if not answer:
             raise UsageError(f"{name} must be declared")
         said[name] = answer
     return system.model_copy(update=said)
+
+
+def _say_undeclared(missing: list[str], *, refuse: bool) -> None:
+    from vidchatbench.errors import UsageError
+
+    options = " ".join(f"--declare {name}=TEXT" for name in missing)
+    text = (
+        f"{' and '.join(missing)} must be declared: give {options}, or write it into the outputs' system.yaml "
+        "and evaluate again"
+    )
+    if refuse:
+        raise UsageError(text)
+    _say(f"before it can be published, {text}")
 
 
 def _confirm(target: str) -> None:
@@ -152,7 +185,8 @@ def _listed(publication: Publication) -> list[dict[str, object]]:
 
 
 def _show(publication: Publication, bundle: Bundle, to: str | None) -> None:
-    from vidchatbench.cli.output import print_table, stderr_console
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.cli.tables import print_table
 
     results, system = bundle.results, bundle.system
     title = (
@@ -166,7 +200,7 @@ def _show(publication: Publication, bundle: Bundle, to: str | None) -> None:
         _say("no media: the outputs themselves stay here (--with-media DIR publishes them)")
     _say(f"bundle: {bundle.sha256}")
     for name in DECLARED:
-        _say(f"{name}: {getattr(system, name)}")
+        _say(f"{name}: {getattr(system, name) or 'not declared'}")
 
 
 def _size(size: int) -> str:

@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidchatbench.cli.exit_codes import INPUT
+from vidchatbench.cli.tables import Column, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from vidchatbench.weights.resolver import WeightResolver
 
+_COLUMNS = (
+    Column("name"),
+    Column("size", right=True),
+    Column("found in", rank=1),
+    Column("licence", wraps=True, rank=2),
+    Column("", wraps=True, rank=3),
+)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result on stdout.")]
 
 
@@ -92,11 +100,9 @@ def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: C
     if file is not None:
         path = adopt(spec, file, paths.weights_root())
     else:
-        progress = progress_for(console)
-        progress.begin(name, (spec.size or 0) / 1e6, "MB")
-        try:
+        with progress_for(console) as progress:
+            progress.begin(name, (spec.size or 0) / 1e6, "MB")
             path = download(spec, paths.weights_root(), progress=lambda n: progress.advance(n / 1e6))
-        finally:
             progress.end()
     console.print(f"{name}: {path}", markup=False, highlight=False)
     if spec.sha256 is None:
@@ -124,7 +130,7 @@ def _resolver(*, remember: bool = True) -> WeightResolver:
 
 
 def _show(as_json: bool, *, check: bool) -> bool:
-    from vidchatbench.cli.output import print_json, print_table, stderr_console
+    from vidchatbench.cli.output import print_json, stderr_console
     from vidchatbench.plugins.catalogue import load_catalogue
 
     resolver = _resolver(remember=not check)  # what verifying is for is not to trust what was found earlier
@@ -138,17 +144,29 @@ def _show(as_json: bool, *, check: bool) -> bool:
         (
             row["name"],
             _size(row["size"]),
+            row["found"] or ("wrong" if row["problem"] else "not here"),
             row["license"],
-            row["problem"] or row["found"] or f"not here; to fix: {row['fix']}",
+            row["problem"] or _special_fix(row["name"], row["fix"]),
         )
         for row in rows
     ]
-    print_table(console, f"{len(rows)} weights", ("name", "size", "licence", "found in"), table)
+    print_table(console, f"{len(rows)} weights", _COLUMNS, table)
+    if any(row["fix"] == _pull_command(row["name"]) and not row["problem"] for row in rows):
+        console.print(f"not here; to fix: {_pull_command('NAME')}", markup=False, highlight=False)
     if check:
         present = sum(row["found"] is not None for row in rows)
         text = f"{present} verified, {len(wrong)} wrong, {len(rows) - present - len(wrong)} not here"
         console.print(text, markup=False, highlight=False)
     return bool(wrong)
+
+
+def _pull_command(name: str) -> str:
+    return f"vidchatbench weights pull {name}"
+
+
+def _special_fix(name: str, fix: str | None) -> str:
+    """Returns the way to a weight where it is another than pulling it by its name, which one line says for all."""
+    return "" if fix is None or fix == _pull_command(name) else f"to fix: {fix}"
 
 
 def _size(size: int | None) -> str:

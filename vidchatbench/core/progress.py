@@ -17,8 +17,8 @@ class Progress(Protocol):
     def note(self, message: str) -> None:
         """Shows a message at once."""
 
-    def end(self) -> None:
-        """The stage is over."""
+    def end(self, outcome: str = "done") -> None:
+        """The stage is over; ``outcome`` says how it ended where that is not well."""
 
 
 class SilentProgress:
@@ -33,5 +33,5 @@ class SilentProgress:
     def note(self, message: str) -> None:
         """See :class:`Progress`."""
 
-    def end(self) -> None:
+    def end(self, outcome: str = "done") -> None:
         """See :class:`Progress`."""

@@ -67,9 +67,10 @@ def evaluate(
             raise UsageError(f"--{option} is of use to dialogue metrics only, and none of them is among those chosen")
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    submission = check_submission(Path(outputs), loaded)
+    progress = progress or SilentProgress()
+    submission = check_submission(Path(outputs), loaded, progress=progress)
     check_run_folder(Path(out), submission, loaded, choice)
-    return Run(loaded, submission, Path(out), config, progress or SilentProgress()).execute(choice)
+    return Run(loaded, submission, Path(out), config, progress).execute(choice)
 
 
 def check_run_folder(out: Path, submission: CheckedSubmission, benchmark: Benchmark, choice: MetricChoice) -> None:

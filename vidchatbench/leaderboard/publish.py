@@ -7,13 +7,14 @@ where the caller hands them over, beside the bundle and never in it.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from vidchatbench.api.samples import Role
@@ -24,6 +25,7 @@ from vidchatbench.leaderboard.verification.reading import Bundle
 
 MEDIA_FOLDER = "media"
 BOARD_FOLDER = "leaderboard"
+_WHO = ("AUTHOR", "COMMITTER")
 Kind = Literal["hf", "git", "folder"]
 _KINDS: tuple[Kind, ...] = ("hf", "git", "folder")
 
@@ -87,6 +89,12 @@ class Publication:
             media=media,
         )
 
+    def alone(self) -> Publication:
+        """Returns the same files without the folders that a board puts them into."""
+        files = {PurePosixPath(name).name: content for name, content in self.files.items()}
+        media = {f"{MEDIA_FOLDER}/{PurePosixPath(name).name}": path for name, path in self.media.items()}
+        return replace(self, files=files, media=media)
+
 
 def publish(publication: Publication, target: Target) -> str:
     """Publishes, and returns one sentence: the result, and the next step if there is one.
@@ -101,10 +109,9 @@ def publish(publication: Publication, target: Target) -> str:
 
 
 def to_folder(publication: Publication, place: str) -> str:
-    """Writes the files below a folder; a bundle that lies there already is not overwritten by another."""
-    root = Path(place)
-    _write(publication, root)
-    return f"written to {root / SUBMISSIONS_FOLDER / publication.name}"
+    """Writes the files into a folder; a bundle that lies there already is not overwritten by another."""
+    _write(publication, Path(place))
+    return f"written to {place}; on a board the files lie in {SUBMISSIONS_FOLDER}/{publication.name}"
 
 
 def _write(publication: Publication, root: Path) -> None:
@@ -112,8 +119,8 @@ def _write(publication: Publication, root: Path) -> None:
         path = root / name
         if path.is_file() and path.read_bytes() != content:
             raise UsageError(
-                f"{path.parent} holds another submission under this name; give the system another revision in "
-                "system.yaml, or remove the folder"
+                f"{path.parent} holds another submission under this name; give another folder, give the system another "
+                "revision in system.yaml, or remove the folder"
             )
     for name, content in publication.files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -142,6 +149,7 @@ def to_git(publication: Publication, place: str) -> str:
         return done.stdout.strip()
 
     run("rev-parse", "--verify", "HEAD")
+    _check_identity(git, repository)
     branch = f"submission/{publication.name.replace('/', '-')}"
     if run("branch", "--list", branch):
         raise UsageError(f"{place} has a branch {branch} already; delete it, or give the system another revision")
@@ -165,6 +173,36 @@ def to_git(publication: Publication, place: str) -> str:
         f"`git -C {place} push -u origin {branch}`, or send the output of "
         f"`git -C {place} format-patch -1 --stdout {branch}`"
     )
+
+
+def _check_identity(git: str, repository: Path) -> None:
+    """Makes sure that Git knows who commits.
+
+    Raises:
+        UsageError: If it does not; the settings that are missing are named.
+    """
+
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - git by its path, arguments without a shell
+            [git, "-C", str(repository), *arguments], capture_output=True, text=True, check=False
+        )
+
+    asked = [ask("var", f"GIT_{who}_IDENT") for who in _WHO]
+    if not any(done.returncode for done in asked):
+        return
+    missing = [
+        setting
+        for setting in ("user.name", "user.email")
+        if not all(os.environ.get(f"GIT_{who}_{setting.partition('.')[2].upper()}") for who in _WHO)
+        and not ask("config", "--get", setting).stdout.strip()
+    ]
+    if not missing:
+        reason = next(done.stderr for done in asked if done.returncode).strip().splitlines()
+        raise UsageError(f"git does not know who commits in {repository}: {reason[-1] if reason else 'no reason'}")
+    values = {"user.name": '"YOUR NAME"', "user.email": "YOU@EXAMPLE.ORG"}
+    commands = "; ".join(f"git -C {repository} config {setting} {values[setting]}" for setting in missing)
+    are = "is" if len(missing) == 1 else "are"
+    raise UsageError(f"git does not know who commits: {' and '.join(missing)} {are} not set; to fix: {commands}")
 
 
 def to_hub(publication: Publication, place: str, endpoint: str | None = None) -> str:

@@ -14,6 +14,7 @@ from vidchatbench.api.features import ExtractorSpec, Param
 from vidchatbench.api.frame_metrics import FrameCount
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.plugins import Plugin, Suite, WeightSpec
+from vidchatbench.core.suggest import did_you_mean
 from vidchatbench.errors import UsageError
 from vidchatbench.plugins.registry import Registry
 
@@ -73,7 +74,8 @@ class Catalogue:
             UsageError: If there is no such suite.
         """
         if name not in self.suites:
-            raise UsageError(f"there is no suite {name!r}; known: {', '.join(sorted(self.suites)) or 'none'}")
+            guess = did_you_mean(name, self.suites) or f"; known: {', '.join(sorted(self.suites)) or 'none'}"
+            raise UsageError(f"there is no suite {name!r}{guess}")
         return self.suites[name]
 
 

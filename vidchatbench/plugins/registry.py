@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from vidchatbench.core.suggest import did_you_mean
 from vidchatbench.errors import UsageError
 
 T = TypeVar("T")
@@ -81,6 +81,5 @@ class Registry(Generic[T]):
     def _check(self, name: str) -> None:
         if name in self._targets:
             return
-        near = difflib.get_close_matches(name, self._targets, n=3, cutoff=0.5)
-        guess = f"; did you mean {' or '.join(map(repr, near))}?" if near else f"; known: {', '.join(self) or 'none'}"
+        guess = did_you_mean(name, self._targets) or f"; known: {', '.join(self) or 'none'}"
         raise UsageError(f"there is no {self._kind} {name!r}{guess}")

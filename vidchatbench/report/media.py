@@ -84,7 +84,7 @@ def find_media(run: RunData, benchmark: str | Path | None, outputs: str | Path |
         InputError: If the benchmark is not the one of the run.
     """
     index = MediaIndex()
-    loaded = _benchmark(run, benchmark)
+    loaded = find_benchmark(run, benchmark)
     folder = _outputs(run, outputs)
     if loaded is None:
         index.notes.append("The benchmark’s folder was not found: give it with --benchmark to see its clips.")
@@ -146,7 +146,13 @@ def embedded(index: MediaIndex, wanted: Sequence[str]) -> dict[Path, str]:
     return addresses
 
 
-def _benchmark(run: RunData, given: str | Path | None) -> Benchmark | None:
+def find_benchmark(run: RunData, given: str | Path | None) -> Benchmark | None:
+    """Returns the benchmark of a run: the one that is given, or the one that the run's journal or its name leads to.
+
+    Raises:
+        UsageError: If a folder that was given is none.
+        InputError: If what was given is not the benchmark of the run.
+    """
     expected = run.results.benchmark
     if given is not None:
         loaded = load_benchmark(given)

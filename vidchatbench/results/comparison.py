@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +17,7 @@ from vidchatbench.api.metrics import SetItem, SetMetric
 from vidchatbench.api.scores import Status
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.core.models import FrozenModel
+from vidchatbench.core.suggest import did_you_mean
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.sample_rows import RowsByMetric, SampleRow, group_rows, load_set_items, read_sample_rows
@@ -42,7 +44,7 @@ class PairResult(FrozenModel):
     """Two systems in one metric.
 
     ``difference`` is the value of the first minus that of the second over the ``n`` samples that both have.
-    ``p_holm`` is adjusted for every metric and pair of the comparison. ``detectable`` is the least difference that the
+    ``p_holm`` is adjusted for every metric and pair of its family. ``detectable`` is the least difference that the
     test finds in four of five repetitions. ``better`` names a system only where ``p_holm`` is under 0.05.
     """
 
@@ -76,7 +78,12 @@ class LeftOut(FrozenModel):
 
 
 class Comparison(FrozenModel):
-    """Two or more runs, compared."""
+    """Two or more runs, compared.
+
+    The family of tests for which p-values are adjusted is what ``metrics`` holds. With a ``primary`` metric its pairs
+    are a family of their own, and the others count only as far as all of these are significant: the adjusted p-value
+    of another metric is never under the greatest of the primary's.
+    """
 
     schema_version: Literal[1] = 1
     benchmark: BenchmarkRef
@@ -85,6 +92,7 @@ class Comparison(FrozenModel):
     metrics: tuple[ComparedMetric, ...]
     left_out: tuple[LeftOut, ...]
     alpha: Finite = ALPHA
+    primary: str | None = None
     seed: int
     draws: int
 
@@ -105,6 +113,19 @@ class LoadedRun:
 
 
 @dataclass(frozen=True)
+class Family:
+    """Which metrics are compared, and which of them is the question.
+
+    Attributes:
+        metrics: Metric ids; ``None`` for all that the runs have in common.
+        primary: The metric that was named before the numbers were seen, if one was.
+    """
+
+    metrics: tuple[str, ...] | None = None
+    primary: str | None = None
+
+
+@dataclass(frozen=True)
 class _Pair:
     metric: str
     first: int
@@ -119,6 +140,7 @@ def compare_runs(
     seed: int = 0,
     draws: int = DRAWS,
     set_draws: int = SET_DRAWS,
+    family: Family | None = None,
 ) -> Comparison:
     """Compares runs of the same suite on the same benchmark.
 
@@ -129,19 +151,21 @@ def compare_runs(
         seed: Seed of all draws.
         draws: Resamplings and exchanges for metrics that are means.
         set_draws: Most exchanges for metrics of sets.
+        family: Which metrics are compared, and the primary one; by default all, and none.
 
     Raises:
-        UsageError: If fewer than two runs are given.
+        UsageError: If fewer than two runs are given, or a metric is named that no run has or that is named twice.
         InputError: If a run cannot be read, or the runs are not comparable; every reason is listed.
     """
     if len(folders) < MIN_RUNS:
         raise UsageError("a comparison needs two runs or more")
     runs = _label([(load_results(folder), _read_rows(Path(folder))) for folder in folders])
     _check_comparable(runs, folders)
-    known = [metric for metric in runs[0].results.metrics if _in_all(metric.id, runs)]
+    wanted = _chosen(family := family or Family(), runs)
+    known = [metric for metric in runs[0].results.metrics if metric.id in wanted and _in_all(metric.id, runs)]
     left_out = [
         LeftOut(id=name, reason=f"not part of {', '.join(run.label for run in runs if not _has(name, run))}")
-        for name in sorted({m.id for run in runs for m in run.results.metrics})
+        for name in sorted(wanted)
         if not _in_all(name, runs)
     ]
     # Holm multiplies the least p by the number of comparisons: with too few draws nothing could ever be significant.
@@ -162,11 +186,27 @@ def compare_runs(
         benchmark=runs[0].results.benchmark,
         suite=runs[0].results.suite,
         systems=tuple(run.label for run in runs),
-        metrics=_assemble(compared, runs, tests, set_draws),
+        metrics=_assemble(compared, runs, tests, set_draws, family.primary),
         left_out=tuple(left_out),
+        primary=family.primary,
         seed=seed,
         draws=draws,
     )
+
+
+def _chosen(family: Family, runs: Sequence[LoadedRun]) -> set[str]:
+    there = {metric.id for run in runs for metric in run.results.metrics}
+    named = there if family.metrics is None else set(family.metrics)
+    if not named:
+        raise UsageError("no metric is named")
+    if family.metrics is not None and len(named) != len(family.metrics):
+        raise UsageError("a metric is named twice")
+    for name in (*sorted(named), *([] if family.primary is None else [family.primary])):
+        if name not in there:
+            raise UsageError(f"these runs have no metric {name!r}{did_you_mean(name, there)}")
+    if family.primary is not None and family.primary not in named:
+        raise UsageError(f"the primary metric {family.primary!r} is not among those that are compared")
+    return named
 
 
 def _read_rows(folder: Path) -> RowsByMetric:
@@ -275,16 +315,16 @@ def _items(
 
 
 def _assemble(
-    metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], tests: _Tests, set_draws: int
+    metrics: Sequence[MetricResult], runs: Sequence[LoadedRun], tests: _Tests, set_draws: int, primary: str | None
 ) -> tuple[ComparedMetric, ...]:
-    pairs = list(tests)
-    adjusted = dict(zip(pairs, holm([_p(tests[pair]) for pair in pairs]), strict=True))
+    adjusted = _adjust({pair: _p(test) for pair, test in tests.items()}, primary)
+    sizes = Counter(pair.metric == primary for pair in tests)
     compared = []
     for metric in metrics:
         values = tuple(_value(run, metric.id) for run in runs)
         results = tuple(
-            _pair_result(metric, runs, pair, tests[pair], (adjusted[pair], len(pairs), set_draws))
-            for pair in pairs
+            _pair_result(metric, runs, pair, tests[pair], (adjusted[pair], sizes[metric.id == primary], set_draws))
+            for pair in tests
             if pair.metric == metric.id
         )
         compared.append(
@@ -295,6 +335,19 @@ def _assemble(
             )
         )
     return tuple(compared)
+
+
+def _adjust(p: Mapping[_Pair, float], primary: str | None) -> dict[_Pair, float]:
+    """Returns p-values adjusted by Holm within each family; what is not primary waits for what is."""
+    adjusted: dict[_Pair, float] = {}
+    gate = 0.0
+    for first in (True, False):
+        family = [pair for pair in p if (pair.metric == primary) is first]
+        values = holm([p[pair] for pair in family]) if family else []
+        adjusted |= {pair: max(gate, float(value)) for pair, value in zip(family, values, strict=True)}
+        if first and primary is not None:
+            gate = max(adjusted.values(), default=1.0)  # a primary metric that could not be tested lets nothing pass
+    return adjusted
 
 
 def _p(answer: tuple[PairedDifferences, int] | tuple[SetDifference, int, int]) -> float:

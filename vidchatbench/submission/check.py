@@ -12,17 +12,26 @@ from pathlib import Path
 from vidchatbench.api.samples import Sample
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import file_stamp
+from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.errors import InputError, MediaError, UsageError
 from vidchatbench.media.probe import MediaInfo, probe
-from vidchatbench.submission.system import OutputNotes, SystemDescription, read_notes, read_system
+from vidchatbench.submission.system import (
+    SYSTEM_FILE,
+    OutputNotes,
+    SystemDescription,
+    named_after,
+    read_notes,
+    read_system,
+)
 
 CONTAINERS = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+BAD_SYSTEM = "bad_system"
 MIN_SECONDS = 1.0
 LENGTH_RATIO = (0.5, 2.0)
 
 
 class Severity(str, Enum):
-    """``error``: metrics will charge the worst value. ``warning``: scored, but suspicious."""
+    """``error``: metrics charge the worst value, or nothing is scored. ``warning``: scored, but suspicious."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -88,24 +97,39 @@ class CheckedSubmission:
         return [problem for problem in self.problems if problem.severity is Severity.ERROR]
 
 
-def check_submission(outputs: Path, benchmark: Benchmark) -> CheckedSubmission:
+def check_submission(
+    outputs: Path, benchmark: Benchmark, *, list_all: bool = False, progress: Progress | None = None
+) -> CheckedSubmission:
     """Finds the output of every sample and probes it.
 
     Args:
         outputs: Folder with one ``<id>.mp4`` (or another container) per sample.
         benchmark: The benchmark it answers.
+        list_all: Whether what is wrong in ``system.yaml`` is listed among the problems; otherwise it is raised before
+            anything is probed.
+        progress: Receives progress; nothing does by default.
 
     Raises:
         UsageError: If the folder does not exist or holds no output of this benchmark.
-        InputError: If ``system.yaml`` is not valid.
+        InputError: If ``system.yaml`` is not valid and ``list_all`` is not set.
     """
     if not outputs.is_dir():
         raise UsageError(f"{outputs} is not a folder; give the folder with one <sample id>.mp4 per sample")
-    checked = CheckedSubmission(outputs, read_system(outputs))
+    checked = CheckedSubmission(outputs, named_after(outputs))
+    try:
+        checked.system = read_system(outputs)
+    except InputError as error:
+        if not list_all:
+            raise
+        checked.problems += [Problem(Severity.ERROR, BAD_SYSTEM, None, SYSTEM_FILE, text) for text in error.problems]
     files, notes = _files_by_stem(outputs, CONTAINERS), _files_by_stem(outputs, (".json",))
-    for sample in benchmark:
+    progress = progress or SilentProgress()
+    progress.begin("checking outputs", len(benchmark), "clips")
+    for number, sample in enumerate(benchmark, start=1):
         checked.outputs[sample.id] = _find(sample, files.pop(sample.id, []), benchmark, checked)
         _check_notes(sample, notes.get(sample.id, []), checked)
+        progress.advance(number)
+    progress.end()
     if all(output.path is None for output in checked.outputs.values()):
         example = benchmark.samples[0].id
         name = benchmark.header.name

@@ -40,22 +40,30 @@ class OutputNotes(FrozenModel):
     latency_s: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
+def named_after(outputs: Path) -> SystemDescription:
+    """Returns the description of a system of which nothing is said: it is named after the folder of its outputs."""
+    return SystemDescription(name=outputs.resolve().name[:100] or "unnamed")
+
+
 def read_system(outputs: Path) -> SystemDescription:
-    """Reads ``system.yaml``; without one, the system is named after the folder.
+    """Reads ``system.yaml``; without one, or with nothing but comments in it, the system is named after the folder.
 
     Raises:
         InputError: If the file is not valid.
     """
     path = outputs / SYSTEM_FILE
     if not path.is_file():
-        return SystemDescription(name=outputs.resolve().name[:100] or "unnamed")
+        return named_after(outputs)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        if content is None and text.lstrip().startswith("#"):  # nothing but comments, as `vidchatbench init` writes
+            return named_after(outputs)
         return SystemDescription.model_validate(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(str(path), [f"not readable as YAML: {error}"]) from error
     except ValidationError as error:
-        raise InputError(str(path), describe_validation(error)) from error
+        raise InputError(str(path), describe_validation(error, SystemDescription)) from error
 
 
 def read_notes(path: Path) -> OutputNotes:
@@ -67,4 +75,4 @@ def read_notes(path: Path) -> OutputNotes:
     try:
         return OutputNotes.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise InputError(str(path), describe_validation(error)) from error
+        raise InputError(str(path), describe_validation(error, OutputNotes)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vidchatbench.api.plugins import WeightSpec
+from vidchatbench.core.suggest import did_you_mean
 from vidchatbench.errors import UsageError
 from vidchatbench.weights.lock import Pin, read_lock
 
@@ -43,8 +44,8 @@ def weight_spec(table: Mapping[str, WeightSpec], name: str) -> WeightSpec:
             commercial_use=False,
             origin="named by the user",
         )
-    known = ", ".join(sorted(table)) or "none"
-    raise UsageError(f"the weights table has no entry {name!r}; known: {known}")
+    guess = did_you_mean(name, table) or f"; known: {', '.join(sorted(table)) or 'none'}"
+    raise UsageError(f"the weights table has no entry {name!r}{guess}")
 
 
 def pin_of(table: Mapping[str, WeightSpec], name: str) -> Pin:

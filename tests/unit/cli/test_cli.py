@@ -249,8 +249,80 @@ def test_other_media_than_the_manifests_are_refused(run: Run, tiny: Set) -> None
 
 def test_a_bad_system_description_is_told(run: Run, tiny: Set) -> None:
     (tiny.outputs / "system.yaml").write_text("colour: red\n", encoding="utf-8")
-    for command in ("evaluate", "check"):
-        run(command, tiny.outputs, "--benchmark", tiny.benchmark).refused(1, "system.yaml", "colour: unknown field")
+    run("evaluate", tiny.outputs, "--benchmark", tiny.benchmark).refused(1, "system.yaml", "colour: unknown field")
+    done = run("check", tiny.outputs, "--benchmark", tiny.benchmark)
+    assert (done.code, done.out) == (1, "")
+    assert re.search(r"error +bad_system +system.yaml +colour: unknown field", done.err)
+
+
+def test_check_lists_every_problem_also_where_the_system_description_is_wrong(run: Run, tiny: Set) -> None:
+    (tiny.outputs / "system.yaml").write_text("nmae: Ours\nopen_weights: perhaps\nlicence: MIT\n", encoding="utf-8")
+    (tiny.outputs / "a.mp4").unlink()
+    (tiny.outputs / "b.mp4").write_bytes(b"no media")
+    done = run("check", tiny.outputs, "--benchmark", tiny.benchmark, "--json")
+    assert done.code == 1
+    problems = done.json()["problems"]
+    assert sorted(p["code"] for p in problems) == ["bad_system"] * 4 + ["missing", "unreadable"]
+    told = {p["message"] for p in problems if p["code"] == "bad_system"}
+    assert "nmae: unknown field; did you mean 'name'?" in told
+    assert "licence: unknown field; did you mean 'license'?" in told
+    assert any(text.startswith("open_weights: ") for text in told)
+    assert any(text.startswith("name: ") for text in told), "the field that is needed is missing"
+    assert {p["file"] for p in problems if p["code"] == "bad_system"} == {"system.yaml"}
+    # What cannot be read is never scored under another name.
+    run("evaluate", tiny.outputs, "--benchmark", tiny.benchmark).refused(1, "system.yaml: 4 problems", "did you mean")
+
+
+@pytest.mark.parametrize("text", ["# name: Ours\n", "\n  # a\n# name: Ours\n"])
+def test_a_system_description_of_comments_says_nothing(run: Run, tiny: Set, text: str) -> None:
+    (tiny.outputs / "system.yaml").write_text(text, encoding="utf-8")
+    assert run("check", tiny.outputs, "--benchmark", tiny.benchmark).code == 0
+
+
+@pytest.mark.parametrize("text", ["", "[]", "name:", "name: ''", "just words", "name: [", "name: x\nname2: y"])
+def test_a_system_description_that_is_none_is_a_finding(run: Run, tiny: Set, text: str) -> None:
+    (tiny.outputs / "system.yaml").write_text(text, encoding="utf-8")
+    done = run("check", tiny.outputs, "--benchmark", tiny.benchmark, "--json")
+    assert done.code == 1
+    assert {p["code"] for p in done.json()["problems"]} == {"bad_system"}
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_equal_warnings_are_one_line_from_three_on(count: int) -> None:
+    from vidchatbench.cli.check import fold
+    from vidchatbench.submission.check import Problem, Severity
+
+    text = "colour space is untagged"
+    same = [Problem(Severity.WARNING, "unusual", f"s{k}", f"s{k}.mp4", text) for k in range(count)]
+    other = Problem(Severity.WARNING, "unusual", "t", "t.mp4", "another text")
+    errors = [Problem(Severity.ERROR, "unreadable", f"e{k}", f"e{k}.mp4", "cut off") for k in range(4)]
+    rows = fold([*same, other, *errors])
+    assert [row for row in rows if row[4] == "cut off"] == [
+        ("error", "unreadable", f"e{k}", f"e{k}.mp4", "cut off") for k in range(4)
+    ], "an error costs a score: each is listed"
+    assert ("warning", "unusual", "t", "t.mp4", "another text") in rows
+    folded = [row for row in rows if row[4] == text]
+    if count < 3:
+        assert folded == [("warning", "unusual", f"s{k}", f"s{k}.mp4", text) for k in range(count)]
+    else:
+        assert folded == [("warning", "unusual", f"{count} clips", f"s0 and {count - 1} more", text)]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("psnr", PSNR), ("PSNR", PSNR), ("pnsr", PSNR), ("lse_c", "av_sync/lse_c"), ("fid", "video_quality/fid"),
+     ("arcface", "identity/arcface"), ("video_quality/PSNR", PSNR), ("video/psnr", PSNR), ("judge", "dialogue/judge")],
+)  # fmt: skip
+def test_a_metric_without_its_family_is_known_by_its_name(run: Run, name: str, meant: str) -> None:
+    done = run("metrics", "show", name)
+    done.refused(2, "error: ", f"there is no metric {name!r}; did you mean {meant!r}")
+    if name in {"psnr", "PSNR", "lse_c", "fid", "arcface", "judge"}:
+        assert done.err.endswith(f"did you mean {meant!r}?\n"), "nothing else is meant"
+
+
+def test_other_names_are_suggested_too(run: Run) -> None:
+    run("metrics", "--suite", "oficial").refused(2, "error: ", "no suite 'oficial'; did you mean 'official'?")
+    run("weights", "pull", "syncnet").refused(2, "error: ", "no entry 'syncnet'; did you mean 'syncnet_v2'?")
 
 
 def test_a_run_folder_that_cannot_be_made(run: Run, tiny: Set, tmp_path: Path) -> None:
@@ -317,6 +389,25 @@ def test_evaluate_scores_and_writes(run: Run, tiny: Set) -> None:
     assert counts == [4, 3, 1, 0, 0]
     assert content["complete"] is True
     assert content["suite"] == {"name": "custom", "version": 0}
+
+
+def test_anchors_lie_beside_the_benchmark_on_request(run: Run, tiny: Set) -> None:
+    arguments = ("anchors", "build", "--benchmark", tiny.benchmark, "--metrics", PSNR, "--workers", "1")
+    file = tiny.benchmark / "anchors.json"
+    assert run(*arguments).code == 0
+    assert not file.exists(), "nobody asked"
+    done = run(*arguments, "--beside")
+    assert (done.code, done.out) == (0, "")
+    assert str(file) in " ".join(done.err.split()).replace(" ", "") or str(file) in done.err
+    first = file.read_bytes()
+    (entry,) = json.loads(first)["anchors"]
+    assert (entry["metric"], entry["n"]) == (PSNR, 4)
+    # What is there already stays, and the same metric takes the place of itself.
+    assert run(*arguments[:-3], "video_quality/ssim", "--workers", "1", "--beside").code == 0
+    assert run(*arguments, "--beside", "--json").code == 0
+    content = json.loads(file.read_bytes())
+    assert [one["metric"] for one in content["anchors"]] == [PSNR, "video_quality/ssim"]
+    assert content["anchors"][0] == entry
 
 
 def test_our_own_error_exits_with_3(run: Run, tiny: Set, monkeypatch: pytest.MonkeyPatch) -> None:

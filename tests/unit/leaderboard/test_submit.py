@@ -71,10 +71,8 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-EXPECTED = {
-    f"submissions/ours/v1/{name}"
-    for name in ("bundle.sha256", "media.jsonl", "results.json", "samples.parquet", "system.yaml")
-}
+ALONE = {"bundle.sha256", "media.jsonl", "results.json", "samples.parquet", "system.yaml"}
+EXPECTED = {f"submissions/ours/v1/{name}" for name in ALONE}
 
 
 # --- what is published ------------------------------------------------------------------------------------------------
@@ -89,15 +87,16 @@ def test_without_a_target_nothing_is_published(run: Path, tmp_path: Path, monkey
         assert name in result.stderr
 
 
-def test_a_folder_gets_the_bundle_and_it_verifies(run: Path, tmp_path: Path) -> None:
-    result = done("submit", run, "--to", f"folder:{tmp_path}", "--yes", "--json")
-    assert files_below(tmp_path) == EXPECTED
-    told = json.loads(result.stdout)
-    assert {entry["path"] for entry in told["files"]} == EXPECTED
-    for entry in told["files"]:
-        content = (tmp_path / entry["path"]).read_bytes()
-        assert (entry["bytes"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+def test_a_folder_gets_the_files_alone_and_they_verify_where_a_board_has_them(run: Path, tmp_path: Path) -> None:
     folder = tmp_path / "submissions" / "ours" / "v1"
+    result = done("submit", run, "--to", f"folder:{folder}", "--yes", "--json")
+    assert files_below(folder) == ALONE
+    assert "submissions/ours/v1" in result.stderr
+    told = json.loads(result.stdout)
+    assert {entry["path"] for entry in told["files"]} == ALONE
+    for entry in told["files"]:
+        content = (folder / entry["path"]).read_bytes()
+        assert (entry["bytes"], entry["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
     assert not [f for f in verify_bundle(folder) if f.severity == "error"]
     assert told["bundle_sha256"] == hashlib.sha256((folder / "bundle.sha256").read_bytes()).hexdigest()
 
@@ -106,8 +105,23 @@ def test_the_same_run_gives_the_same_bundle(run: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         done("submit", run, "--to", f"folder:{tmp_path / name}", "--yes")
     done("submit", run, "--to", f"folder:{tmp_path / 'a'}", "--yes")
-    for name in EXPECTED:
+    for name in ALONE:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_benchmark_is_found_as_the_report_finds_it(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for path in run.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / "journal.jsonl").unlink(missing_ok=True)
+    assert "not compared with its benchmark" in done("submit", copy).stderr
+    benchmark = run.parent / "benchmark"
+    event = {"event": "planned", "benchmark": str(benchmark), "outputs": str(tmp_path)}
+    (copy / "journal.jsonl").write_text(json.dumps(event) + "\n")
+    assert f"compared with the benchmark in {benchmark}" in done("submit", copy).stderr
+    (copy / "journal.jsonl").write_text(json.dumps({**event, "benchmark": str(tmp_path / "gone")}) + "\n")
+    assert "not compared with its benchmark" in done("submit", copy).stderr
 
 
 def test_another_submission_is_not_overwritten(run: Path, tmp_path: Path) -> None:
@@ -153,10 +167,10 @@ def outputs(run: Path, tmp_path: Path) -> tuple[Path, Path]:
 def test_media_are_published_only_when_asked_for(outputs: tuple[Path, Path], tmp_path: Path) -> None:
     run, folder = outputs
     done("submit", run, "--to", f"folder:{tmp_path / 'without'}", "--yes")
-    assert files_below(tmp_path / "without") == EXPECTED
+    assert files_below(tmp_path / "without") == ALONE
     done("submit", run, "--to", f"folder:{tmp_path / 'with'}", "--yes", "--with-media", folder)
-    found = files_below(tmp_path / "with") - EXPECTED
-    assert found == {f"media/ours/v1/sample {k:02d}.mp4" for k in range(12) if k != 3}, "and only what was scored"
+    found = files_below(tmp_path / "with") - ALONE
+    assert found == {f"media/sample {k:02d}.mp4" for k in range(12) if k != 3}, "and only what was scored"
 
 
 def test_media_that_were_not_scored_are_refused(outputs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -178,10 +192,19 @@ def test_the_declaration_is_required(silent_run: Path, tmp_path: Path) -> None:
     assert files_below(tmp_path) == set()
 
 
+def test_what_would_be_published_is_shown_also_where_nobody_can_be_asked(silent_run: Path) -> None:
+    result = done("submit", silent_run)
+    for text in (*EXPECTED, "training_data: not declared", "--declare training_overlap=TEXT", "nothing was published"):
+        assert text in result.stderr
+    refused = call("submit", silent_run, "--to", "folder:nowhere", "--yes")
+    assert "results.json" in refused.stderr, "shown first, refused then"
+    assert isinstance(refused.exception, UsageError)
+
+
 def test_what_is_declared_stands_in_both_files(silent_run: Path, tmp_path: Path) -> None:
     options = ("--declare", "training_data=A = B", "--declare", "training_overlap=none")
-    done("submit", silent_run, "--to", f"folder:{tmp_path}", "--yes", *options)
     folder = tmp_path / "submissions" / "ours" / "v1"
+    done("submit", silent_run, "--to", f"folder:{folder}", "--yes", *options)
     system = yaml.safe_load((folder / "system.yaml").read_text())
     assert (system["training_data"], system["training_overlap"]) == ("A = B", "none")
     assert json.loads((folder / "results.json").read_text())["system"] == system
@@ -241,6 +264,32 @@ def test_a_branch_is_made_and_the_checkout_left_alone(run: Path, repository: Pat
     assert git(repository, "worktree", "list").count("\n") == 1
     with pytest.raises(UsageError, match="has a branch submission/ours-v1 already"):
         done("submit", run, "--to", f"git:{repository}", "--yes")
+
+
+@pytest.mark.parametrize("known", [(), ("user.name",), ("user.email",), ("user.name", "user.email")])
+def test_the_git_setting_that_is_missing_is_named(
+    run: Path, repository: Path, known: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.delenv(f"GIT_{who}_NAME")
+        monkeypatch.delenv(f"GIT_{who}_EMAIL")
+    monkeypatch.delenv("EMAIL", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    git(repository, "config", "user.useConfigOnly", "true")  # or some computers guess a name from the account
+    for setting in known:
+        git(repository, "config", setting, "somebody@example.org")
+    missing = [setting for setting in ("user.name", "user.email") if setting not in known]
+    # A name is guessed from the account also then, where the account has one.
+    guessed = subprocess.run(["git", "-C", str(repository), "var", "GIT_AUTHOR_IDENT"], check=False).returncode == 0
+    if guessed:
+        done("submit", run, "--to", f"git:{repository}", "--yes")
+        return
+    with pytest.raises(UsageError) as raised:
+        done("submit", run, "--to", f"git:{repository}", "--yes")
+    for setting in ("user.name", "user.email"):
+        assert (f"config {setting} " in str(raised.value)) is (setting in missing)
+    assert not git(repository, "branch", "--list", "submission/*"), "nothing was begun"
 
 
 def test_a_folder_without_git_is_refused(run: Path, tmp_path: Path) -> None:

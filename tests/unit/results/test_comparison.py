@@ -15,7 +15,7 @@ import pytest
 from vidchatbench.api.features import Feature
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import load_catalogue
-from vidchatbench.results.comparison import Comparison, compare_runs
+from vidchatbench.results.comparison import Comparison, Family, compare_runs
 from vidchatbench.results.files import SAMPLES_SCHEMA
 from vidchatbench.results.schema import Results
 
@@ -245,3 +245,91 @@ def test_the_comparison_is_the_same_twice(write_run: WriteRun) -> None:
     one, two = (compare(*runs, load=stored, set_draws=20) for _ in range(2))
     assert one == two
     assert compare(*runs, load=stored, set_draws=20, seed=1) != one
+
+
+SSIM, LPIPS = "video_quality/ssim", "video_quality/lpips"
+
+
+def p_values(comparison: Comparison) -> dict[str, tuple[float, float]]:
+    return {metric.id: (metric.pairs[0].p, metric.pairs[0].p_holm) for metric in comparison.metrics}
+
+
+@pytest.fixture
+def two_runs(write_run: WriteRun) -> tuple[Path, Path]:
+    """PSNR and LPIPS differ a little, SSIM does not."""
+    steps = np.random.default_rng(5).normal(0.6, 2.0, 60)
+    first = {PSNR: noise(1, 20), SSIM: noise(2, 20), LPIPS: noise(3, 20)}
+    second = {
+        PSNR: (np.array(first[PSNR]) - steps).tolist(),
+        SSIM: (np.array(first[SSIM]) + np.random.default_rng(6).normal(0.0, 2.0, 60)).tolist(),
+        LPIPS: (np.array(first[LPIPS]) - steps * 1.2).tolist(),
+    }
+    return write_run("a", first), write_run("b", second)
+
+
+def test_the_family_is_what_is_shown(two_runs: tuple[Path, Path]) -> None:
+    whole = p_values(compare(*two_runs))
+    for chosen in ([PSNR], [LPIPS, SSIM], [SSIM], [SSIM, LPIPS, PSNR]):
+        part = p_values(compare(*two_runs, family=Family(tuple(chosen))))
+        assert set(part) == set(chosen)
+        raw = {name: part[name][0] for name in chosen}
+        assert raw == {name: pytest.approx(whole[name][0], abs=0.02) for name in chosen}, "what is raw stays"
+        # Holm by hand: the k-th smallest of m times m - k, never falling.
+        most = 0.0
+        for place, name in enumerate(sorted(chosen, key=lambda name: raw[name])):
+            most = max(most, min(1.0, (len(chosen) - place) * raw[name]))
+            assert part[name][1] == pytest.approx(most)
+    alone = p_values(compare(*two_runs, family=Family((PSNR,))))[PSNR]
+    assert alone[0] == alone[1], "one test needs no adjustment"
+    assert whole[PSNR][1] > whole[PSNR][0]
+
+
+@pytest.mark.parametrize("primary", [PSNR, SSIM, LPIPS])
+def test_a_primary_metric_is_adjusted_for_itself_alone_and_the_others_wait_for_it(
+    two_runs: tuple[Path, Path], primary: str
+) -> None:
+    found = compare(*two_runs, family=Family(None, primary))
+    assert found.primary == primary
+    told = p_values(found)
+    assert told[primary][0] == told[primary][1]
+    others = sorted(set(told) - {primary}, key=lambda name: told[name][0])
+    low, high = (told[name][0] for name in others)
+    adjusted = [min(1.0, 2 * low), max(min(1.0, 2 * low), high)]
+    assert [told[name][1] for name in others] == pytest.approx([max(told[primary][1], value) for value in adjusted])
+    if told[primary][1] >= 0.05:
+        assert [pair.better for metric in found.metrics for pair in metric.pairs] == [None] * 3
+
+
+def test_a_primary_metric_that_cannot_be_tested_lets_nothing_pass(write_run: WriteRun) -> None:
+    # The features of a metric of sets are not in the store, so that it is left out.
+    far = {PSNR: noise(1, 90), FID: [1.0] * 60}, {PSNR: noise(2, 10), FID: [1.0] * 60}
+    runs = [write_run(name, values) for name, values in zip("ab", far, strict=True)]
+    assert compare(*runs).metrics[0].pairs[0].better == "a"
+    found = compare(*runs, family=Family(None, FID))
+    assert [item.id for item in found.left_out] == [FID]
+    assert (found.metrics[0].pairs[0].p_holm, found.metrics[0].pairs[0].better) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("family", "parts"),
+    [
+        (Family(("psnr",)), ("no metric 'psnr'", "did you mean 'video_quality/psnr'?")),
+        (Family((PSNR, PSNR)), ("named twice",)),
+        (Family(()), ("no metric is named",)),
+        (Family(None, "ssmi"), ("no metric 'ssmi'", "video_quality/ssim")),
+        (Family((PSNR,), SSIM), ("primary metric 'video_quality/ssim' is not among",)),
+    ],
+)
+def test_a_family_that_means_nothing_is_refused(
+    two_runs: tuple[Path, Path], family: Family, parts: tuple[str, ...]
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        compare(*two_runs, family=family)
+    assert all(part in str(raised.value) for part in parts)
+
+
+def test_what_is_named_and_not_in_all_runs_is_left_out_with_its_reason(write_run: WriteRun) -> None:
+    runs = write_run("a", {PSNR: noise(1, 20), SSIM: noise(2, 20)}), write_run("b", {PSNR: noise(3, 20)})
+    found = compare(*runs, family=Family((PSNR, SSIM)))
+    assert [(item.id, item.reason) for item in found.left_out] == [(SSIM, "not part of b")]
+    assert compare(*runs, family=Family((PSNR,))).left_out == ()

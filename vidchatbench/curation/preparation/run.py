@@ -180,7 +180,9 @@ class _Preparation:
             self._write_portraits(missing)
         except UnavailableError as error:
             self._progress.note(f"no reference images: {error}; metrics then take the first frame with a face")
-        self._progress.end()
+            self._progress.end("failed")
+        else:
+            self._progress.end()
 
     def _write_portraits(self, missing: Sequence[ListedClip]) -> None:
         finder = PortraitFinder()

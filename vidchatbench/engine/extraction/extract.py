@@ -72,7 +72,7 @@ def extract(
     if not jobs:
         return extraction
     clock = time.perf_counter()
-    done = 0.0
+    done, broken = 0.0, 0
     progress.begin("extracting", sum(job.seconds for job in jobs), "s of media")
 
     def advance(inside: float) -> None:
@@ -83,11 +83,12 @@ def extract(
         features.put(result.inline)
         features.put(result.failures)
         done += job.seconds
+        broken += any(failure.blame is Blame.OURS for failure in result.failures.values())
         progress.advance(done)
         _report(result, extraction, progress)
         if journal is not None:
             _note(result, journal)
-    progress.end()
+    progress.end("failed" if broken == len(jobs) else f"done with errors in {broken} clips" if broken else "done")
     extraction.elapsed = time.perf_counter() - clock
     return extraction
 

@@ -102,9 +102,12 @@ class SamplePass:
             members = [request for request in requests if request.spec == spec and not request.stored]
             started = time.perf_counter()
             self._progress.begin(f"extracting {spec.id}", float(len(members)), "samples")
+            before = report.extracted
             with guarded_torch(self._config.device):
                 self._run_extractor(spec, members, report)
-            self._progress.end()
+            failed = len(members) - (report.extracted - before)
+            all_failed = failed == len(members)
+            self._progress.end("failed" if all_failed else f"{failed} of {len(members)} failed" if failed else "done")
             report.seconds[spec.id] = report.seconds.get(spec.id, 0.0) + time.perf_counter() - started
         return report
 

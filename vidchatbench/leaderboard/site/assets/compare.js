@@ -24,21 +24,16 @@
     return app.el("td", { class: "number" }, app.numberCell(score.value, score.ci95, digits, null));
   }
 
+  /* No system is named here: a sign is no finding, and only the paired test on the samples makes one. */
   function reading(a, b) {
     if (!a.ci95 || !b.ci95) return "no intervals";
     const apart = a.ci95[0] > b.ci95[1] || b.ci95[0] > a.ci95[1];
     return apart ? "intervals apart" : "intervals overlap";
   }
 
-  function betterOne(difference, direction, digits) {
-    if (Number(difference.toFixed(digits)) === 0) return "";
-    return difference > 0 === (direction === "higher") ? "A" : "B";
-  }
-
-  function line(title, note, a, b, digits, direction, n) {
+  function line(title, note, a, b, digits, n) {
     const both = a && b && a.value !== null && b.value !== null;
     const difference = both ? a.value - b.value : null;
-    const better = both ? betterOne(difference, direction, digits) : "";
     return app.el(
       "tr",
       null,
@@ -50,12 +45,7 @@
         { class: "number" },
         app.el("span", { class: "value" }, both ? app.signed(difference, digits) : app.NONE),
       ),
-      app.el(
-        "td",
-        null,
-        better ? `favours ${better}` : both ? "equal" : "",
-        app.el("span", { class: "sub" }, both ? reading(a, b) : "not in both"),
-      ),
+      app.el("td", null, app.el("span", { class: "sub" }, both ? reading(a, b) : "not in both")),
       app.el("td", { class: "number" }, n),
     );
   }
@@ -70,7 +60,7 @@
     ];
     return entries
       .filter(([, x, y]) => x || y)
-      .map(([title, x, y]) => line(title, "anchored, 0\u2013100", asScore(x), asScore(y), digits, "higher", ""));
+      .map(([title, x, y]) => line(title, "anchored, 0\u2013100", asScore(x), asScore(y), digits, ""));
   }
 
   function metricLines(a, b) {
@@ -80,7 +70,7 @@
       const counts = [x, y].map((cell) => (cell ? app.countText(cell) : app.NONE));
       const n = [app.el("span", { class: "value" }, counts[0]), app.el("span", { class: "value" }, counts[1])];
       const title = `${column.title} ${app.arrow(column.direction)}` + (column.unit ? ` (${column.unit})` : "");
-      return line(title, column.protocol, x, y, column.digits, column.direction, n);
+      return line(title, column.protocol, x, y, column.digits, n);
     });
   }
 
