@@ -46,6 +46,17 @@ class Extraction:
         self.extracted += len(result.stored) + len(result.inline)
         self.peak_memory = max(self.peak_memory, result.peak_memory)
 
+    def merge(self, other: Extraction) -> None:
+        """Adds a further extraction of the same run."""
+        for path, count in other.passes.items():
+            self.passes[path] = self.passes.get(path, 0) + count
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.elapsed += other.elapsed
+        self.extracted += other.extracted
+        self.peak_memory = max(self.peak_memory, other.peak_memory)
+        self.store_error = self.store_error or other.store_error
+
     def add(self, extracted: int, seconds: Mapping[str, float]) -> None:
         """Adds what was extracted of samples, and the seconds per extractor."""
         self.extracted += extracted
@@ -105,7 +116,7 @@ def _report(result: JobResult, extraction: Extraction, progress: Progress) -> No
             f"the feature store cannot be written ({result.store_error}); this run goes on, but the next one will "
             f"have to extract again. Free some space or set {paths.CACHE_VARIABLE} to a writable folder."
         )
-    for reason in sorted({f.reason for f in result.failures.values() if f.blame is Blame.OURS}):
+    for reason in sorted({f.reason for f in result.failures.values() if f.blame is Blame.OURS and not f.lost}):
         progress.note(f"error on our side, the metrics concerned are incomplete: {reason}")
 
 
