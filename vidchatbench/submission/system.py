@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import yaml
@@ -65,6 +66,6 @@ def read_notes(path: Path) -> OutputNotes:
         InputError: If the file is not valid.
     """
     try:
-        return OutputNotes.model_validate_json(path.read_bytes())
+        return OutputNotes.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error)) from error
