@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from vidchatbench.api.metrics import Metric
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.extraction.executors import Executor
-from vidchatbench.engine.extraction.extract import Extraction, choose_executor, extract
+from vidchatbench.engine.extraction.extract import Extraction, choose_executor, describe_deaths, extract
 from vidchatbench.engine.extraction.sample_pass import run_sample_requests
 from vidchatbench.engine.features.lookup import FeatureLookup, Store
 from vidchatbench.engine.journal import Journal
@@ -116,6 +116,8 @@ class Pipeline:
         weights, seed = self._catalogue.weights, self._config.seed
         numbers = aggregate_all(metrics, records, weights, seed=seed, anchors=anchors)
         clock.lap("aggregate")
+        if (deaths := describe_deaths(extraction)) is not None:
+            self._progress.note(deaths)
         return Outcome(plan, extraction, features, records, numbers, clock.seconds)
 
     def plan(self, inputs: Inputs, metrics: Sequence[Metric]) -> Plan:

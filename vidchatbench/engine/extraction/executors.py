@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.synchronize import Event
 from typing import Any, Protocol
 
-from vidchatbench.core.isolation import Blame, Failure
-from vidchatbench.core.pool import follow
 from vidchatbench.engine.extraction.jobs import Job, JobResult
+from vidchatbench.engine.extraction.processes import Death, ProcessPool, Runner, died
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
-from vidchatbench.errors import UsageError
 
 OnProgress = Callable[[float], None]
 
@@ -72,61 +65,43 @@ class WarmExecutor:
 class ProcessExecutor:
     """Runs jobs in local worker processes.
 
-    A worker that dies (out of memory, a crash inside a codec) takes only its own job with it: unfinished jobs are
-    run again one at a time, and one that kills its worker a second time is given up as our error.
+    A worker that dies (out of memory, a crash inside a codec) takes only its own job with it. The others go on beside
+    a new process; the job is run once more when nothing else runs, and if it kills its worker again, it is given up as
+    our error.
 
     Args:
         settings: How each worker is to run.
         workers: Number of processes.
+        make: What runs the jobs in a process.
     """
 
-    def __init__(self, settings: WorkerSettings, workers: int) -> None:
+    def __init__(
+        self, settings: WorkerSettings, workers: int, make: Callable[[WorkerSettings], Runner] = Worker
+    ) -> None:
         self._settings = settings
         self._workers = workers
+        self._make = make
 
     def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
         """See :class:`Executor`."""
         del on_progress  # what happens inside another process is seen when its job ends
-        unfinished = list(jobs)
-        for job, result in self._pool_run(unfinished, self._workers):
-            unfinished.remove(job)
-            yield job, result
-        for job in unfinished:
-            results = list(self._pool_run([job], 1))
-            yield results[0] if results else (job, _died(job))
-
-    def _pool_run(self, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, JobResult]]:
-        context = multiprocessing.get_context("spawn")
         # The longest first, so that no worker is left with a long clip at the end.
         ordered = sorted(jobs, key=lambda job: -job.seconds)
-        started = context.Event()
-        with ProcessPoolExecutor(
-            max_workers=min(workers, len(jobs)) or 1,
-            mp_context=context,
-            initializer=_begin,
-            initargs=(started, os.getpid()),
-        ) as pool:
-            waiting: dict[Future[JobResult], Job] = {pool.submit(run_job, self._settings, job): job for job in ordered}
-            try:
-                while waiting:
-                    ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in ended:
-                        job = waiting.pop(future)
-                        yield job, future.result()
-            except BrokenProcessPool as error:
-                if not started.is_set():
-                    raise UsageError(
-                        "no worker process could start; in a script, call evaluate() below "
-                        "`if __name__ == '__main__':`, or pass RunConfig(workers=1)"
-                    ) from error
-                return
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin(started: Event, parent: int) -> None:
-    follow(parent)
-    started.set()
+        again: list[tuple[Job, str]] = []
+        for job, outcome in ProcessPool(self._settings, self._workers, self._make).run(ordered):
+            if isinstance(outcome, Death):
+                again.append((job, outcome.cause))
+            else:
+                yield job, outcome
+        for job, first in again:
+            for _, outcome in ProcessPool(self._settings, 1, self._make).run([job]):
+                if isinstance(outcome, Death):
+                    causes = first if outcome.cause == first else f"{first}; {outcome.cause}"
+                    result = died(job, f"the worker process died twice ({causes})")
+                else:
+                    result = outcome
+                result.deaths = [first, *([outcome.cause] if isinstance(outcome, Death) else [])]
+                yield job, result
 
 
 class RayExecutor:
@@ -160,7 +135,7 @@ class RayExecutor:
                 try:
                     yield job, ray.get(reference)
                 except ray.exceptions.RayError as error:
-                    yield job, _died(job, str(error))
+                    yield job, died(job, str(error))
 
 
 def run_job(settings: WorkerSettings, job: Job) -> JobResult:
@@ -171,10 +146,3 @@ def run_job(settings: WorkerSettings, job: Job) -> JobResult:
 @functools.cache
 def _worker_of(settings: WorkerSettings) -> Worker:
     return Worker(settings)
-
-
-def _died(job: Job, reason: str | None = None) -> JobResult:
-    clips = ", ".join(clip.path for clip in job.clips)
-    text = reason or "the worker process died twice (out of memory, or a crash in a decoder)"
-    failure = Failure(Blame.OURS, f"{text} at {clips}")
-    return JobResult(failures={request.key: failure for request in job.requests if not request.stored})
