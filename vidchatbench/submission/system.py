@@ -19,7 +19,7 @@ class SystemDescription(FrozenModel):
     """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
 
     name: str = Field(min_length=1, max_length=100)
-    revision: str | None = None
+    revision: str | None = Field(default=None, max_length=100)
     organisation: str | None = None
     authors: tuple[str, ...] = ()
     paper: str | None = None
