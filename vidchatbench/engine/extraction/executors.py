@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
+from vidchatbench.core import paths
 from vidchatbench.engine.extraction.jobs import Job, JobResult
 from vidchatbench.engine.extraction.processes import Death, ProcessPool, Runner, died
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
+from vidchatbench.errors import UsageError
 
 OnProgress = Callable[[float], None]
 
@@ -107,6 +114,8 @@ class ProcessExecutor:
 class RayExecutor:
     """Runs jobs on a Ray cluster; the feature store must lie on storage that all its machines share.
 
+    A cluster that runs already is used as it is; else one is started on this computer.
+
     Args:
         settings: How each worker is to run.
         workers: Most jobs at a time, or ``None`` for as many as the cluster has cores or GPUs.
@@ -120,22 +129,79 @@ class RayExecutor:
         self._workers = workers
 
     def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
-        """See :class:`Executor`."""
+        """See :class:`Executor`.
+
+        Raises:
+            UsageError: If the cluster cannot be reached, or one of its machines does not see the store.
+        """
         del on_progress
         ray = self._ray
-        if not ray.is_initialized():
-            ray.init(num_cpus=self._workers, log_to_driver=False, include_dashboard=False)
+        self._connect()
         gpus = 0 if self._settings.device.startswith("cpu") else 1
-        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(run_job)
-        waiting = {remote.remote(self._settings, job): job for job in sorted(jobs, key=lambda job: -job.seconds)}
-        while waiting:
-            ended, _ = ray.wait(list(waiting), num_returns=1)
-            for reference in ended:
-                job = waiting.pop(reference)
-                try:
-                    yield job, ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    yield job, died(job, str(error))
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(run_shared_job)
+        queue = deque(sorted(jobs, key=lambda job: -job.seconds))
+        waiting: dict[Any, Job] = {}
+        with _probe(self._settings.store) as probe:
+            while queue or waiting:
+                while queue and (self._workers is None or len(waiting) < self._workers):
+                    job = queue.popleft()
+                    waiting[remote.remote(self._settings, job, probe)] = job
+                ended, _ = ray.wait(list(waiting), num_returns=1)
+                for reference in ended:
+                    job = waiting.pop(reference)
+                    yield job, self._result(job, reference)
+
+    def _connect(self) -> None:
+        ray = self._ray
+        if ray.is_initialized():
+            return
+        address = os.environ.get("RAY_ADDRESS")
+        try:
+            # Of a cluster that runs, nobody may say how many cores it has.
+            ray.init(address=address or "auto", log_to_driver=False)
+        except ConnectionError as error:
+            if address:
+                raise UsageError(f"the Ray cluster at RAY_ADDRESS={address} cannot be reached: {error}") from error
+            ray.init(address="local", num_cpus=self._workers, log_to_driver=False, include_dashboard=False)
+
+    def _result(self, job: Job, reference: object) -> JobResult:
+        try:
+            result: JobResult | None = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return died(job, str(error))
+        if result is None:
+            raise UsageError(
+                f"a machine of the Ray cluster does not see the feature store {self._settings.store}; set "
+                f"{paths.CACHE_VARIABLE} to a folder on storage that all machines share, or leave out --engine ray"
+            )
+        return result
+
+
+@contextlib.contextmanager
+def _probe(store: Path) -> Iterator[str]:
+    """Gives the name of a file that lies in the store while jobs run, so that workers can tell whether they share it.
+
+    A store that cannot be written gives no name: then features are handed over instead.
+    """
+    path = store / f".probe-{uuid4().hex}"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError:
+        yield ""
+        return
+    try:
+        yield path.name
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def run_shared_job(settings: WorkerSettings, job: Job, probe: str) -> JobResult | None:
+    """Runs one job on a machine of a cluster; ``None`` where its store is not the one that the probe lies in."""
+    if probe and not (settings.store / probe).is_file():
+        return None
+    return run_job(settings, job)
 
 
 def run_job(settings: WorkerSettings, job: Job) -> JobResult:
