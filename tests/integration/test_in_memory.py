@@ -124,7 +124,7 @@ def test_tensors_with_channels_first_are_the_same_clip(reference: vcb.MemoryClip
         (np.zeros((2, 4, 4, 3), np.float32), 25, None, "must be uint8"),
         (np.zeros((2, 4, 4), np.uint8), 25, None, "must have shape"),
         (np.zeros((0, 4, 4, 3), np.uint8), 25, None, "at least one frame"),
-        (np.zeros((2, 4, 4, 3), np.uint8), 0, None, "must be positive"),
+        (np.zeros((2, 4, 4, 3), np.uint8), 0, None, "fps must be"),
         (np.zeros((2, 4, 4, 3), np.uint8), 25, np.zeros(9, np.int16), "must be floats"),
         (np.zeros((2, 4, 4, 3), np.uint8), 25, np.zeros((9, 9, 9)), "sound must have shape"),
     ],

@@ -67,6 +67,11 @@ def cards(suite: str = SUITE) -> dict[str, MetricCard]:
     return {e.metric: catalogue.metric(e.metric, **e.params).card for e in catalogue.suite(suite).metrics}
 
 
+def params(suite: str = SUITE) -> dict[str, dict[str, Any]]:
+    catalogue = load_catalogue()
+    return {e.metric: dict(catalogue.metric(e.metric, **e.params).params) for e in catalogue.suite(suite).metrics}
+
+
 def make_benchmark(
     folder: Path, *, n: int = 12, speakers: int = 6, name: str = "tiny", anchors: bool = True
 ) -> Benchmark:
@@ -207,7 +212,7 @@ def _result(metric: Recorded, records: Sequence[Record], benchmark: Benchmark, p
         worst, best = limits(original)
         anchors = Anchors(oracle=best, nulls={original.null: worst})
     result = aggregate(metric, records, {}, seed=0, anchors=anchors)
-    changes: dict[str, object] = {"weights": weights_of(original, plan.pin)}
+    changes: dict[str, object] = {"weights": weights_of(original, plan.pin), "params": params()[metric.card.id]}
     if original.weights and not plan.pin.is_official:
         changes["unranked"] = f"the weights {', '.join(original.weights)} are not the pinned ones"
     if original.aggregation == "set":

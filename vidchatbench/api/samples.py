@@ -83,8 +83,20 @@ def check_media_path(value: str) -> str:
     return value
 
 
+def check_speaker_id(value: str) -> str:
+    """Returns a speaker id if something of it can be seen.
+
+    Raises:
+        ValueError: If it is empty: samples without an id would all be of one identity.
+    """
+    if all(unicodedata.category(c) in _INVISIBLE or c.isspace() for c in value):
+        raise ValueError("a speaker id is not empty; where the speaker is unknown, give every sample an id of its own")
+    return value
+
+
 SampleId = Annotated[str, AfterValidator(check_sample_id)]
 MediaPath = Annotated[str, AfterValidator(check_media_path)]
+SpeakerId = Annotated[str, AfterValidator(check_speaker_id)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -93,7 +105,7 @@ class Side(FrozenModel):
 
     media: MediaPath
     sha256: Sha256
-    speaker_id: str
+    speaker_id: SpeakerId
     transcript: str | None = None
 
 

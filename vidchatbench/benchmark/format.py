@@ -103,7 +103,7 @@ def read_header(path: Path) -> BenchmarkHeader:
     if not path.is_file():
         raise InputError(str(path.parent), [f"there is no {HEADER_FILE}"], "A benchmark is a folder with that file.")
     try:
-        return BenchmarkHeader.model_validate_json(path.read_text(encoding="utf-8"))
+        return BenchmarkHeader.model_validate_json(path.read_text(encoding="utf-8-sig"))
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error, BenchmarkHeader)) from error
     except UnicodeDecodeError as error:
@@ -111,7 +111,7 @@ def read_header(path: Path) -> BenchmarkHeader:
 
 
 def read_manifest(path: Path) -> list[Sample]:
-    """Reads ``manifest.jsonl``; empty lines are skipped.
+    """Reads ``manifest.jsonl``; empty lines and byte-order marks are skipped.
 
     Raises:
         InputError: If the file is not UTF-8 text, has no sample, or has lines that are none or repeat an id; all
@@ -125,12 +125,13 @@ def read_manifest(path: Path) -> list[Sample]:
     except UnicodeDecodeError as error:
         raise InputError(str(path), [f"not UTF-8 text: {error}"]) from error
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
+        text = line.removeprefix("\ufeff")
+        if not text.strip():
             continue
         try:
-            samples.append(Sample.model_validate(json.loads(line)))
+            samples.append(Sample.model_validate(json.loads(text)))
         except ValidationError as error:
-            problems += [f"line {number}: {text}" for text in describe_validation(error, Sample)]
+            problems += [f"line {number}: {problem}" for problem in describe_validation(error, Sample)]
         except json.JSONDecodeError as error:
             problems.append(f"line {number}: not JSON: {error}")
     problems += _duplicates(samples)

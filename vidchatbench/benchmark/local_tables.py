@@ -264,8 +264,11 @@ class JsonTable:
             text = self._path.read_bytes().decode("utf-8")
             if self._path.suffix != ".json":
                 lines = enumerate(_lines(text), start=1)
-                return [(f"line {number}", line, line) for number, line in lines if line.strip()]
-            items = json.loads(text)
+                # A byte-order mark is no content, but stays in the line, on whose bytes the manifest's hash rests.
+                return [
+                    (f"line {n}", plain, line) for n, line in lines if (plain := line.removeprefix("\ufeff")).strip()
+                ]
+            items = json.loads(text.removeprefix("\ufeff"))
         except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise InputError(self.subject, [f"not JSON in UTF-8: {error}"]) from error
         if not isinstance(items, list):

@@ -6,6 +6,7 @@ that a benchmark keeps its identity on the way. ``source`` and ``tags`` are JSON
 
 from __future__ import annotations
 
+import codecs
 import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -124,7 +125,7 @@ def parse_header(text: bytes, subject: str) -> BenchmarkHeader:
         InputError: If it is not a header.
     """
     try:
-        return BenchmarkHeader.model_validate_json(text)
+        return BenchmarkHeader.model_validate_json(text.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         raise InputError(subject, describe_validation(error)) from error
 
@@ -213,7 +214,7 @@ def from_row(values: Mapping[str, Any], where: str, line: str | None = None) -> 
                 fields[name] = json.loads(fields[name])
         sample = Sample.model_validate(fields)
         if isinstance(written, str):
-            meant = Sample.model_validate(json.loads(written))
+            meant = Sample.model_validate(json.loads(written.removeprefix("\ufeff")))
             if meant != sample:
                 raise InputError(where, [f"sample {sample.id}: the columns and {LINE} tell two different samples"])
             line = written

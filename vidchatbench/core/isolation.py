@@ -33,12 +33,14 @@ class Failure:
         reason: One sentence for people.
         media: sha256 of the clip to blame, where one is.
         trace: Traceback, for our own faults.
+        lost: True where a stored feature was damaged or removed, so that computing it again is the cure.
     """
 
     blame: Blame
     reason: str
     media: str | None = None
     trace: str | None = None
+    lost: bool = False
 
 
 def attempt(action: Callable[[], T], *, media: str | None = None) -> T | Failure:

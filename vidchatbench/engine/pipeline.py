@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vidchatbench.api.metrics import Metric
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.extraction.executors import Executor
-from vidchatbench.engine.extraction.extract import Extraction, choose_executor, extract
+from vidchatbench.engine.extraction.extract import Extraction, choose_executor, describe_deaths, extract
 from vidchatbench.engine.extraction.sample_pass import run_sample_requests
 from vidchatbench.engine.features.lookup import FeatureLookup, Store
 from vidchatbench.engine.journal import Journal
@@ -25,6 +25,8 @@ from vidchatbench.results.aggregate import Record, aggregate_all
 from vidchatbench.results.schema import Anchors, MetricResult
 
 OnPlan = Callable[[Plan], None]
+MAX_HEALINGS = 3
+"""Rounds in which lost features are computed again; what one is made of may turn out to be lost in its turn."""
 
 
 @dataclass
@@ -102,6 +104,7 @@ class Pipeline:
             on_plan(plan)
         features = FeatureLookup(self._store)
         extraction = self.extract(plan, features)
+        plan = self._heal(inputs, metrics, plan, features, extraction)
         clock.seconds["extract"] = extraction.elapsed
         if on_clips_read is not None:
             on_clips_read(plan)
@@ -113,16 +116,55 @@ class Pipeline:
         weights, seed = self._catalogue.weights, self._config.seed
         numbers = aggregate_all(metrics, records, weights, seed=seed, anchors=anchors)
         clock.lap("aggregate")
+        if (deaths := describe_deaths(extraction)) is not None:
+            self._progress.note(deaths)
         return Outcome(plan, extraction, features, records, numbers, clock.seconds)
 
     def plan(self, inputs: Inputs, metrics: Sequence[Metric]) -> Plan:
         """Returns what is to be done."""
         return Planner(inputs, self._catalogue, self._store).build(metrics)
 
+    def _heal(
+        self, inputs: Inputs, metrics: Sequence[Metric], plan: Plan, features: FeatureLookup, extraction: Extraction
+    ) -> Plan:
+        """Computes again what the store has lost since, or would lose when it is read.
+
+        Returns:
+            The plan, with the sample requests that are open now.
+        """
+        healed: set[str] = set()
+        extracted_before = _to_compute(plan)
+        for _ in range(MAX_HEALINGS):
+            lost = features.take_lost(_to_read(plan))
+            if not lost:
+                break
+            self._progress.note(f"{len(lost)} stored features were damaged or removed; they are computed again")
+            if self._journal is not None:
+                self._journal.write("healed", features=sorted(lost))
+            again = self.plan(inputs, metrics)
+            extraction.merge(self.extract(again, features))
+            healed |= lost
+            plan = replace(plan, sample_requests=again.sample_requests)
+        wanted = {key for cell in plan.cells for key in cell.keys.values()}
+        return replace(plan, reused=plan.reused - len(healed & wanted - extracted_before))
+
     def extract(self, plan: Plan, features: FeatureLookup) -> Extraction:
         """Extracts what a plan misses of clips."""
         executor = self._executor or choose_executor(self._config, len(plan.jobs))
         return extract(plan.jobs, executor, features, self._progress, self._journal)
+
+
+def _to_compute(plan: Plan) -> set[str]:
+    clips = {request.key for job in plan.jobs for request in job.requests if not request.stored}
+    return clips | {request.key for request in plan.sample_requests if not request.stored}
+
+
+def _to_read(plan: Plan) -> set[str]:
+    """Returns the features that a plan reads after its jobs and before its samples are asked about."""
+    open_requests = [request for request in plan.sample_requests if not request.stored]
+    read = {key for cell in plan.cells for key in cell.keys.values()}
+    read |= {key for request in open_requests for key in request.features.values()}
+    return read - {request.key for request in open_requests}
 
 
 class _Clock:

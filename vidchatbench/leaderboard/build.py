@@ -188,7 +188,11 @@ def _gather(
     findings: dict[str, Sequence[Finding]] = {}
     for folder in find_bundles(root):
         place = f"{folder.parent.name}/{folder.name}"
-        bundle, bundle_findings = read_bundle(folder)
+        read = attempt(lambda folder=folder: read_bundle(folder))  # type: ignore[misc]
+        if isinstance(read, Failure):
+            left_out.append(LeftOut(bundle=place, reason=f"it could not be read: {read.reason}"))
+            continue
+        bundle, bundle_findings = read
         if bundle is not None and bundle.results.suite != suite:
             own_suite = f"{bundle.results.suite.name[:60]} v{bundle.results.suite.version}"
             left_out.append(

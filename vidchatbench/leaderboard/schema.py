@@ -8,6 +8,7 @@ paper's.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -32,13 +33,20 @@ def check_link(value: str) -> str:
     """Returns an address if a browser may be sent there: ``https`` or ``http``, and nothing that could hide another.
 
     Raises:
-        ValueError: If it is of another scheme, or holds spaces, quotes, angle brackets or control characters.
+        ValueError: If it is of another scheme, names a user, or holds spaces, quotes, brackets or control characters.
     """
     if not value.startswith(("https://", "http://")) or any(c in value for c in "\"'<>\\`") or not value.isprintable():
         raise ValueError("a link starts with https:// or http:// and holds no quotes, brackets or control characters")
+    if has_credentials(value):
+        raise ValueError("a link holds neither a user's name nor a password: what stands before @ is no address")
     if any(c.isspace() for c in value):
         raise ValueError("a link holds no spaces")
     return value
+
+
+def has_credentials(link: str) -> bool:
+    """Returns whether an address names a user, and perhaps a password, before its host."""
+    return "@" in re.split(r"[/?#]", link.partition("://")[2], maxsplit=1)[0]
 
 
 Link = Annotated[str, AfterValidator(check_link)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +19,10 @@ from vidchatbench.media.sound import resampled
 
 _CHANNELS = 3
 _MAX_AUDIO_CHANNELS = 8
+FPS_RANGE = (0.1, 1000.0)
+SAMPLE_RATES = (1_000, 768_000)
+MAX_PEAK = 32.0
+"""Largest sample of sound that is taken for overshoot, 30 dB beyond full scale; more are integers made into floats."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,9 @@ class MemoryClip:
 
         Args:
             frames: uint8 RGB of shape (n, height, width, 3) or (n, 3, height, width).
-            fps: Frames per second.
-            sound: Floats in -1..1 of shape (m,) or (channels, m); channels are averaged.
-            sample_rate: Of the sound, in Hz.
+            fps: Frames per second, 0.1 to 1000.
+            sound: Floats in -1..1 of shape (m,) or (channels, m); channels are averaged, overshoot is clipped.
+            sample_rate: Of the sound, in Hz; a whole number of 1000 to 768000.
 
         Raises:
             ValueError: If a shape, type or rate cannot be meant.
@@ -64,8 +69,12 @@ class MemoryClip:
             raise ValueError("a clip has at least one frame")
         if pixels.shape[3] != _CHANNELS:
             pixels = pixels.transpose(0, 2, 3, 1)
-        if not fps > 0 or not sample_rate > 0:
-            raise ValueError(f"rates must be positive, got fps {fps} and sample rate {sample_rate}")
+        if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
+            raise ValueError(f"fps must be {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g} frames per second, not {fps}")
+        if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1] or sample_rate != math.floor(sample_rate):
+            raise ValueError(
+                f"sample_rate must be a whole number of {SAMPLE_RATES[0]} to {SAMPLE_RATES[1]} Hz, not {sample_rate}"
+            )
         return cls(np.ascontiguousarray(pixels), float(fps), _mono(sound), int(sample_rate))
 
     def describe(self) -> MediaInfo:
@@ -140,8 +149,16 @@ def _mono(sound: ArrayLike | None) -> NDArray[np.float32] | None:
     samples: NDArray[Any] = np.asarray(sound)
     if not np.issubdtype(samples.dtype, np.floating):
         raise ValueError(f"sound must be floats in -1..1, not {samples.dtype}")
-    if samples.ndim == 2 and samples.shape[0] <= _MAX_AUDIO_CHANNELS:  # noqa: PLR2004
-        samples = samples.mean(axis=0)
-    if samples.ndim != 1:
+    if samples.ndim != 1 and not (samples.ndim == 2 and samples.shape[0] <= _MAX_AUDIO_CHANNELS):  # noqa: PLR2004
         raise ValueError(f"sound must have shape (m,) or (channels, m), not {samples.shape}")
-    return np.ascontiguousarray(np.nan_to_num(samples.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0))
+    if samples.size == 0:
+        raise ValueError("sound has no samples; leave it out for a clip without sound")
+    peak = np.max(np.abs(samples), initial=0.0, where=np.isfinite(samples))
+    if peak > MAX_PEAK:
+        raise ValueError(
+            f"sound must be floats in -1..1, not up to {peak:g}; divide integers by their full scale first"
+        )
+    samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+    if samples.ndim == 2:  # noqa: PLR2004
+        samples = samples.mean(axis=0)
+    return np.ascontiguousarray(samples.astype(np.float32))

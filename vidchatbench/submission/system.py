@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import yaml
@@ -18,7 +19,7 @@ class SystemDescription(FrozenModel):
     """What produced the outputs; every field but the name may be left out, and stays visibly unknown."""
 
     name: str = Field(min_length=1, max_length=100)
-    revision: str | None = None
+    revision: str | None = Field(default=None, max_length=100)
     organisation: str | None = None
     authors: tuple[str, ...] = ()
     paper: str | None = None
@@ -73,6 +74,6 @@ def read_notes(path: Path) -> OutputNotes:
         InputError: If the file is not valid.
     """
     try:
-        return OutputNotes.model_validate_json(path.read_bytes())
+        return OutputNotes.model_validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         raise InputError(str(path), describe_validation(error, OutputNotes)) from error

@@ -103,6 +103,45 @@ def test_line_ends_of_windows_and_blank_lines_are_no_matter(folder: Folder) -> N
     assert len(load_benchmark(folder.root)) == 2
 
 
+MARK = "\ufeff".encode()
+
+
+@pytest.mark.parametrize("places", [(0,), (1,), (0, 1, 2)], ids=["at the start", "of a joined file", "everywhere"])
+def test_byte_order_marks_are_no_matter(folder: Folder, places: tuple[int, ...]) -> None:
+    for name in ("a", "b", "c"):
+        folder.sample(name)
+    lines = [json.dumps(line).encode() + b"\n" for line in folder.lines]
+    marked = b"".join(MARK * (k in places) + line for k, line in enumerate(lines))
+    folder.write(marked)
+    header = folder.root / "benchmark.json"
+    header.write_bytes(MARK + header.read_bytes())
+    assert [sample.id for sample in load_benchmark(folder.root)] == ["a", "b", "c"]
+    # The rows of an export, and of a file of rows, are those of the manifest to the byte.
+    assert [sample.id for sample in load_benchmark(folder.root / "manifest.jsonl")] == ["a", "b", "c"]
+    (folder.root / "rows.jsonl").write_bytes(marked)
+    assert load_benchmark(folder.root / "rows.jsonl").header.manifest_sha256 == digest(marked)
+    (folder.root / "rows.json").write_bytes(MARK + json.dumps(folder.lines).encode())
+    assert len(load_benchmark(folder.root / "rows.json")) == 3
+
+
+@pytest.mark.parametrize("speaker", ["", " ", "\t\n", "\u200b", "\u00a0\u2003", "\ufeff"], ids=ascii)
+def test_a_speaker_without_a_name_is_a_problem_of_the_manifest(folder: Folder, speaker: str) -> None:
+    # Or all samples would be of one identity, and no interval could be given.
+    good = folder.sample("good")
+    folder.sample("bad", responder={**good["responder"], "speaker_id": speaker})
+    folder.sample("also", initiator={**good["initiator"], "speaker_id": speaker})
+    _, problems = folder.problems()
+    expected = "a speaker id is not empty; where the speaker is unknown, give every sample an id of its own"
+    assert list(problems) == [f"line 2: responder.speaker_id: {expected}", f"line 3: initiator.speaker_id: {expected}"]
+
+
+@pytest.mark.parametrize("speaker", ["0", "-", " a ", "\u200ba", "無名"], ids=ascii)
+def test_anything_that_can_be_seen_names_a_speaker(folder: Folder, speaker: str) -> None:
+    side = folder.sample("a")["initiator"]
+    folder.sample("b", responder={**side, "speaker_id": speaker})
+    assert folder.load().samples[1].cluster == speaker
+
+
 def test_all_problems_of_a_manifest_are_listed_at_once(folder: Folder) -> None:
     folder.sample("good")
     folder.sample("twice")
@@ -555,6 +594,17 @@ def test_notes_that_are_no_text_are_a_warning(folder: Folder, outputs: Path, cli
     (outputs / "a.mp4").write_bytes(clip)
     (outputs / "a.json").write_bytes(b'{"transcript": "\xff"}')
     assert findings(check_submission(outputs, benchmark_of(folder, "a"))) == [("warning", "bad_notes", "a")]
+
+
+def test_notes_with_a_byte_order_mark_are_read(outputs: Path) -> None:
+    path = outputs / "a.json"
+    path.write_bytes(MARK + b'{"transcript": "hello"}')
+    assert read_notes(path).transcript == "hello"
+    path.write_bytes(b'{"transcript": "\xef\xbb\xbfhello"}')
+    assert read_notes(path).transcript == "\ufeffhello", "only one at the start is none of the text"
+    path.write_bytes(MARK + MARK + b"{}")
+    with pytest.raises(InputError, match="JSON"):
+        read_notes(path)
 
 
 def test_good_notes_are_read(outputs: Path) -> None:

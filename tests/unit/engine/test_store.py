@@ -463,3 +463,87 @@ def test_nothing_is_pickled(package: Any) -> None:
             if called == "torch.load":
                 assert words.get("weights_only") == "True", f"{path}: torch.load without weights_only=True"
             assert words.get("allow_pickle") != "True", f"{path}: {called} with allow_pickle"
+
+
+# --- damage -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flipped_bit_anywhere_in_a_file_is_noticed(store: FeatureStore) -> None:
+    # All bits of the length, the header, the metadata, the hash itself and the payload.
+    feature = Feature({"x": np.array([1.5, -2.0], np.float32)}, {"fps": 25.0, "sha256": "b", "note": 'a "quoted" word'})
+    store.save(KEY, feature, {})
+    path = feature_file(store)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(damaged)
+            assert store.load(KEY) is None, f"byte {place} ({content[place : place + 1]!r}), bit {bit}"
+            assert not path.exists()
+            assert KEY not in store
+    path.write_bytes(content)
+    loaded = store.load(KEY)
+    assert loaded is not None
+    assert dict(loaded.meta) == dict(feature.meta)
+    assert KEY in store
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 100_003], ids=lambda size: f"{size} bytes")
+def test_a_flipped_bit_is_noticed_in_a_payload_of_any_size(store: FeatureStore, size: int) -> None:
+    names = {"sha256": np.zeros(size, np.uint8), "meta": np.ones(3, np.float64), 'a "sha256":"0" b': np.zeros(0)}
+    store.save(KEY, Feature(names, {}), {})
+    path = feature_file(store)
+    content = bytearray(path.read_bytes())
+    assert store.load(KEY) is not None
+    for place in {len(content) - 1, len(content) - size // 2 - 1, 8, len(content) // 2}:
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        assert store.load(KEY) is None
+
+
+def test_metadata_of_other_names_are_no_file_of_ours(store: FeatureStore) -> None:
+    # Or a damaged name of the hash would pass as a file of 0.1.0, which has none.
+    from safetensors.numpy import save
+
+    store.save(KEY, FEATURE, {})
+    path = feature_file(store)
+    path.write_bytes(save({"x": np.zeros(1)}, metadata={"meta": "{}", "sha257": "0" * 64}))
+    assert store.load(KEY) is None
+    store.save(KEY, FEATURE, {})
+    path.write_bytes(save({"x": np.zeros(1)}, metadata={"meta": "{}"}))
+    assert store.load(KEY) is not None, "a file of 0.1.0"
+
+
+def test_equal_features_are_equal_bytes_that_others_can_read(store: FeatureStore) -> None:
+    from safetensors.numpy import load
+
+    store.save(KEY, FEATURE, {})
+    first = feature_file(store).read_bytes()
+    store.save(KEY, FEATURE, {})
+    assert feature_file(store).read_bytes() == first
+    np.testing.assert_array_equal(load(first)["points"], FEATURE["points"])
+    assert int.from_bytes(first[:8], "little") % 8 == 0, "the format wants the payload aligned"
+
+
+def test_damage_in_a_folder_that_cannot_be_written_counts_as_absent(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save(KEY, FEATURE, {})
+    path = feature_file(store)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+    def refuse(self: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        assert KEY in store, "a look at the header alone does not see it"
+        assert store.load(KEY) is None
+    assert path.exists()
+    assert KEY not in store
+    store.save(KEY, FEATURE, {})
+    assert KEY in store

@@ -125,8 +125,8 @@ class DecodePass:
     def _replay(self, request: FeatureRequest, extractor: Extractor, load: Callable[[str], Feature | None]) -> None:
         feature = load(request.key)
         if feature is None:
-            reason = "the stored feature was removed while the run went on; run again"
-            self._outcomes[request.key] = Failure(Blame.OURS, reason, request.media[0])
+            reason = "a stored feature is damaged or was removed; run again"
+            self._outcomes[request.key] = Failure(Blame.OURS, reason, request.media[0], lost=True)
             return
         self._outcomes[request.key] = feature
         if isinstance(extractor, FrameExtractor):

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.synchronize import Event
+from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
-from vidchatbench.core.isolation import Blame, Failure
-from vidchatbench.core.pool import follow
+from vidchatbench.core import paths
 from vidchatbench.engine.extraction.jobs import Job, JobResult
+from vidchatbench.engine.extraction.processes import Death, ProcessPool, Runner, died
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.errors import UsageError
 
@@ -72,65 +72,49 @@ class WarmExecutor:
 class ProcessExecutor:
     """Runs jobs in local worker processes.
 
-    A worker that dies (out of memory, a crash inside a codec) takes only its own job with it: unfinished jobs are
-    run again one at a time, and one that kills its worker a second time is given up as our error.
+    A worker that dies (out of memory, a crash inside a codec) takes only its own job with it. The others go on beside
+    a new process; the job is run once more when nothing else runs, and if it kills its worker again, it is given up as
+    our error.
 
     Args:
         settings: How each worker is to run.
         workers: Number of processes.
+        make: What runs the jobs in a process.
     """
 
-    def __init__(self, settings: WorkerSettings, workers: int) -> None:
+    def __init__(
+        self, settings: WorkerSettings, workers: int, make: Callable[[WorkerSettings], Runner] = Worker
+    ) -> None:
         self._settings = settings
         self._workers = workers
+        self._make = make
 
     def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
         """See :class:`Executor`."""
         del on_progress  # what happens inside another process is seen when its job ends
-        unfinished = list(jobs)
-        for job, result in self._pool_run(unfinished, self._workers):
-            unfinished.remove(job)
-            yield job, result
-        for job in unfinished:
-            results = list(self._pool_run([job], 1))
-            yield results[0] if results else (job, _died(job))
-
-    def _pool_run(self, jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, JobResult]]:
-        context = multiprocessing.get_context("spawn")
         # The longest first, so that no worker is left with a long clip at the end.
         ordered = sorted(jobs, key=lambda job: -job.seconds)
-        started = context.Event()
-        with ProcessPoolExecutor(
-            max_workers=min(workers, len(jobs)) or 1,
-            mp_context=context,
-            initializer=_begin,
-            initargs=(started, os.getpid()),
-        ) as pool:
-            waiting: dict[Future[JobResult], Job] = {pool.submit(run_job, self._settings, job): job for job in ordered}
-            try:
-                while waiting:
-                    ended, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                    for future in ended:
-                        job = waiting.pop(future)
-                        yield job, future.result()
-            except BrokenProcessPool as error:
-                if not started.is_set():
-                    raise UsageError(
-                        "no worker process could start; in a script, call evaluate() below "
-                        "`if __name__ == '__main__':`, or pass RunConfig(workers=1)"
-                    ) from error
-                return
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin(started: Event, parent: int) -> None:
-    follow(parent)
-    started.set()
+        again: list[tuple[Job, str]] = []
+        for job, outcome in ProcessPool(self._settings, self._workers, self._make).run(ordered):
+            if isinstance(outcome, Death):
+                again.append((job, outcome.cause))
+            else:
+                yield job, outcome
+        for job, first in again:
+            for _, outcome in ProcessPool(self._settings, 1, self._make).run([job]):
+                if isinstance(outcome, Death):
+                    causes = first if outcome.cause == first else f"{first}; {outcome.cause}"
+                    result = died(job, f"the worker process died twice ({causes})")
+                else:
+                    result = outcome
+                result.deaths = [first, *([outcome.cause] if isinstance(outcome, Death) else [])]
+                yield job, result
 
 
 class RayExecutor:
     """Runs jobs on a Ray cluster; the feature store must lie on storage that all its machines share.
+
+    A cluster that runs already is used as it is; else one is started on this computer.
 
     Args:
         settings: How each worker is to run.
@@ -145,22 +129,79 @@ class RayExecutor:
         self._workers = workers
 
     def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
-        """See :class:`Executor`."""
+        """See :class:`Executor`.
+
+        Raises:
+            UsageError: If the cluster cannot be reached, or one of its machines does not see the store.
+        """
         del on_progress
         ray = self._ray
-        if not ray.is_initialized():
-            ray.init(num_cpus=self._workers, log_to_driver=False, include_dashboard=False)
+        self._connect()
         gpus = 0 if self._settings.device.startswith("cpu") else 1
-        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(run_job)
-        waiting = {remote.remote(self._settings, job): job for job in sorted(jobs, key=lambda job: -job.seconds)}
-        while waiting:
-            ended, _ = ray.wait(list(waiting), num_returns=1)
-            for reference in ended:
-                job = waiting.pop(reference)
-                try:
-                    yield job, ray.get(reference)
-                except ray.exceptions.RayError as error:
-                    yield job, _died(job, str(error))
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=1)(run_shared_job)
+        queue = deque(sorted(jobs, key=lambda job: -job.seconds))
+        waiting: dict[Any, Job] = {}
+        with _probe(self._settings.store) as probe:
+            while queue or waiting:
+                while queue and (self._workers is None or len(waiting) < self._workers):
+                    job = queue.popleft()
+                    waiting[remote.remote(self._settings, job, probe)] = job
+                ended, _ = ray.wait(list(waiting), num_returns=1)
+                for reference in ended:
+                    job = waiting.pop(reference)
+                    yield job, self._result(job, reference)
+
+    def _connect(self) -> None:
+        ray = self._ray
+        if ray.is_initialized():
+            return
+        address = os.environ.get("RAY_ADDRESS")
+        try:
+            # Of a cluster that runs, nobody may say how many cores it has.
+            ray.init(address=address or "auto", log_to_driver=False)
+        except ConnectionError as error:
+            if address:
+                raise UsageError(f"the Ray cluster at RAY_ADDRESS={address} cannot be reached: {error}") from error
+            ray.init(address="local", num_cpus=self._workers, log_to_driver=False, include_dashboard=False)
+
+    def _result(self, job: Job, reference: object) -> JobResult:
+        try:
+            result: JobResult | None = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return died(job, str(error))
+        if result is None:
+            raise UsageError(
+                f"a machine of the Ray cluster does not see the feature store {self._settings.store}; set "
+                f"{paths.CACHE_VARIABLE} to a folder on storage that all machines share, or leave out --engine ray"
+            )
+        return result
+
+
+@contextlib.contextmanager
+def _probe(store: Path) -> Iterator[str]:
+    """Gives the name of a file that lies in the store while jobs run, so that workers can tell whether they share it.
+
+    A store that cannot be written gives no name: then features are handed over instead.
+    """
+    path = store / f".probe-{uuid4().hex}"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError:
+        yield ""
+        return
+    try:
+        yield path.name
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def run_shared_job(settings: WorkerSettings, job: Job, probe: str) -> JobResult | None:
+    """Runs one job on a machine of a cluster; ``None`` where its store is not the one that the probe lies in."""
+    if probe and not (settings.store / probe).is_file():
+        return None
+    return run_job(settings, job)
 
 
 def run_job(settings: WorkerSettings, job: Job) -> JobResult:
@@ -171,10 +212,3 @@ def run_job(settings: WorkerSettings, job: Job) -> JobResult:
 @functools.cache
 def _worker_of(settings: WorkerSettings) -> Worker:
     return Worker(settings)
-
-
-def _died(job: Job, reason: str | None = None) -> JobResult:
-    clips = ", ".join(clip.path for clip in job.clips)
-    text = reason or "the worker process died twice (out of memory, or a crash in a decoder)"
-    failure = Failure(Blame.OURS, f"{text} at {clips}")
-    return JobResult(failures={request.key: failure for request in job.requests if not request.stored})

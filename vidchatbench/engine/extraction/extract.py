@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vidchatbench.core import paths
 from vidchatbench.core.isolation import Blame
@@ -28,6 +29,8 @@ class Extraction:
         extracted: Number of features.
         peak_memory: Largest resident set of a worker in bytes.
         store_error: Why the store could not be written, if so.
+        saved: Number of jobs that ran through alone after their worker had died.
+        given_up: Number of jobs at which a worker died twice.
     """
 
     passes: dict[str, int] = field(default_factory=dict)
@@ -36,6 +39,8 @@ class Extraction:
     extracted: int = 0
     peak_memory: int = 0
     store_error: str | None = None
+    saved: int = 0
+    given_up: int = 0
 
     def take(self, result: JobResult) -> None:
         """Adds the report of one job."""
@@ -45,6 +50,21 @@ class Extraction:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self.extracted += len(result.stored) + len(result.inline)
         self.peak_memory = max(self.peak_memory, result.peak_memory)
+        self.saved += len(result.deaths) == 1
+        self.given_up += len(result.deaths) > 1
+
+    def merge(self, other: Extraction) -> None:
+        """Adds a further extraction of the same run."""
+        for path, count in other.passes.items():
+            self.passes[path] = self.passes.get(path, 0) + count
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.elapsed += other.elapsed
+        self.extracted += other.extracted
+        self.peak_memory = max(self.peak_memory, other.peak_memory)
+        self.store_error = self.store_error or other.store_error
+        self.saved += other.saved
+        self.given_up += other.given_up
 
     def add(self, extracted: int, seconds: Mapping[str, float]) -> None:
         """Adds what was extracted of samples, and the seconds per extractor."""
@@ -87,13 +107,27 @@ def extract(
         progress.advance(done)
         _report(result, extraction, progress)
         if journal is not None:
-            _note(result, journal)
+            _note(job, result, journal)
     progress.end("failed" if broken == len(jobs) else f"done with errors in {broken} clips" if broken else "done")
     extraction.elapsed = time.perf_counter() - clock
     return extraction
 
 
-def _note(result: JobResult, journal: Journal) -> None:
+def describe_deaths(extraction: Extraction) -> str | None:
+    """Returns what became of the jobs whose worker died, ``None`` if none did."""
+    saved, given_up = extraction.saved, extraction.given_up
+    if not saved + given_up:
+        return None
+    return (
+        f"worker processes died (out of memory, or a crash in a decoder) at {saved + given_up} jobs; tried again "
+        f"alone, {saved} succeeded and {given_up} died again. Fewer --workers take less memory."
+    )
+
+
+def _note(job: Job, result: JobResult, journal: Journal) -> None:
+    if result.deaths:
+        clips = [Path(clip.path).name for clip in job.clips]
+        journal.write("worker_died", clips=clips, causes=result.deaths, given_up=len(result.deaths) > 1)
     failed = {key: failure.reason for key, failure in result.failures.items()}
     traces = {key: failure.trace for key, failure in result.failures.items() if failure.trace is not None}
     journal.write("extracted", passes=result.passes, stored=len(result.stored), failed=failed, traces=traces)
@@ -106,7 +140,7 @@ def _report(result: JobResult, extraction: Extraction, progress: Progress) -> No
             f"the feature store cannot be written ({result.store_error}); this run goes on, but the next one will "
             f"have to extract again. Free some space or set {paths.CACHE_VARIABLE} to a writable folder."
         )
-    for reason in sorted({f.reason for f in result.failures.values() if f.blame is Blame.OURS}):
+    for reason in sorted({f.reason for f in result.failures.values() if f.blame is Blame.OURS and not f.lost}):
         progress.note(f"error on our side, the metrics concerned are incomplete: {reason}")
 
 

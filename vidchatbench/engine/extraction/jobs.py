@@ -132,6 +132,7 @@ class JobResult:
         store_error: Why the store could not be written, if so.
         seconds: Seconds spent per extractor id, and under ``decode`` the rest of the pass.
         peak_memory: Largest resident set of the process so far, in bytes; 0 where the platform does not tell.
+        deaths: What ended each worker process that died at the job.
     """
 
     stored: list[str] = field(default_factory=list)
@@ -141,6 +142,7 @@ class JobResult:
     store_error: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory: int = 0
+    deaths: list[str] = field(default_factory=list)
 
 
 def group_into_jobs(requests: Sequence[FeatureRequest], clips: Mapping[str, ClipSource]) -> list[Job]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from vidchatbench.api.features import Feature
@@ -42,9 +42,16 @@ class FeatureLookup:
     def get(self, key: str) -> Feature | Failure:
         """Returns the feature of a key, read from the store once, or the failure in its place."""
         if key not in self._at_hand:
-            lost = Failure(Blame.OURS, "a stored feature is damaged or was removed; run again")
+            lost = Failure(Blame.OURS, "a stored feature is damaged or was removed; run again", lost=True)
             self._at_hand[key] = self._store.load(key) or lost
         return self._at_hand[key]
+
+    def take_lost(self, keys: Iterable[str]) -> set[str]:
+        """Reads features, and forgets and returns those that the store has lost, so that they can be computed again."""
+        lost = {key for key in keys if isinstance(outcome := self.get(key), Failure) and outcome.lost}
+        for key in lost:
+            del self._at_hand[key]
+        return lost
 
     def settled(self, key: str) -> bool:
         """Whether this run already has the feature or the failure of a key at hand."""

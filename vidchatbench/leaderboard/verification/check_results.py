@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 
 from vidchatbench._version import __version__
+from vidchatbench.leaderboard.schema import has_credentials
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, note, warning
 from vidchatbench.results.anchors import AnchorEntry, AnchorIdentity
 from vidchatbench.results.schema import RESULTS_FILE, MetricResult
 from vidchatbench.submission.system import SYSTEM_FILE
 from vidchatbench.weights.table import weight_spec
+
+MAX_TEXT_LENGTH = 300
 
 
 def check_results(context: Context) -> list[Finding]:
@@ -64,6 +67,10 @@ def _check_run(context: Context) -> list[Finding]:
     if _release(results.vidchatbench_version) > _release(__version__):
         message = f"written by vidchatbench {results.vidchatbench_version:.30}, verified by {__version__}: update it"
         findings.append(warning("newer_version", RESULTS_FILE, message))
+    for name in ("paper", "code", "weights"):
+        if has_credentials(getattr(results.system, name) or ""):
+            message = "the link names a user or a password, and would be published with it; give the plain address"
+            findings.append(error("bad_link", f"{SYSTEM_FILE}: {name}", message))
     whole = not results.unavailable and all(
         metric.n_error == 0 and (metric.value is not None or metric.n_ok == 0) for metric in results.metrics
     )
@@ -122,6 +129,8 @@ def _check_metric(context: Context, result: MetricResult) -> list[Finding]:
             ("aggregation", result.aggregation, card.aggregation),
             ("dimension", result.dimension, card.dimension),
             ("unit", result.unit, card.unit),
+            ("title", result.title, card.title),
+            ("params", dict(result.params), dict(context.params.get(result.id, result.params))),
         )
         findings += [
             error(
@@ -134,6 +143,14 @@ def _check_metric(context: Context, result: MetricResult) -> list[Finding]:
             for name, claimed, expected in pairs
             if claimed != expected
         ]
+    texts = {"id": result.id, "title": result.title, "protocol": result.protocol, "unit": result.unit}
+    findings += [
+        error(
+            "text_too_long", f"{where[:120]}: {name}", f"the text has {len(text):,} characters, at most 300 are shown"
+        )
+        for name, text in texts.items()
+        if len(text) > MAX_TEXT_LENGTH
+    ]
     counts = result.n_ok + result.n_failed + result.n_not_applicable + result.n_error
     if counts != result.n_expected or min(result.n_ok, result.n_failed, result.n_not_applicable, result.n_error) < 0:
         message = f"n_expected is {result.n_expected}, the four counts sum to {counts}"

@@ -14,11 +14,12 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from vidchatbench.api.cards import MetricCard
-from vidchatbench.api.samples import Role, Sample, benchmark_media
+from vidchatbench.api.samples import TASKS, Role, Sample, benchmark_media
 from vidchatbench.api.scores import Detail, Status
 from vidchatbench.leaderboard.verification.context import Context
 from vidchatbench.leaderboard.verification.findings import Finding, error, warning
 from vidchatbench.leaderboard.verification.reading import MediaLine
+from vidchatbench.leaderboard.verification.strict import check_json
 from vidchatbench.results.files import SAMPLES_FILE
 from vidchatbench.results.sample_rows import SampleRow
 from vidchatbench.results.schema import MetricResult
@@ -163,6 +164,13 @@ class _Case:
         return applies and self.reads_candidate and self.row.status == Status.NOT_APPLICABLE
 
     @property
+    def never_excused(self) -> bool:
+        """Whether the metric applies to the sample whatever the reply is like: it reads nothing but the reply."""
+        if self.card is None or self.row.metric not in self.facts.context.candidate_only:
+            return False
+        return set(self.card.tasks) == set(TASKS) if self.sample is None else self.missing is None
+
+    @property
     def is_failed(self) -> bool:
         return self.row.status in _FAILED
 
@@ -177,9 +185,13 @@ class _Case:
 
 def _details(row: SampleRow) -> Mapping[str, Detail] | None:
     try:
-        return _DETAILS.validate_json(row.details)
-    except ValidationError:
+        details = _DETAILS.validate_json(row.details)
+        check_json(row.details)
+    except (ValidationError, TypeError):
         return None
+    except ValueError as error:
+        return None if "twice" in str(error) else details
+    return details
 
 
 @dataclass(frozen=True)
@@ -425,6 +437,12 @@ def _excused_though_missing(case: _Case) -> str | None:
     return "status is 'not_applicable', but there is no candidate; it must be 'output_missing'"
 
 
+def _excused_without_cause(case: _Case) -> str | None:
+    if case.row.status != Status.NOT_APPLICABLE or not case.never_excused:
+        return None
+    return "status is 'not_applicable', but the metric reads nothing but the reply, so it applies to every sample"
+
+
 _AGREEMENT = (
     _Rule("status_impossible", _applied_in_vain, is_final=True),
     _Rule("status_impossible", _missing_though_found, is_final=True),
@@ -432,6 +450,7 @@ _AGREEMENT = (
     _Rule("status_impossible", _scored_though_unreadable, is_final=True),
     _Rule("status_impossible", _excused_though_unreadable, is_final=True),
     _Rule("status_impossible", _excused_though_missing, is_final=True),
+    _Rule("status_impossible", _excused_without_cause, is_final=True),
 )
 """A sample's status agrees with the media and the manifest in every metric."""
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vidchatbench.api.cards import MetricCard
+from vidchatbench.api.features import Need, Param
+from vidchatbench.api.metrics import Metric
 from vidchatbench.api.plugins import SuiteEntry, WeightSpec
+from vidchatbench.api.sample_extractors import SampleExtractor
 from vidchatbench.api.samples import Role
 from vidchatbench.api.scores import Status
 from vidchatbench.benchmark.format import Benchmark
@@ -68,6 +71,8 @@ class Context:
         anchors: Its published anchors, by metric; ``None`` where there are none.
         others: Files, scores and weights of other bundles.
         rows: The bundle's rows by metric.
+        params: Parameters of the installed metrics.
+        candidate_only: Metrics that read nothing but the reply's own clip.
     """
 
     name: str
@@ -79,6 +84,8 @@ class Context:
     anchors: Mapping[str, tuple[AnchorEntry, ...]] | None
     others: Others
     rows: Mapping[str, tuple[SampleRow, ...]]
+    params: Mapping[str, Mapping[str, Param]] = field(default_factory=dict)
+    candidate_only: frozenset[str] = frozenset()
 
     def result(self, metric_id: str) -> MetricResult:
         """Returns the result of a metric."""
@@ -99,11 +106,11 @@ def make_context(
     suite = None
     if results.suite.version and results.suite.name in catalogue.suites:
         suite = {entry.metric: entry for entry in catalogue.suites[results.suite.name].metrics}
-    cards = {}
+    metrics: dict[str, Metric] = {}
     for result in results.metrics:
         params = result.params if suite is None or result.id not in suite else suite[result.id].params
         try:
-            cards[result.id] = catalogue.metric(result.id, **params).card
+            metrics[result.id] = catalogue.metric(result.id, **params)
         except UsageError:
             continue
     rows: dict[str, list[SampleRow]] = defaultdict(list)
@@ -112,11 +119,25 @@ def make_context(
     return Context(
         name=name,
         bundle=bundle,
-        cards=cards,
+        cards={name: metric.card for name, metric in metrics.items()},
         suite=suite,
         weights=catalogue.weights,
         benchmark=benchmark,
         anchors=anchors,
         others=others,
         rows={metric: tuple(own) for metric, own in rows.items()},
+        params={name: metric.params for name, metric in metrics.items()},
+        candidate_only=frozenset(name for name, metric in metrics.items() if _reads_candidate_alone(metric, catalogue)),
     )
+
+
+def _reads_candidate_alone(metric: Metric, catalogue: Catalogue) -> bool:
+    def reads_words(need: Need) -> bool:
+        try:
+            return isinstance(catalogue.extractor(need.extractor), SampleExtractor)
+        except UsageError:
+            return True  # what it reads is not known
+
+    needs = metric.needs()
+    roles = {*metric.card.roles, *(role for need in needs for role in need.roles)}
+    return roles == {Role.CANDIDATE} and not any(map(reads_words, needs))

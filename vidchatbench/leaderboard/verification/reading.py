@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Annotated, TypeVar
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_core import from_json
 
 from vidchatbench.api.samples import Role, SampleId, Sha256, check_media_path
 from vidchatbench.core.models import FrozenModel
@@ -27,7 +27,8 @@ from vidchatbench.leaderboard.verification.bundle import (
     read_bytes,
 )
 from vidchatbench.leaderboard.verification.findings import Finding, RefusedFileError, error, has_errors
-from vidchatbench.leaderboard.verification.tables import read_samples
+from vidchatbench.leaderboard.verification.strict import check_json, load_yaml
+from vidchatbench.leaderboard.verification.table_process import table_process
 from vidchatbench.media.probe import AudioInfo, VideoInfo
 from vidchatbench.results.files import MEDIA_FILE, SAMPLES_FILE
 from vidchatbench.results.migrations import upgrade
@@ -36,14 +37,7 @@ from vidchatbench.results.schema import RESULTS_FILE, SCHEMA_VERSION, Results
 from vidchatbench.submission.system import SYSTEM_FILE, SystemDescription
 
 MAX_MEDIA_LINES = 20_000
-_DEEPEST = 8
-_OPENING = (
-    yaml.BlockMappingStartToken,
-    yaml.BlockSequenceStartToken,
-    yaml.FlowMappingStartToken,
-    yaml.FlowSequenceStartToken,
-)
-_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
+_MAX_MESSAGE = 300
 T = TypeVar("T")
 
 
@@ -170,7 +164,7 @@ def parse_bundle(
 
     results = attempt(lambda: _parse_results(contents[RESULTS_FILE]))
     expected = None if results is None else len(results.metrics) * results.benchmark.n_samples
-    rows = attempt(lambda: read_samples(contents[SAMPLES_FILE], expected))
+    rows = attempt(lambda: table_process().read(contents[SAMPLES_FILE], expected))
     media = attempt(lambda: _parse_media(contents[MEDIA_FILE]))
     system = attempt(lambda: _parse_system(contents[SYSTEM_FILE]))
     if results is None or rows is None or media is None or system is None:
@@ -190,16 +184,27 @@ def _read_files(folder: Path, names: tuple[str, ...]) -> tuple[dict[str, bytes],
 
 def _parse_results(content: bytes) -> Results:
     try:
-        return Results.model_validate_json(upgrade(content, subject=RESULTS_FILE, to=SCHEMA_VERSION))
+        upgraded = upgrade(content, subject=RESULTS_FILE, to=SCHEMA_VERSION)
+        results = Results.model_validate_json(upgraded, strict=True)
+        check_json(content)
+        return results
     except ValidationError as failure:
         problems = describe_validation(failure)
         code = "nan" if any("finite" in problem for problem in problems) else "bad_results"
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        message = f"{problems[0]}{more}; take the file that the run wrote"
+        message = f"{_short(problems[0])}{more}; take the file that the run wrote"
         raise RefusedFileError(code, RESULTS_FILE, message) from failure
     except InputError as failure:
         message = f"{failure.problems[0]}; {failure.hint}"
         raise RefusedFileError("bad_version", RESULTS_FILE, message) from failure
+    except ValueError as failure:
+        code = "nan" if "finite" in str(failure) else "bad_results"
+        message = f"{_short(str(failure))}; take the file that the run wrote"
+        raise RefusedFileError(code, RESULTS_FILE, message) from failure
+
+
+def _short(text: str) -> str:
+    return text[:_MAX_MESSAGE]
 
 
 def _parse_media(content: bytes) -> tuple[MediaLine, ...]:
@@ -211,36 +216,28 @@ def _parse_media(content: bytes) -> tuple[MediaLine, ...]:
     for number, line in enumerate(lines, 1):
         where = f"{MEDIA_FILE}:{number}"
         try:
-            parsed.append(MediaLine.model_validate(from_json(line, allow_inf_nan=False)))
+            check_json(line)
+            parsed.append(MediaLine.model_validate_json(line, strict=True))
         except ValidationError as failure:
-            raise RefusedFileError("bad_media", where, "; ".join(describe_validation(failure)[:3])) from failure
+            message = _short("; ".join(describe_validation(failure)[:3]))
+            raise RefusedFileError("bad_media", where, message) from failure
         except ValueError as failure:
-            raise RefusedFileError("bad_media", where, f"this is no JSON: {failure}") from failure
+            raise RefusedFileError("bad_media", where, f"this is no JSON: {_short(str(failure))}") from failure
     return tuple(parsed)
 
 
 def _parse_system(content: bytes) -> SystemDescription:
     try:
-        text = content.decode("utf-8")
-        _check_yaml(text)
-        return SystemDescription.model_validate(yaml.safe_load(text))
+        # By way of JSON, where a list may stand for a tuple, but no truth value for a number.
+        text = json.dumps(load_yaml(content.decode("utf-8")), allow_nan=False)
+        return SystemDescription.model_validate_json(text, strict=True)
     except ValidationError as failure:
-        raise RefusedFileError("bad_system", SYSTEM_FILE, "; ".join(describe_validation(failure)[:3])) from failure
-    except (yaml.YAMLError, ValueError, RecursionError) as failure:
-        message = f"this is not readable as YAML ({type(failure).__name__}); take the file that the run wrote"
+        message = _short("; ".join(describe_validation(failure)[:3]))
         raise RefusedFileError("bad_system", SYSTEM_FILE, message) from failure
-
-
-def _check_yaml(text: str) -> None:
-    """Refuses what a parser could choke on, token by token and before it parses."""
-    depth = 0
-    for token in yaml.scan(text):
-        # One alias of an alias can stand for gigabytes.
-        if isinstance(token, yaml.AliasToken | yaml.AnchorToken):
-            raise RefusedFileError("bad_system", SYSTEM_FILE, "anchors and aliases are not read; write the text out")
-        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
-        if depth > _DEEPEST:
-            raise RefusedFileError("bad_system", SYSTEM_FILE, "the text is nested too deeply; a description is flat")
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as failure:
+        reason = type(failure).__name__ if isinstance(failure, yaml.YAMLError) else _short(str(failure))
+        message = f"this is not readable as YAML ({reason}); take the file that the run wrote"
+        raise RefusedFileError("bad_system", SYSTEM_FILE, message) from failure
 
 
 def _check_place(folder: Path, system: SystemDescription) -> list[Finding]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from vidchatbench.api.cards import MetricCard
 from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.verification.bundle import row_id
@@ -26,8 +27,8 @@ from vidchatbench.leaderboard.verification.check_media import (
 )
 from vidchatbench.leaderboard.verification.check_results import check_results
 from vidchatbench.leaderboard.verification.check_samples import check_samples
-from vidchatbench.leaderboard.verification.context import Others, make_context
-from vidchatbench.leaderboard.verification.findings import Finding, shorten
+from vidchatbench.leaderboard.verification.context import Context, Others, make_context
+from vidchatbench.leaderboard.verification.findings import Finding, error, shorten
 from vidchatbench.leaderboard.verification.reading import Bundle, read_bundle, read_run
 from vidchatbench.leaderboard.verification.recompute import recompute
 from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
@@ -103,21 +104,36 @@ def verify_content(
         OSError: If an output cannot be read.
         InputError: If the benchmark's anchors are damaged.
     """
-    context = make_context(
-        row_id(bundle.system),
-        bundle,
-        catalogue or load_catalogue(),
-        benchmark=benchmark,
-        anchors=None if benchmark is None else read_anchors(benchmark.root / ANCHORS_FILE, benchmark),
-        others=others or Others(),
-    )
+    anchors = None if benchmark is None else read_anchors(benchmark.root / ANCHORS_FILE, benchmark)
+
+    def check() -> tuple[Context, list[Finding]]:
+        context = make_context(
+            row_id(bundle.system),
+            bundle,
+            catalogue or load_catalogue(),
+            benchmark=benchmark,
+            anchors=anchors,
+            others=others or Others(),
+        )
+        return context, _check(context)
+
+    checked = attempt(check)
+    if isinstance(checked, Failure):
+        # A bundle that nobody foresaw is refused; it must not end the verification of the others.
+        message = f"it could not be verified ({checked.reason[:300]}); submit the run as it was written"
+        return [error("not_verified", row_id(bundle.system), message)]
+    context, findings = checked
+    if outputs is not None:
+        findings += check_outputs(context, outputs)
+    return findings
+
+
+def _check(context: Context) -> list[Finding]:
     findings = [*check_results(context), *check_samples(context), *check_media(context)]
     findings += [*check_signature(context), *check_private_paths(context)]
     # Rows that contradict themselves have no sum; the counts are compared as soon as they can be.
     if not any(finding.code in _ROWS_UNFIT for finding in findings):
         findings += recompute(context)
-    if outputs is not None:
-        findings += check_outputs(context, outputs)
     return findings
 
 

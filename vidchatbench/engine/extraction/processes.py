@@ -1,0 +1,189 @@
+"""Local worker processes, each on a pipe of its own: one that dies takes with it only the job that it was at.
+
+The pool of the standard library gives all jobs up when one process dies, and does not tell which one it was at. Pipes
+need no semaphores either, so nothing is left behind where this process is ended by a signal.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Protocol
+
+from vidchatbench.core.isolation import Blame, Failure, attempt
+from vidchatbench.core.pool import follow
+from vidchatbench.engine.extraction.jobs import Job, JobResult
+from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
+from vidchatbench.errors import UsageError
+
+MAX_FAILED_STARTS = 3
+_READY = "ready"
+_SECONDS_TO_END = 5.0
+
+
+class Runner(Protocol):
+    """Runs jobs within one process."""
+
+    def run(self, job: Job) -> JobResult:
+        """Runs a job; faults end up in the result."""
+        ...
+
+
+@dataclass(frozen=True)
+class Death:
+    """A worker process that died at a job.
+
+    Attributes:
+        cause: What ended it: a signal, or its exit code.
+    """
+
+    cause: str
+
+
+@dataclass
+class _Process:
+    process: SpawnProcess
+    pipe: Connection
+    job: Job | None = None
+    is_ready: bool = False
+
+    def hand(self, job: Job | None) -> None:
+        """Hands it a job, or its leave."""
+        self.job = job
+        try:
+            self.pipe.send(job)
+        except OSError:  # it died in the meantime, which shows when it is waited for
+            return
+
+    def end(self) -> None:
+        """Waits until it ends by itself; one that does not is killed."""
+        self.process.join(_SECONDS_TO_END)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
+
+
+@dataclass
+class ProcessPool:
+    """Runs jobs in worker processes; a process that dies is replaced.
+
+    Attributes:
+        settings: How each worker is to run.
+        workers: Number of processes.
+        make: What runs the jobs in a process.
+    """
+
+    settings: WorkerSettings
+    workers: int
+    make: Callable[[WorkerSettings], Runner] = Worker
+    _living: list[_Process] = field(default_factory=list)
+    _failed_starts: int = 0
+    _one_was_ready: bool = False
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, JobResult | Death]]:
+        """Yields each job with its result, or with the death of the process that was at it.
+
+        Raises:
+            UsageError: If no worker process can start.
+        """
+        queue = deque(jobs)
+        finished = False
+        try:
+            for _ in range(min(self.workers, len(queue))):
+                self._start()
+            while queue or any(worker.job is not None for worker in self._living):
+                if not self._living:
+                    self._start()
+                ready = wait([worker.pipe for worker in self._living])
+                for worker in [worker for worker in self._living if worker.pipe in ready]:
+                    job, outcome = worker.job, self._hear(worker)
+                    if worker in self._living:
+                        worker.hand(queue.popleft() if queue else None)
+                    elif len(self._living) < min(self.workers, len(queue)):
+                        self._start()
+                    if job is not None and outcome is not None:
+                        yield job, outcome
+            finished = True
+        finally:
+            for worker in self._living:
+                if not finished or not worker.is_ready:
+                    worker.process.terminate()
+                worker.end()
+            self._living.clear()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self.make, self.settings, os.getpid()))
+        process.start()
+        theirs.close()  # or the end of the process would not show at the other end of the pipe
+        self._living.append(_Process(process, ours))
+
+    def _hear(self, worker: _Process) -> JobResult | Death | None:
+        """Takes what a worker sent; one that died joins the living no more."""
+        try:
+            message: object = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._living.remove(worker)
+            worker.end()
+            if worker.is_ready:
+                return Death(_cause(worker.process.exitcode))
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS or not (self._living or self._one_was_ready):
+                raise UsageError(
+                    "no worker process could start; in a script, call evaluate() below "
+                    "`if __name__ == '__main__':`, or pass RunConfig(workers=1)"
+                ) from None
+            return None
+        worker.is_ready = self._one_was_ready = True
+        if isinstance(message, Failure) and worker.job is not None:
+            keys = [request.key for request in worker.job.requests if not request.stored]
+            return JobResult(failures=dict.fromkeys(keys, message))
+        return message if isinstance(message, JobResult) else None
+
+
+def died(job: Job, cause: str) -> JobResult:
+    """Returns the result of a job that cannot be run: our error, at the clips of the job."""
+    clips = ", ".join(Path(clip.path).name for clip in job.clips)
+    failure = Failure(Blame.OURS, f"{cause} at {clips}")
+    return JobResult(failures={request.key: failure for request in job.requests if not request.stored})
+
+
+def _cause(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    return {"SIGKILL": "SIGKILL, as when memory runs out"}.get(name, name)
+
+
+def _serve(pipe: Connection, make: Callable[[WorkerSettings], Runner], settings: WorkerSettings, parent: int) -> None:
+    """What a worker process does: jobs, one after the other, until it gets its leave."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads the results
+    follow(parent)
+    pipe.send(_READY)
+    worker: Runner | None = None
+    while True:
+        try:
+            job: Job | None = pipe.recv()
+        except EOFError:
+            return
+        if job is None:
+            return
+        if worker is None:
+            made = attempt(lambda: make(settings))
+            if isinstance(made, Failure):
+                pipe.send(made)
+                continue
+            worker = made
+        pipe.send(worker.run(job))
