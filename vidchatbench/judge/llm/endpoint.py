@@ -29,6 +29,9 @@ ATTEMPTS = 6
 FAILURES_IN_A_ROW = 3
 """Requests that failed in every attempt, one after the other, after which the endpoint is taken to be down."""
 
+MAX_BODY_BYTES = 8_000_000
+"""Bytes of an answer that is kept: the longest text that is read, its reasoning beside it, and all of it escaped."""
+
 TEMPERATURE = 0.0
 _FORMATS = ("json_schema", "json_object", "text")
 _BAD_REQUEST = frozenset({400, 404, 415, 422, 501})
@@ -339,6 +342,8 @@ class Endpoint:
         self.state.requests += 1
         raw = await self._client.chat.completions.with_raw_response.create(**body)
         content = raw.http_response.content
+        if len(content) > MAX_BODY_BYTES:
+            raise _TornAnswer(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
         # Replies are kept on disk, and a server may say anything.
         content = content.replace(self._key.encode(), b"***") if self._key else content
         return _read_reply(content, guess, answer_format)
