@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import openai
 
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
-from vidchatbench.judge.llm.cache import Reply, ResponseCache
+from vidchatbench.judge.llm.cache import MAX_STATED_TOKENS, Reply, ResponseCache
 from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact
 from vidchatbench.judge.llm.messages import Message, Schema, count_pictures, prompt_texts
 from vidchatbench.judge.llm.pace import FIRST_WAIT, MAX_PAUSE, Pace, retry_after, wait_before
@@ -377,10 +377,11 @@ def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        usage = body.get("usage") or {}
-        read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        counted = isinstance(read, int) and isinstance(written, int)
-        if not isinstance(read, int) or not isinstance(written, int):
+        usage = body.get("usage")
+        stated = usage if isinstance(usage, dict) else {}
+        read, written = _count(stated.get("prompt_tokens")), _count(stated.get("completion_tokens"))
+        counted = read is not None and written is not None
+        if read is None or written is None:
             read, written = guess, estimate_tokens([text or ""])
         return Reply(
             content=text,
@@ -395,6 +396,12 @@ def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise _TornAnswer("the answer is not a completion") from None
+
+
+def _count(stated: object) -> int | None:
+    """Returns a number of tokens that a server states, ``None`` if it cannot be one."""
+    is_whole = isinstance(stated, int) and not isinstance(stated, bool)
+    return stated if is_whole and 1 <= stated <= MAX_STATED_TOKENS else None
 
 
 def _bare(name: object) -> str | None:
