@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from vidchatbench.api import ExtractorSpec, Feature, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.dialogue.transcription.source import TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import TranscriptMetric, language_details, unusable
 
 _LEFT_OUT = frozenset("PSCZ")
 """Unicode's punctuation, symbols, controls and separators; marks stay, for many scripts write with them."""
@@ -50,14 +50,13 @@ class _ErrorRate(TranscriptMetric):
         counts = count_errors(declared, self.units(str(transcript.meta["text"]), sample.language))
         errors = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rate = errors / len(declared)
-        language = transcript.meta.get("language")
         return Score.ok(
             min(1.0, rate),
             uncapped=rate,
             errors=errors,
             reference_count=len(declared),
             **counts,
-            **({} if language is None else {"language": str(language)}),
+            **language_details(features),
         )
 
 
@@ -106,7 +105,7 @@ def words(text: str) -> list[str]:
 
     It may leave a lone point or sign of currency behind; what has neither letter nor digit is no word.
     """
-    plain = visible(text).translate(str.maketrans(dict.fromkeys(_MORE_APOSTROPHES, "'")))
+    plain = visible(text).translate(str.maketrans(_MORE_APOSTROPHES, "'" * len(_MORE_APOSTROPHES)))
     return [word for word in _english()(plain).split() if any(letter.isalnum() for letter in word)]
 
 
@@ -129,7 +128,7 @@ def visible(text: str) -> str:
     Invisible are format characters (zero-width spaces and joiners, soft hyphens, marks of direction and of byte order),
     controls that are no space, fillers, and selectors of a variant.
     """
-    plain = text.translate(str.maketrans(dict.fromkeys(_APOSTROPHES, "'")))
+    plain = text.translate(str.maketrans(_APOSTROPHES, "'" * len(_APOSTROPHES)))
     return "".join(letter for letter in plain if not _is_invisible(letter))
 
 
