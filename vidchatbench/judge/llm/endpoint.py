@@ -20,7 +20,7 @@ import openai
 
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
 from vidchatbench.judge.llm.cache import MAX_STATED_TOKENS, Reply, ResponseCache
-from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact
+from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact, without_secret
 from vidchatbench.judge.llm.messages import Message, Schema, count_pictures, prompt_texts
 from vidchatbench.judge.llm.pace import FIRST_WAIT, MAX_PAUSE, Pace, retry_after, wait_before
 from vidchatbench.judge.llm.settings import JudgeSettings
@@ -344,9 +344,7 @@ class Endpoint:
         content = raw.http_response.content
         if len(content) > MAX_BODY_BYTES:
             raise _TornAnswer(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
-        # Replies are kept on disk, and a server may say anything.
-        content = content.replace(self._key.encode(), b"***") if self._key else content
-        return _read_reply(content, guess, answer_format)
+        return _read_reply(content, self._key, guess, answer_format)
 
     async def _describe(self) -> dict[str, Any] | None:
         """Asks what is served under the model's name, so that another model of that name is not taken for it."""
@@ -371,9 +369,11 @@ class _TornAnswer(Exception):  # noqa: N818 - it never leaves this module
     """A success by its status whose body is no completion."""
 
 
-def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
+def _read_reply(content: bytes, key: str | None, guess: int, answer_format: str) -> Reply:
     try:
-        body = json.loads(content)
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
+        # Replies are kept on disk, and a server may say anything, in whatever way it escapes it.
+        body = json.loads(without_secret(text, key) if key else text)
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
@@ -400,8 +400,9 @@ def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
 
 def _count(stated: object) -> int | None:
     """Returns a number of tokens that a server states, ``None`` if it cannot be one."""
-    is_whole = isinstance(stated, int) and not isinstance(stated, bool)
-    return stated if is_whole and 1 <= stated <= MAX_STATED_TOKENS else None
+    if not isinstance(stated, int) or isinstance(stated, bool):
+        return None
+    return stated if 1 <= stated <= MAX_STATED_TOKENS else None
 
 
 def _bare(name: object) -> str | None:
