@@ -46,6 +46,8 @@ _NOT_IMPLEMENTED = 501
 _OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
 _OPTIONAL = frozenset({"temperature", "seed"})
 _MODEL_FIELDS = ("id", "root", "meta")
+_SERVING_FIELDS = frozenset({"n_ctx", "n_ctx_slot", "n_ctx_per_seq", "n_slots", "n_parallel", "n_batch", "n_ubatch"})
+"""What a server says of itself beside the model: it is started with more places, and its model stays the same."""
 
 
 @dataclass
@@ -179,9 +181,11 @@ class Endpoint:
             if not self.state.asked:
                 self.state.served = await self._describe()
                 self.state.asked = True
-        key = self._cache_key(request)
-        if (kept := self._shared.cache.load(key)) is not None:
-            return ChatResponse(kept, key, cached=True)
+        keys = self._cache_keys(request)
+        for key in keys:
+            if (kept := self._shared.cache.load(key)) is not None:
+                return ChatResponse(kept, key, cached=True)
+        key = keys[0]
         if not self.state.settled:
             # One request finds out how this endpoint wants to be asked, instead of all at once.
             async with self._settling:
@@ -190,19 +194,26 @@ class Endpoint:
         async with self._places:
             return await self._paid(request, key)
 
-    def _cache_key(self, request: ChatRequest) -> str:
-        return ResponseCache.key(
-            {
-                "model": self.settings.model,
-                "served": self.state.served,
-                "messages": request.messages,
-                "schema": request.schema,
-                "seed": request.seed,
-                "temperature": TEMPERATURE,
-                "max_tokens": self.settings.max_tokens,
-                "salt": request.salt,
-            }
+    def _cache_keys(self, request: ChatRequest) -> list[str]:
+        """Returns the key of a request, and the one under which earlier releases kept its reply, where they differ."""
+        served = dict.fromkeys(
+            json.dumps(one, sort_keys=True) for one in (_model_of(self.state.served), self.state.served)
         )
+        return [
+            ResponseCache.key(
+                {
+                    "model": self.settings.model,
+                    "served": json.loads(one),
+                    "messages": request.messages,
+                    "schema": request.schema,
+                    "seed": request.seed,
+                    "temperature": TEMPERATURE,
+                    "max_tokens": self.settings.max_tokens,
+                    "salt": request.salt,
+                }
+            )
+            for one in served
+        ]
 
     async def _paid(self, request: ChatRequest, key: str) -> ChatResponse:
         guess = estimate_tokens(prompt_texts(request.messages), count_pictures(request.messages))
@@ -421,6 +432,13 @@ def _entry(content: bytes, model: str) -> dict[str, Any] | None:
         return None
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
     return {name: named[0][name] for name in _MODEL_FIELDS if named[0].get(name) is not None} if named else None
+
+
+def _model_of(served: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns what names the model in what a server says of it."""
+    if served is None or not isinstance(meta := served.get("meta"), dict):
+        return served
+    return {**served, "meta": {name: value for name, value in meta.items() if name not in _SERVING_FIELDS}}
 
 
 def _message(error: openai.APIStatusError) -> str:
