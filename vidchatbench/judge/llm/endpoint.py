@@ -44,7 +44,10 @@ _MORE_PATIENCE = 3
 _SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501
 _OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
-_OPTIONAL = frozenset({"temperature", "seed"})
+_OPTIONAL = frozenset({"temperature", "seed", "cache_prompt"})
+_LLAMA_CPP = "llamacpp"
+"""How llama.cpp's server signs its models."""
+
 _MODEL_FIELDS = ("id", "root", "meta")
 _SERVING_FIELDS = frozenset({"n_ctx", "n_ctx_slot", "n_ctx_per_seq", "n_slots", "n_parallel", "n_batch", "n_ubatch"})
 """What a server says of itself beside the model: it is started with more places, and its model stays the same."""
@@ -60,6 +63,7 @@ class EndpointState:
         limit_field: What the endpoint calls the limit of written tokens.
         dropped: Parameters that the endpoint does not take.
         served: What the endpoint says of the model it serves, where it does.
+        is_llama_cpp: Whether it is llama.cpp's server.
         asked: Whether it has been asked for that.
         failures: Requests that have failed in a row.
         down: Why the endpoint is not asked any more.
@@ -71,6 +75,7 @@ class EndpointState:
     limit_field: str = "max_tokens"
     dropped: set[str] = field(default_factory=set)
     served: dict[str, Any] | None = None
+    is_llama_cpp: bool = False
     asked: bool = False
     failures: int = 0
     down: str | None = None
@@ -348,8 +353,12 @@ class Endpoint:
             body["response_format"] = {"type": "json_schema", "json_schema": request.schema}
         elif answer_format == "json_object":
             body["response_format"] = {"type": "json_object"}
+        if self.state.is_llama_cpp:
+            # What it keeps of earlier prompts changes the batches it computes in, and so the rounding and the answers.
+            body["extra_body"] = {"cache_prompt": False}
         for name in self.state.dropped:
-            del body[name]
+            body.get("extra_body", {}).pop(name, None)
+            body.pop(name, None)
         self.state.requests += 1
         raw = await self._client.chat.completions.with_raw_response.create(**body)
         content = raw.http_response.content
@@ -363,7 +372,9 @@ class Endpoint:
         for attempt in range(ATTEMPTS):
             try:
                 raw = await self._client.models.with_raw_response.list()
-                return _entry(raw.http_response.content, self.settings.model)
+                entry = _entry(raw.http_response.content, self.settings.model)
+                self.state.is_llama_cpp = entry is not None and entry.get("owned_by") == _LLAMA_CPP
+                return entry and {name: entry[name] for name in _MODEL_FIELDS if entry.get(name) is not None}
             except openai.APIStatusError as error:
                 if error.status_code not in _PASSING and error.status_code < _SERVER_ERROR:
                     return None
@@ -431,7 +442,7 @@ def _entry(content: bytes, model: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         return None
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
-    return {name: named[0][name] for name in _MODEL_FIELDS if named[0].get(name) is not None} if named else None
+    return named[0] if named else None
 
 
 def _model_of(served: dict[str, Any] | None) -> dict[str, Any] | None:
