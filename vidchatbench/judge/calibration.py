@@ -301,16 +301,12 @@ def check_calibration(
     failures = [part for part in (before, after) if part is not None and part.has_too_many_failures]
     failure = failures[0].refusal if failures else probes.refusal if probes is not None else None
     if failure is not None:
-        parts = [
-            _follow(panel, chosen, number, before, after, record=False)
-            for number in range(len(panel.settings.judges))
-            if _can_be_followed(chosen, number, before, after)
-        ]
+        parts = _follow_what_was_scored(panel, chosen, before, after)
         return AnchorReport(
             status="unchecked",
             samples=samples,
             items=items,
-            judges=tuple(part.model_copy(update={"problems": tuple(drift)}) for part, drift in parts),
+            judges=parts,
             problems=(f"too many of the anchors were not scored: {failure}",),
             unscored=unscored,
         )
@@ -318,13 +314,7 @@ def check_calibration(
     for number, judge in enumerate(panel.settings.judges):
         part, drift = _follow(panel, chosen, number, before, after)
         gains = _gains(probes, number)
-        bias = [
-            f"{disguise} raises its score by {gain:.2f} (at most {MAX_GAIN})"
-            for gain, disguise in zip(
-                gains, ("an instruction in the reply", "saying a reply three times"), strict=False
-            )
-            if gain > MAX_GAIN
-        ]
+        bias = _bias(gains)
         more = {"instruction_gain": gains[0], "repetition_gain": gains[1]} if gains else {}
         judges.append(part.model_copy(update={**more, "problems": (*drift, *bias)}))
         drifted += [f"{judge.model}: {problem}" for problem in drift]
@@ -356,6 +346,27 @@ def _gains(probes: Probes | None, number: int) -> list[float]:
     if probes is None:
         return []
     return [float(np.nanmean(probes.instruction[number])), float(np.nanmean(probes.repetition[number]))]
+
+
+def _bias(gains: Sequence[float]) -> list[str]:
+    disguises = ("an instruction in the reply", "saying a reply three times")
+    return [
+        f"{disguise} raises its score by {gain:.2f} (at most {MAX_GAIN})"
+        for gain, disguise in zip(gains, disguises, strict=False)
+        if gain > MAX_GAIN
+    ]
+
+
+def _follow_what_was_scored(
+    panel: Panel, chosen: Sequence[CalibrationSample], before: CalibrationRound, after: CalibrationRound | None
+) -> tuple[JudgeAnchors, ...]:
+    """Follows the judges as far as it goes where too little was scored; no baseline is recorded."""
+    parts = [
+        _follow(panel, chosen, number, before, after, record=False)
+        for number in range(len(panel.settings.judges))
+        if _can_be_followed(chosen, number, before, after)
+    ]
+    return tuple(part.model_copy(update={"problems": tuple(drift)}) for part, drift in parts)
 
 
 def _follow(
