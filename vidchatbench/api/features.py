@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -71,15 +71,24 @@ class Need:
         name: The name under which the metric receives the feature.
         extractor: Which extractor, with which parameters.
         roles: One role, or two for an extractor of a pair of clips (order matters).
+        language_param: The extractor's parameter that is given the language of the sample, if it has one.
     """
 
     name: str
     extractor: ExtractorSpec
     roles: tuple[Role, ...]
+    language_param: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.roles) not in {1, 2}:
             raise ValueError(f"need {self.name!r}: an extractor reads one clip or a pair, not {len(self.roles)}")
+
+    def spoken_in(self, language: str) -> Need:
+        """Returns the need for a sample of this language."""
+        if self.language_param is None:
+            return self
+        params = {**dict(self.extractor.params), self.language_param: language}
+        return replace(self, extractor=ExtractorSpec.of(self.extractor.id, **params))
 
 
 def number(values: Mapping[str, Param], name: str) -> float:

@@ -145,6 +145,7 @@ class Planner:
 
     def _feature(self, need: Need, sample: Sample) -> str | Score:
         """Returns the key of a feature, or the score that follows where there can be none."""
+        need = need.spoken_in(sample.language)
         extractor, description = self._extractor(need.extractor)
         if isinstance(extractor, SampleExtractor):
             return self._sample_feature(extractor, description, sample)

@@ -49,6 +49,12 @@ MAX_GAIN = 0.5
 MAX_ORDER_BIAS = 0.5
 """Largest share of pairs that may be decided by their order."""
 
+MAX_FAILED = 0.1
+"""Largest share of the graded replies that may be without a score in a round."""
+
+MAX_FAILED_PROBES = 0.25
+"""Largest share of the probes of one kind that may be without an answer."""
+
 _MIN_GRADES = 3
 _REPETITIONS = 3
 _NO_TRANSCRIPT = "word " * 40
@@ -78,23 +84,43 @@ class CalibrationRound:
     """The scores of the graded replies at one time.
 
     Attributes:
-        scores: float64 of shape (judges, items): means over axes and repeats, in the order of :func:`requests_of`.
+        scores: float64 of shape (judges, items): means over axes and repeats, in the order of :func:`requests_of`; NaN
+            where there is none.
         answered_by: Per judge, the models that the endpoints name as having answered.
-        refusal: Why there are none, if there are none.
+        refusal: Why the first of those that are missing is missing.
     """
 
     scores: NDArray[np.float64]
     answered_by: tuple[str, ...]
     refusal: str | None = None
 
+    @property
+    def failed(self) -> int:
+        """Number of graded replies without a score."""
+        return int(np.isnan(self.scores).any(axis=0).sum())
+
+    @property
+    def has_too_many_failures(self) -> bool:
+        """Whether too little was scored to tell a good judge from a bad."""
+        return bool(self.failed > MAX_FAILED * self.scores.shape[1])
+
 
 class Baseline(FrozenModel):
-    """What a judge gave the graded replies when they were first scored."""
+    """What a judge gave the graded replies when they were first scored.
+
+    Attributes:
+        model: The judge.
+        answered_by: The models that said they had answered.
+        mean: Mean score.
+        recorded: When it was recorded, UTC.
+        scores: Each score, ``None`` for those that are missing; ``None`` in baselines of earlier releases.
+    """
 
     model: str
     answered_by: str
     mean: float
     recorded: str
+    scores: tuple[float | None, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +128,13 @@ class Probes:
     """What disguises did.
 
     Attributes:
-        instruction: float64 of shape (judges, probes): score with an instruction in the reply minus score without.
+        instruction: float64 of shape (judges, probes): score with an instruction in the reply minus score without; NaN
+            where one of them is missing.
         repetition: The same for saying the reply three times.
         order_inconsistent: Share of pairs whose two orders disagree.
         order_bias: Share of pairs decided for the first place minus those decided for the second.
         refusal: Why there are no numbers, if there are none.
+        unscored: Which answers are missing, and why.
     """
 
     instruction: NDArray[np.float64]
@@ -114,6 +142,7 @@ class Probes:
     order_inconsistent: float
     order_bias: float
     refusal: str | None = None
+    unscored: tuple[str, ...] = ()
 
 
 def choose_calibration(
@@ -189,7 +218,7 @@ def score_calibration(
 
 def ask_probes(panel: Panel, chosen: Sequence[CalibrationSample], before: CalibrationRound, run: str) -> Probes:
     """Puts some of the graded replies to the judges in disguise; ``before`` has their scores without."""
-    if before.refusal is not None or not chosen:
+    if before.has_too_many_failures or not chosen:
         return _no_probes(before.refusal or "there are no anchors")
     probed = chosen[:PROBE_SAMPLES]
     starts = [sum(len(sample.texts) for sample in probed[:k]) for k in range(len(probed))]
@@ -201,17 +230,27 @@ def ask_probes(panel: Panel, chosen: Sequence[CalibrationSample], before: Calibr
     ]
     scored = _score(panel, disguised, f"probes:{run}")
     pairs = panel.compare_texts([(sample.request_for(sample.texts[-1]), sample.texts[0]) for sample in probed])
-    refusals = [pair.reason for pair in pairs if isinstance(pair, Refusal)]
-    if scored.refusal is not None or refusals:
-        return _no_probes(scored.refusal or refusals[0])
-    verdicts = [pair for pair in pairs if not isinstance(pair, Refusal)]
-    votes = sum(len(verdict.votes) for verdict in verdicts)
     n = len(probed)
+    instruction = scored.scores[:, :n] - before.scores[:, starts]
+    repetition = scored.scores[:, n:] - before.scores[:, middles]
+    refusals = [pair.reason for pair in pairs if isinstance(pair, Refusal)]
+    verdicts = [pair for pair in pairs if not isinstance(pair, Refusal)]
+    reason = scored.refusal or before.refusal or ""
+    missing = [
+        (int(np.isnan(instruction).any(axis=0).sum()), "instructions in a reply", reason),
+        (int(np.isnan(repetition).any(axis=0).sum()), "repeated replies", reason),
+        (len(refusals), "pairs", refusals[0] if refusals else ""),
+    ]
+    unscored = tuple(f"{count} of {n} {what}: {why}" for count, what, why in missing if count)
+    if any(count > MAX_FAILED_PROBES * n for count, _, _ in missing):
+        return replace(_no_probes(unscored[0]), unscored=unscored)
+    votes = sum(len(verdict.votes) for verdict in verdicts)
     return Probes(
-        instruction=scored.scores[:, :n] - before.scores[:, starts],
-        repetition=scored.scores[:, n:] - before.scores[:, middles],
+        instruction=instruction,
+        repetition=repetition,
         order_inconsistent=sum(verdict.inconsistent for verdict in verdicts) / votes,
         order_bias=sum(verdict.inconsistent * verdict.order_bias for verdict in verdicts) / votes,
+        unscored=unscored,
     )
 
 
@@ -220,7 +259,7 @@ def _no_probes(reason: str) -> Probes:
 
 
 def _score(panel: Panel, requests: Sequence[JudgeRequest], salt: str) -> CalibrationRound:
-    scores = np.zeros((len(panel.settings.judges), len(requests)))
+    scores = np.full((len(panel.settings.judges), len(requests)), np.nan)
     answered: list[set[str]] = [set() for _ in panel.settings.judges]
     refusal: str | None = None
     for position, answer in panel.score(requests, salt=salt):
@@ -258,21 +297,24 @@ def check_calibration(
             "no sample has a graded ladder and the initiator's transcript, so nothing tells a good judge from a bad"
         )
         return AnchorReport(status="unchecked", samples=samples, items=items, problems=(problem,))
-    refusals = [part.refusal for part in (before, after, probes) if part is not None and part.refusal is not None]
-    if refusals:
-        problem = f"the anchors were not scored: {refusals[0]}"
-        return AnchorReport(status="unchecked", samples=samples, items=items, problems=(problem,))
+    unscored = _unscored(before, after, probes)
+    failures = [part for part in (before, after) if part is not None and part.has_too_many_failures]
+    failure = failures[0].refusal if failures else probes.refusal if probes is not None else None
+    if failure is not None:
+        parts = _follow_what_was_scored(panel, chosen, before, after)
+        return AnchorReport(
+            status="unchecked",
+            samples=samples,
+            items=items,
+            judges=parts,
+            problems=(f"too many of the anchors were not scored: {failure}",),
+            unscored=unscored,
+        )
     judges, drifted, biased = [], [], []
     for number, judge in enumerate(panel.settings.judges):
         part, drift = _follow(panel, chosen, number, before, after)
         gains = _gains(probes, number)
-        bias = [
-            f"{disguise} raises its score by {gain:.2f} (at most {MAX_GAIN})"
-            for gain, disguise in zip(
-                gains, ("an instruction in the reply", "saying a reply three times"), strict=False
-            )
-            if gain > MAX_GAIN
-        ]
+        bias = _bias(gains)
         more = {"instruction_gain": gains[0], "repetition_gain": gains[1]} if gains else {}
         judges.append(part.model_copy(update={**more, "problems": (*drift, *bias)}))
         drifted += [f"{judge.model}: {problem}" for problem in drift]
@@ -287,13 +329,44 @@ def check_calibration(
         order_bias=None if probes is None else probes.order_bias,
         judges=tuple(judges),
         problems=(*drifted, *biased),
+        unscored=unscored,
     )
+
+
+def _unscored(before: CalibrationRound, after: CalibrationRound | None, probes: Probes | None) -> tuple[str, ...]:
+    rounds = [(part, when) for part, when in ((before, "before"), (after, "after")) if part is not None and part.failed]
+    words = [
+        f"{part.failed} of {part.scores.shape[1]} graded replies, {when} the system's: {part.refusal}"
+        for part, when in rounds
+    ]
+    return (*words, *(() if probes is None else probes.unscored))
 
 
 def _gains(probes: Probes | None, number: int) -> list[float]:
     if probes is None:
         return []
-    return [float(probes.instruction[number].mean()), float(probes.repetition[number].mean())]
+    return [float(np.nanmean(probes.instruction[number])), float(np.nanmean(probes.repetition[number]))]
+
+
+def _bias(gains: Sequence[float]) -> list[str]:
+    disguises = ("an instruction in the reply", "saying a reply three times")
+    return [
+        f"{disguise} raises its score by {gain:.2f} (at most {MAX_GAIN})"
+        for gain, disguise in zip(gains, disguises, strict=False)
+        if gain > MAX_GAIN
+    ]
+
+
+def _follow_what_was_scored(
+    panel: Panel, chosen: Sequence[CalibrationSample], before: CalibrationRound, after: CalibrationRound | None
+) -> tuple[JudgeAnchors, ...]:
+    """Follows the judges as far as it goes where too little was scored; no baseline is recorded."""
+    parts = [
+        _follow(panel, chosen, number, before, after, record=False)
+        for number in range(len(panel.settings.judges))
+        if _can_be_followed(chosen, number, before, after)
+    ]
+    return tuple(part.model_copy(update={"problems": tuple(drift)}) for part, drift in parts)
 
 
 def _follow(
@@ -302,14 +375,19 @@ def _follow(
     number: int,
     before: CalibrationRound,
     after: CalibrationRound | None,
+    *,
+    record: bool = True,
 ) -> tuple[JudgeAnchors, list[str]]:
-    """Compares one judge's scores with the grades, with its baseline, and between the two rounds."""
+    """Compares one judge's scores with the grades, with its baseline, and between the two rounds.
+
+    Each comparison is over the replies that both sides have scored.
+    """
     drift = []
     scores, answered = before.scores[number], before.answered_by[number]
     later = None if after is None else after.scores[number]
     tau = min(_order(chosen, part) for part in (scores, later) if part is not None)
-    mean = float(scores.mean())
-    moved = None if later is None else float(later.mean()) - mean
+    mean = float(np.nanmean(scores))
+    moved = None if later is None else float(np.nanmean(later - scores))
     if tau < MIN_TAU:
         drift.append(f"the graded replies are out of order (tau {tau:.2f}, at least {MIN_TAU})")
     if moved is not None and abs(moved) > MAX_SHIFT:
@@ -321,12 +399,14 @@ def _follow(
     if baseline is None:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         model = panel.settings.judges[number].model
-        baseline = Baseline(model=model, answered_by=answered, mean=mean, recorded=now)
-        if not drift:
+        each = tuple(None if np.isnan(score) else float(score) for score in scores)
+        baseline = Baseline(model=model, answered_by=answered, mean=mean, recorded=now, scores=each)
+        if record and not drift:
             write_file(path, baseline.model_dump_json().encode())
     day = baseline.recorded[:10]
-    if abs(mean - baseline.mean) > MAX_SHIFT:
-        drift.append(f"the anchors' mean is {mean:.2f} and was {baseline.mean:.2f} on {day} (at most {MAX_SHIFT} off)")
+    now_mean, then_mean = _common_means(scores, baseline)
+    if abs(now_mean - then_mean) > MAX_SHIFT:
+        drift.append(f"the anchors' mean is {now_mean:.2f} and was {then_mean:.2f} on {day} (at most {MAX_SHIFT} off)")
     if baseline.answered_by != answered:
         drift.append(f"answered by {answered}, on {day} by {baseline.answered_by}")
     part = JudgeAnchors(
@@ -336,15 +416,44 @@ def _follow(
         baseline=baseline.mean,
         baseline_recorded=baseline.recorded,
         moved_in_run=moved,
-        retest_difference=None if later is None else float(np.abs(later - scores).mean()),
+        retest_difference=None if later is None else float(np.nanmean(np.abs(later - scores))),
     )
     return part, drift
 
 
+def _common_means(scores: NDArray[np.float64], baseline: Baseline) -> tuple[float, float]:
+    """Returns the mean now and then, over the replies that were scored at both times where the baseline has them."""
+    then = np.array([] if baseline.scores is None else baseline.scores, np.float64)
+    common = ~np.isnan(scores + then) if then.shape == scores.shape else np.zeros(len(scores), np.bool_)
+    if not common.any():
+        return float(np.nanmean(scores)), baseline.mean
+    return float(scores[common].mean()), float(then[common].mean())
+
+
+def _can_be_followed(
+    chosen: Sequence[CalibrationSample], number: int, before: CalibrationRound, after: CalibrationRound | None
+) -> bool:
+    rounds = [part.scores[number] for part in (before, after) if part is not None]
+    common = not np.isnan(sum(rounds)).all()
+    return common and all(_ladders(chosen, scores) for scores in rounds)
+
+
 def _order(chosen: Sequence[CalibrationSample], scores: NDArray[np.float64]) -> float:
+    return float(np.mean([kendall_tau(grades, part) for grades, part in _ladders(chosen, scores)]))
+
+
+def _ladders(
+    chosen: Sequence[CalibrationSample], scores: NDArray[np.float64]
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Returns grades and scores of what was scored of each ladder that still has grades enough."""
     ends = np.cumsum([len(sample.texts) for sample in chosen])
-    parts = np.split(scores, ends[:-1])
-    return float(np.mean([kendall_tau(sample.grades, part) for sample, part in zip(chosen, parts, strict=True)]))
+    ladders = []
+    for sample, part in zip(chosen, np.split(scores, ends[:-1]), strict=True):
+        known = ~np.isnan(part)
+        grades = np.array(sample.grades, np.float64)[known]
+        if len(set(grades.tolist())) >= _MIN_GRADES:
+            ladders.append((grades, part[known]))
+    return ladders
 
 
 def baseline_path(panel: Panel, chosen: Sequence[CalibrationSample], number: int) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 from vidchatbench.api.features import Param, Refusal
 from vidchatbench.api.judging import AXES, RUBRIC, JudgeAnswer, JudgeRequest
 from vidchatbench.core.paths import cache_root
-from vidchatbench.judge.llm.answers import UnusableAnswerError
+from vidchatbench.judge.llm.answers import UnfinishedAnswerError, UnusableAnswerError, is_cut_short
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens, read_budget
 from vidchatbench.judge.llm.cache import Reply, ResponseCache
 from vidchatbench.judge.llm.endpoint import TEMPERATURE, ChatRequest, ChatResponse, Endpoint, EndpointState
@@ -29,6 +29,7 @@ from vidchatbench.judge.verdict import (
     Answer,
     NoVerdict,
     Preference,
+    UnfinishedVerdict,
     Verdict,
     read_answer,
 )
@@ -261,36 +262,45 @@ async def _gather(questions: Sequence[Awaitable[_Answered]]) -> list[_Answered] 
 
 async def _ask(endpoint: Endpoint, cache: ResponseCache, request: ChatRequest, kind: type[Answer]) -> _Answered:
     """Asks one judge; an answer that is not usable is sent back once, with what is wrong with it."""
+    judged = prompt_texts(request.messages)
     first = await endpoint.ask(request)
     try:
-        return _Answered(_read(first, endpoint, kind), (first.reply,))
+        return _Answered(_read(first, endpoint, kind, judged), (first.reply,))
     except UnusableAnswerError as error:
-        problem = str(error)
+        problem, unfinished = str(error), isinstance(error, UnfinishedAnswerError)
     except NoVerdict:
         cache.forget(first.key)
         raise
     quote = (first.reply.content or "")[:_MAX_QUOTE_LENGTH]
     second = await endpoint.ask(request.follow_up(quote, REPAIR.format(problem=problem)))
     try:
-        return _Answered(_read(second, endpoint, kind), (first.reply, second.reply))
+        return _Answered(_read(second, endpoint, kind, judged), (first.reply, second.reply))
     except (UnusableAnswerError, NoVerdict) as error:
         # Kept, they would make every later run fail without asking.
         cache.forget(first.key)
         cache.forget(second.key)
         if isinstance(error, NoVerdict):
             raise
-        problem = endpoint.redact(str(error))
-        raise NoVerdict(f"judge {endpoint.settings.model!r} gave no usable answer, asked twice: {problem}") from None
+        unfinished = unfinished or isinstance(error, UnfinishedAnswerError)
+        reason = f"judge {endpoint.settings.model!r} gave no usable answer, asked twice: {endpoint.redact(str(error))}"
+        if not unfinished:
+            raise NoVerdict(reason) from None
+        limit = f"max_tokens is {endpoint.settings.max_tokens}, and can be raised in the judges' TOML file"
+        raise UnfinishedVerdict(f"{reason}; {limit}") from None
 
 
-def _read(response: ChatResponse, endpoint: Endpoint, kind: type[Answer]) -> Answer:
-    reply = response.reply
+def _read(response: ChatResponse, endpoint: Endpoint, kind: type[Answer], judged: Sequence[str]) -> Answer:
+    reply, most = response.reply, endpoint.settings.max_tokens
     if reply.refusal or reply.finish_reason == "content_filter":
         words = f": {endpoint.redact(reply.refusal)}" if reply.refusal else ""
         raise NoVerdict(f"judge {endpoint.settings.model!r} refused to judge{words}")
+    # Not every server says why an answer ends.
+    at_limit = reply.finish_reason is None and not reply.estimated and reply.tokens_out >= most
+    if is_cut_short(reply.finish_reason) or at_limit:
+        raise UnfinishedAnswerError(f"it was cut off at {most} tokens, before its end")
     if not reply.content:
         raise UnusableAnswerError(f"it is empty (finish_reason {reply.finish_reason!r})")
-    return read_answer(reply.content, kind)
+    return read_answer(reply.content, kind, judged)
 
 
 def _distinct(values: Iterable[str | None]) -> str:

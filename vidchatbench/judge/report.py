@@ -63,7 +63,7 @@ def judge_report(
         length=length,
         judges=judges,
         anchors=calibration,
-        warnings=(*drift, *_not_taken(kept), *_warnings(panel, judges, length)),
+        warnings=(*drift, *_unscored(calibration), *_not_taken(kept), *_warnings(panel, judges, length)),
         unranked=unranked,
     )
 
@@ -117,6 +117,10 @@ def _repeats_differ_by(scores: NDArray[np.float64]) -> float | None:
         return None
     first, second = np.triu_indices(scores.shape[2], 1)
     return float(np.abs(scores[:, :, first] - scores[:, :, second]).mean())
+
+
+def _unscored(calibration: AnchorReport) -> list[str]:
+    return [f"the calibration has no score of {missing}" for missing in calibration.unscored]
 
 
 def _not_taken(kept: Sequence[Feature]) -> list[str]:

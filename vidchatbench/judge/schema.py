@@ -40,7 +40,7 @@ class AnchorReport(FrozenModel):
     """Whether the judge can be believed in this run.
 
     ``drifted``: order or mean are past their bounds, or another model answers. ``biased``: a disguise pays.
-    ``unchecked``: there are no anchors, or they could not be scored. Scores of a judge that is not ``ok`` are unranked.
+    ``unchecked``: there are no anchors, or too many were not scored. Scores of a judge that is not ``ok`` are unranked.
 
     Attributes:
         status: The worst that was found.
@@ -50,6 +50,7 @@ class AnchorReport(FrozenModel):
         order_bias: Share of pairs decided for the first place minus those decided for the second.
         judges: One entry per judge.
         problems: What keeps the scores from being ranked.
+        unscored: Which answers are missing, and why; the rest is reported as far as it goes.
     """
 
     status: Literal["ok", "drifted", "biased", "unchecked"]
@@ -59,6 +60,7 @@ class AnchorReport(FrozenModel):
     order_bias: float | None = None
     judges: tuple[JudgeAnchors, ...] = ()
     problems: tuple[str, ...] = ()
+    unscored: tuple[str, ...] = ()
 
     @property
     def unranked(self) -> str | None:

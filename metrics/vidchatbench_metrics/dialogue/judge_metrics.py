@@ -24,7 +24,7 @@ from vidchatbench.api import (
     load_card,
     public_judge_name,
 )
-from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, language_details, unusable
 
 _PACKAGE = "vidchatbench_metrics.dialogue"
 MAX_FRAMES = 8
@@ -88,14 +88,14 @@ class _Judged(TranscriptMetric):
         return self.source.card(card)
 
     def needs(self) -> tuple[Need, ...]:
-        """The judges' scores."""
+        """The judges' scores, and the transcript for its language."""
         spec = ExtractorSpec.of(
             "dialogue/judge_scores",
             judge=self.params["judge"],
             transcripts=self.source.reachable,
             frames=self.params["frames"],
         )
-        return (Need("judged", spec, (Role.CANDIDATE,)), *self.source.gate())
+        return (Need("judged", spec, (Role.CANDIDATE,)), *self.source.heard(), *self.source.gate())
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages the scores of one reply."""
@@ -105,11 +105,11 @@ class _Judged(TranscriptMetric):
             reason, details = problem
             return Score.invalid(reason, **details)
         chosen = judged["scores"][:, :, [AXES.index(axis) for axis in self.axes]].astype(np.float64)
-        return Score.ok(float(chosen.mean()), **_agreement(chosen), **self.further(judged))
+        return Score.ok(float(chosen.mean()), **_agreement(chosen), **self.further(features))
 
-    def further(self, judged: Feature) -> dict[str, Detail]:
+    def further(self, features: Mapping[str, Feature]) -> dict[str, Detail]:
         """Returns details beyond the agreement; none for a single axis."""
-        del judged
+        del features
         return {}
 
 
@@ -134,14 +134,15 @@ class Judgement(_Judged):
     default_card = load_card(_PACKAGE, "cards/judge.toml")
     axes = AXES
 
-    def further(self, judged: Feature) -> dict[str, Detail]:
+    def further(self, features: Mapping[str, Feature]) -> dict[str, Detail]:
         """Returns each axis, and who judged with what: kept once, with the metric of all axes."""
+        judged = features["judged"]
         axes = judged["scores"].astype(np.float64).mean(axis=(0, 1))
         tokens = judged["tokens"].sum(axis=0)
         details: dict[str, Detail] = {name: value for name in _DETAILS if (value := judged.meta[name]) is not None}
         details.update({axis: float(value) for axis, value in zip(AXES, axes, strict=True)})
         counts: dict[str, Detail] = {"tokens_in": int(tokens[0]), "tokens_out": int(tokens[1])}
-        return {**details, **counts, "repeats": int(judged["scores"].shape[1])}
+        return {**details, **counts, "repeats": int(judged["scores"].shape[1]), **language_details(features)}
 
 
 class Relevance(_Judged):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Param, Role, Sample, Score, load_card
 from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM, Encoders
-from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, language_details, unusable
 
 TIE = 1e-6
 """Cosines that differ by no more are equal: the rounding of float32 must not decide a grade."""
@@ -85,14 +85,14 @@ class _Ladder(TranscriptMetric):
         return self.source.card(card)
 
     def needs(self) -> tuple[Need, ...]:
-        """The embeddings of the reply and of its ladder."""
+        """The embeddings of the reply and of its ladder, and the transcript for its language."""
         spec = ExtractorSpec.of(
             self.extractor,
             network=self.params["network"],
             tokenizer=self.params["tokenizer"],
             transcripts=self.source.reachable,
         )
-        return (Need("embeddings", spec, (Role.CANDIDATE,)), *self.source.gate())
+        return (Need("embeddings", spec, (Role.CANDIDATE,)), *self.source.heard(), *self.source.gate())
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Grades one reply."""
@@ -110,6 +110,7 @@ class _Ladder(TranscriptMetric):
             tie=result.tie,
             tokens=int(embeddings.number("tokens")),
             pieces=int(embeddings.number("pieces")),
+            **language_details(features),
         )
 
 

@@ -10,10 +10,20 @@ from functools import cache
 from typing import Any
 
 from vidchatbench.api import ExtractorSpec, Feature, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.dialogue.transcription.source import TranscriptMetric, unusable
+from vidchatbench_metrics.dialogue.transcription.source import TranscriptMetric, language_details, unusable
 
 _LEFT_OUT = frozenset("PSCZ")
 """Unicode's punctuation, symbols, controls and separators; marks stay, for many scripts write with them."""
+
+
+_APOSTROPHES = "`\u00b4\u02bc\u2018\u2019\u201b\uff07\uff40"
+"""What keyboards, editors and recognisers write for the apostrophe."""
+
+_MORE_APOSTROPHES = "\u02b9\u02bb\u02bd\u02c8\u02ca\u02cb\u055a\u2032\u2035\ua78c"
+"""Likewise in English alone: letters elsewhere."""
+
+_FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+"""Without a picture of their own, though Unicode counts them as letters, marks or symbols."""
 
 
 class _ErrorRate(TranscriptMetric):
@@ -40,14 +50,13 @@ class _ErrorRate(TranscriptMetric):
         counts = count_errors(declared, self.units(str(transcript.meta["text"]), sample.language))
         errors = counts["substitutions"] + counts["deletions"] + counts["insertions"]
         rate = errors / len(declared)
-        language = transcript.meta.get("language")
         return Score.ok(
             min(1.0, rate),
             uncapped=rate,
             errors=errors,
             reference_count=len(declared),
             **counts,
-            **({} if language is None else {"language": str(language)}),
+            **language_details(features),
         )
 
 
@@ -96,7 +105,8 @@ def words(text: str) -> list[str]:
 
     It may leave a lone point or sign of currency behind; what has neither letter nor digit is no word.
     """
-    return [word for word in _english()(text).split() if any(letter.isalnum() for letter in word)]
+    plain = visible(text).translate(str.maketrans(_MORE_APOSTROPHES, "'" * len(_MORE_APOSTROPHES)))
+    return [word for word in _english()(plain).split() if any(letter.isalnum() for letter in word)]
 
 
 def characters(text: str, language: str) -> list[str]:
@@ -108,8 +118,25 @@ def characters(text: str, language: str) -> list[str]:
     """
     if is_english(language):
         return list("".join(words(text)))
-    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", visible(text)).casefold())
     return [letter for letter in plain if unicodedata.category(letter)[0] not in _LEFT_OUT]
+
+
+def visible(text: str) -> str:
+    """Returns a text without invisible characters, and with every apostrophe as ``'``.
+
+    Invisible are format characters (zero-width spaces and joiners, soft hyphens, marks of direction and of byte order),
+    controls that are no space, fillers, and selectors of a variant.
+    """
+    plain = text.translate(str.maketrans(_APOSTROPHES, "'" * len(_APOSTROPHES)))
+    return "".join(letter for letter in plain if not _is_invisible(letter))
+
+
+def _is_invisible(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    if category == "Cf" or (category == "Cc" and not letter.isspace()):
+        return True
+    return letter in _FILLERS or "\ufe00" <= letter <= "\ufe0f" or "\U000e0100" <= letter <= "\U000e01ef"
 
 
 @cache

@@ -13,6 +13,7 @@ from vidchatbench.api.samples import LadderStep, Sample, Side
 from vidchatbench.errors import UsageError
 from vidchatbench.judge.calibration import forecast
 from vidchatbench.judge.llm.budget import Limit, read_budget
+from vidchatbench.judge.llm.cache import MAX_STATED_TOKENS
 from vidchatbench.judge.llm.settings import JudgeSettings
 from vidchatbench.judge.panel import Panel
 
@@ -80,6 +81,45 @@ def test_an_answer_that_was_lost_on_the_way_is_counted(
     panel = make_panel()
     list(panel.score(make_requests(1)))
     assert panel.budget.spent > 560 + 500
+
+
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+@pytest.mark.parametrize(
+    "stated", [0, -1, -560, True, 10**30, MAX_STATED_TOKENS + 1, 60.0, 0.5, "60", None, [60], {"text": 60}]
+)
+def test_a_count_that_cannot_be_one_is_replaced_by_our_own(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, name: str, stated: object
+) -> None:
+    usage = {"prompt_tokens": 500, "completion_tokens": 60, name: stated}
+    server.fault = lambda number, body: Fault(changes={"usage": usage})
+    panel = make_panel(budget="15k tokens")
+    found = dict(panel.score(make_requests(40)))
+    judged = [answer for answer in found.values() if isinstance(answer, JudgeAnswer)]
+    assert all(answer.meta["tokens_estimated"] is True for answer in judged)
+    assert 5000 < panel.budget.spent <= 15_000
+    assert 0 < len(judged) < 40, "the budget has an end"
+
+
+@pytest.mark.parametrize("usage", [[], "60", 7, True, {}, None])
+def test_so_it_is_where_usage_is_no_object(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, usage: object
+) -> None:
+    server.fault = lambda number, body: Fault(changes={"usage": usage})
+    (answer,) = dict(make_panel().score(make_requests(1))).values()
+    assert isinstance(answer, JudgeAnswer)
+    assert answer.meta["tokens_estimated"] is True
+
+
+@pytest.mark.parametrize("stated", [1, MAX_STATED_TOKENS])
+def test_counts_within_their_bounds_are_believed(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, stated: int
+) -> None:
+    server.fault = lambda number, body: Fault(changes={"usage": {"prompt_tokens": stated, "completion_tokens": 1}})
+    panel = make_panel()
+    (answer,) = dict(panel.score(make_requests(1))).values()
+    assert isinstance(answer, JudgeAnswer)
+    assert answer.tokens.tolist() == [[stated, 1]]
+    assert panel.budget.spent == stated + 1
 
 
 def test_nothing_stays_set_aside_after_failures(

@@ -388,3 +388,25 @@ def test_parameters_that_a_model_does_not_take_are_left_out_and_said_to_be(
     assert first.meta["format"] == "json_schema"
     assert server.requests[-1]["max_completion_tokens"] == 1024
     assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize(("owner", "sent"), [("llamacpp", True), ("vllm", False), (None, False)])
+def test_llama_cpp_is_told_not_to_reuse_prompts(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, owner: str | None, sent: bool
+) -> None:
+    server.models = [{"id": "judge-a", "owned_by": owner, "meta": {"n_params": 7}}]
+    answers(make_panel(), make_requests(2))
+    assert [body.get("cache_prompt") for body in server.requests] == [False if sent else None] * 2
+
+
+def test_a_server_that_does_not_take_it_is_asked_without(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests
+) -> None:
+    server.models = [{"id": "judge-a", "owned_by": "llamacpp"}]
+    server.fault = lambda number, body: (
+        Fault(status=400, error={"message": "unknown", "param": "cache_prompt"}) if "cache_prompt" in body else None
+    )
+    (answer, _) = answers(make_panel(), make_requests(2))
+    assert isinstance(answer, JudgeAnswer)
+    assert answer.meta["not_taken"] == "cache_prompt"
+    assert len(server.requests) == 3

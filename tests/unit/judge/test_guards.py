@@ -18,12 +18,14 @@ from vidchatbench.judge.calibration import (
     AnchorReport,
     CalibrationSample,
     ask_probes,
+    baseline_path,
     begin_calibration,
     check_calibration,
     choose_calibration,
     forget_baselines,
     score_calibration,
 )
+from vidchatbench.judge.llm.cache import write_file
 from vidchatbench.judge.llm.quoting import MAX_TEXT_LENGTH, fence, is_cut, shown
 from vidchatbench.judge.panel import PairVerdict, Panel, weigh
 from vidchatbench.judge.report import judge_report
@@ -109,6 +111,92 @@ def test_a_calibration_that_could_not_be_scored_leaves_the_judge_unranked(
     report = run_calibration(make_panel())
     assert report.status == "unchecked"
     assert "were not scored" in str(report.unranked)
+
+
+def silent_on(replies: set[str]) -> Callable[[Body], str]:
+    """A fair judge that has no verdict on some replies, as they stand."""
+    return lambda body: "no idea" if see(body).blocks.get("REPLY") in replies else fair_mind(body)
+
+
+def calibration_replies() -> list[str]:
+    return [text for chosen in choose_calibration(SAMPLES) for text in chosen.texts]
+
+
+@pytest.mark.parametrize(("failed", "status"), [(0, "ok"), (1, "ok"), (5, "ok"), (6, "unchecked"), (50, "unchecked")])
+def test_a_few_bad_answers_do_not_void_the_calibration(
+    server: JudgeServer, make_panel: MakePanel, failed: int, status: str
+) -> None:
+    """Of 50 graded replies 5 may be without a score; the rest is in order (tau 1), whichever they are."""
+    replies = calibration_replies()
+    server.mind = silent_on(set(replies[-failed:] if failed else ()))
+    report = run_calibration(make_panel())
+    assert report.status == status, report.problems
+    assert [text.split(":")[0] for text in report.unscored] == [
+        f"{failed} of 50 graded replies, {when} the system's" for when in ("before", "after") if failed
+    ]
+    assert len(report.judges) == (0 if failed == 50 else 1), "what was scored is reported"
+    for judge in report.judges:
+        assert (judge.tau, judge.moved_in_run, judge.problems) == (1.0, 0.0, ())
+        scored = [grade(text) for text in replies[: len(replies) - failed]]
+        assert judge.mean == pytest.approx(sum(scored) / len(scored))
+
+
+def test_one_bad_answer_is_a_warning(server: JudgeServer, make_panel: MakePanel) -> None:
+    server.mind = silent_on({calibration_replies()[7]})
+    panel = make_panel()
+    report = judge_report(panel, {}, SAMPLES, run_calibration(panel))
+    assert report.unranked is None
+    assert any("has no score of 1 of 50 graded replies, before" in warning for warning in report.warnings)
+
+
+def test_means_are_compared_over_what_both_times_have(server: JudgeServer, make_panel: MakePanel) -> None:
+    """The five lowest grades missing would raise a mean by 0.22 that nothing else has moved."""
+    assert run_calibration(make_panel(), "first").judges[0].mean == 3.0
+    lowest = [text for text in calibration_replies() if grade(text) == 1][-5:]
+    server.mind = silent_on(set(lowest))
+    report = run_calibration(make_panel(), "second")
+    assert report.status == "ok"
+    assert report.judges[0].mean == pytest.approx((150 - 5) / 45)
+
+    def milder(body: Body) -> str:
+        blocks = see(body).blocks
+        if "REPLY" not in blocks or blocks["REPLY"] in lowest:
+            return silent_on(set(lowest))(body)
+        return says(min(5, grade(blocks["REPLY"]) + 1))
+
+    server.mind = milder
+    report = run_calibration(make_panel(), "third")
+    # Of 45 replies, 5 of grade 1 and 10 each of 2, 3 and 4 rise by one: (35 of 45 points).
+    assert report.status == "drifted"
+    assert "is 4.00 and was 3.22" in report.problems[0]
+
+
+@pytest.mark.parametrize(("failed", "status"), [(1, "ok"), (2, "unchecked")])
+def test_so_it_is_with_the_disguises(server: JudgeServer, make_panel: MakePanel, failed: int, status: str) -> None:
+    chosen = choose_calibration(SAMPLES)[:failed]
+    disguised = {" ".join([one.texts[len(one.texts) // 2]] * 3) for one in chosen}
+    server.mind = silent_on(disguised)
+    report = run_calibration(make_panel())
+    assert report.status == status
+    assert report.unscored[0].startswith(f"{failed} of 4 repeated replies: ")
+
+
+@pytest.mark.parametrize(("failed", "status"), [(1, "ok"), (2, "unchecked")])
+def test_and_with_the_pairs(server: JudgeServer, make_panel: MakePanel, failed: int, status: str) -> None:
+    chosen = {one.texts[-1] for one in choose_calibration(SAMPLES)[:failed]}
+    server.mind = lambda body: "no idea" if see(body).blocks.get("FIRST") in chosen else fair_mind(body)
+    report = run_calibration(make_panel())
+    assert report.status == status
+    assert report.unscored[0].startswith(f"{failed} of 4 pairs: ")
+
+
+def test_a_baseline_of_an_earlier_release_still_counts(make_panel: MakePanel) -> None:
+    panel, chosen = make_panel(), choose_calibration(SAMPLES)
+    old = {"model": "judge-a", "answered_by": "judge-a", "mean": 4.0, "recorded": "2026-01-02T00:00:00+00:00"}
+    write_file(baseline_path(panel, chosen, 0), json.dumps(old).encode())
+    report = run_calibration(panel)
+    assert report.status == "drifted"
+    assert "is 3.00 and was 4.00 on 2026-01-02" in report.problems[0]
 
 
 # --- drift ----------------------------------------------------------------------------------------------------------

@@ -106,6 +106,59 @@ def test_another_model_served_under_the_same_name_is_asked_anew(
     assert len(server.requests) == 2
 
 
+LLAMA = {"vocab_type": 2, "n_vocab": 49152, "n_ctx_train": 2048, "n_params": 134515008, "size": 97227264}
+
+
+@pytest.mark.parametrize("name", ["n_ctx", "n_slots", "n_parallel"])
+def test_a_server_with_other_places_serves_the_same_model(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, name: str
+) -> None:
+    for value in (2048, 4096, None):
+        server.models = [{"id": "judge-a", "meta": {**LLAMA, name: value} if value else LLAMA}]
+        list(make_panel().score(make_requests(2)))
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("name", LLAMA)
+def test_a_model_of_another_size_is_another_model(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, name: str
+) -> None:
+    for change in (0, 1):
+        server.models = [{"id": "judge-a", "meta": {**LLAMA, "n_ctx": 2048, name: LLAMA[name] + change}}]
+        list(make_panel().score(make_requests(1)))
+    assert len(server.requests) == 2
+
+
+def test_what_an_earlier_release_kept_beside_the_context_size_is_found(
+    server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, tmp_path: Path
+) -> None:
+    """0.1.0 had the context size in the key; the key below is the one that it made of this request."""
+    server.models = [{"id": "judge-a", "meta": {**LLAMA, "n_ctx": 2048}}]
+    list(make_panel().score(make_requests(1)))
+    (file,) = files(tmp_path / "judge")
+    body = server.requests[0]
+    old = ResponseCache.key(
+        {
+            "model": "judge-a",
+            "served": {"id": "judge-a", "meta": {**LLAMA, "n_ctx": 2048}},
+            "messages": body["messages"],
+            "schema": body["response_format"]["json_schema"],
+            "seed": body["seed"],
+            "temperature": 0.0,
+            "max_tokens": 1024,
+            "salt": "",
+        }
+    )
+    assert old != file.stem
+    (file.parent.parent / old[:2]).mkdir(exist_ok=True)
+    file.rename(file.parent.parent / old[:2] / f"{old}.json")
+    list(make_panel().score(make_requests(1)))
+    assert len(server.requests) == 1
+    server.models = [{"id": "judge-a", "meta": {**LLAMA, "n_ctx": 4096}}]
+    list(make_panel().score(make_requests(1)))
+    assert len(server.requests) == 2, "an old key stands for one context size"
+
+
 def test_a_damaged_file_counts_as_absent(
     server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, tmp_path: Path
 ) -> None:

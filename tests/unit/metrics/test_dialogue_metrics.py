@@ -454,6 +454,41 @@ class TestWer:
         assert characters("कि", "hi") != characters("क", "hi")
         assert characters("Don't!", "en") == list("donot")
 
+    @pytest.mark.parametrize("mark", "\u2019\u02bc\uff07\u00b4`\u2018\u201b\u2032\u02bb\uff40")
+    def test_every_apostrophe_is_one(self, mark):
+        # The right value is that of the same words with the apostrophe of ASCII: no error, whichever side has it.
+        plain = "Don't worry, it's Oma's, we'll say they're fine and 'twas rock 'n' roll."
+        other = plain.replace("'", mark)
+        for declared, said in ((plain, other), (other, plain), (other, other)):
+            for metric in (Wer(), Cer()):
+                score = error_rate(metric, declared, heard(said))
+                assert (score.value, score.details["errors"]) == (0.0, 0), (declared, said)
+        assert error_rate(Wer(), plain, heard(other.replace("worry", "hurry"))).details["errors"] == 1
+
+    @pytest.mark.parametrize(
+        "mark",
+        "\u200b\ufeff\u200e\u00ad\u200c\u200d\u200f\u2060\u2063\u202a\u202c\u2066\u2069\u061c\u034f\u3164\ufe0f\u0000\u0007\u007f",
+        ids=lambda mark: f"{ord(mark):04x}",
+    )
+    def test_what_cannot_be_seen_is_not_there(self, mark):
+        plain = "I don't colour two maps, Mr. Brown."
+        for other in (mark.join(plain), f"{mark}{plain}{mark}", plain.replace(" ", f"{mark} {mark}")):
+            for declared, said in ((plain, other), (other, plain)):
+                for metric in (Wer(), Cer()):
+                    assert error_rate(metric, declared, heard(said)).value == 0.0, ascii(other)
+        assert error_rate(Wer(), mark, heard("hello")).status is Status.NOT_APPLICABLE
+
+    @pytest.mark.parametrize("space", ["\u00a0", "\u2009", "\u3000", "\u2028", "\n", "\t", "\u0085"])
+    def test_spaces_of_every_kind_still_part_words(self, space):
+        assert error_rate(Wer(), "one cat sat", heard(f"one{space}cat{space}sat")).value == 0.0
+
+    def test_apostrophes_in_other_languages(self):
+        for mark in "\u2019\u02bc\uff07\u00b4`":
+            assert error_rate(Cer(), f"l{mark}eau d{mark}ici", heard("l'eau d'ici"), "fr").value == 0.0
+        assert error_rate(Cer(), "l\u200b'e\u00adau", heard("l'eau"), "fr").value == 0.0
+        assert characters("\u02bb\u014dlelo", "haw") != characters("\u014dlelo", "haw"), "the okina is a letter"
+        assert characters("\u0915\u093f", "hi") != characters("\u0915", "hi")
+
     def test_a_brought_text_needs_speech_in_the_clip(self):
         metric = Wer(transcripts="given")
         assert [need.extractor.id for need in metric.needs()] == [

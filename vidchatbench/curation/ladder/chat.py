@@ -84,6 +84,7 @@ def connect_models(judge: str, *, budget: str | None = None, cache: Path | None 
         UsageError: If the budget is not.
     """
     # The client of the endpoints takes long to load, and the builder and the check do without it.
+    from vidchatbench.judge.llm.answers import is_cut_short
     from vidchatbench.judge.llm.budget import Budget, read_budget
     from vidchatbench.judge.llm.cache import ResponseCache
     from vidchatbench.judge.llm.endpoint import ChatRequest
@@ -104,8 +105,11 @@ def connect_models(judge: str, *, budget: str | None = None, cache: Path | None 
             return Unanswered(str(fault))
         reply = response.reply
         refused = reply.refusal or reply.finish_reason == "content_filter"
-        if refused or not question.usable(reply.content or ""):
+        is_cut = is_cut_short(reply.finish_reason)
+        if refused or is_cut or not question.usable(reply.content or ""):
             responses.forget(response.key)
+        if is_cut:
+            return Unanswered(f"its answer was cut off at max_tokens ({settings.judges[question.model].max_tokens})")
         return Unanswered("it refused") if refused else Answer(reply.content or "", reply.model)
 
     return Models(tuple(one.model for one in settings.judges), lambda questions: pool.run(ask_one, questions))

@@ -11,12 +11,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.models import FrozenModel
 
 VERSION = 1
+
+MAX_STATED_TOKENS = 10_000_000
+"""Most tokens of one request that a server is believed to have read or written; no model has a larger window."""
 
 
 class Reply(FrozenModel):
@@ -39,8 +42,8 @@ class Reply(FrozenModel):
     finish_reason: str | None = None
     model: str | None = None
     fingerprint: str | None = None
-    tokens_in: int
-    tokens_out: int
+    tokens_in: int = Field(ge=0, le=MAX_STATED_TOKENS)
+    tokens_out: int = Field(ge=0, le=MAX_STATED_TOKENS)
     estimated: bool = False
     format: str
 

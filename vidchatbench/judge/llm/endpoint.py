@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 import openai
 
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
-from vidchatbench.judge.llm.cache import Reply, ResponseCache
-from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact
+from vidchatbench.judge.llm.cache import MAX_STATED_TOKENS, Reply, ResponseCache
+from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact, without_secret
 from vidchatbench.judge.llm.messages import Message, Schema, count_pictures, prompt_texts
 from vidchatbench.judge.llm.pace import FIRST_WAIT, MAX_PAUSE, Pace, retry_after, wait_before
 from vidchatbench.judge.llm.settings import JudgeSettings
@@ -28,6 +28,9 @@ from vidchatbench.judge.llm.settings import JudgeSettings
 ATTEMPTS = 6
 FAILURES_IN_A_ROW = 3
 """Requests that failed in every attempt, one after the other, after which the endpoint is taken to be down."""
+
+MAX_BODY_BYTES = 8_000_000
+"""Bytes of an answer that is kept: the longest text that is read, its reasoning beside it, and all of it escaped."""
 
 TEMPERATURE = 0.0
 _FORMATS = ("json_schema", "json_object", "text")
@@ -41,8 +44,13 @@ _MORE_PATIENCE = 3
 _SERVER_ERROR = 500
 _NOT_IMPLEMENTED = 501
 _OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
-_OPTIONAL = frozenset({"temperature", "seed"})
+_OPTIONAL = frozenset({"temperature", "seed", "cache_prompt"})
+_LLAMA_CPP = "llamacpp"
+"""How llama.cpp's server signs its models."""
+
 _MODEL_FIELDS = ("id", "root", "meta")
+_SERVING_FIELDS = frozenset({"n_ctx", "n_ctx_slot", "n_ctx_per_seq", "n_slots", "n_parallel", "n_batch", "n_ubatch"})
+"""What a server says of itself beside the model: it is started with more places, and its model stays the same."""
 
 
 @dataclass
@@ -55,6 +63,7 @@ class EndpointState:
         limit_field: What the endpoint calls the limit of written tokens.
         dropped: Parameters that the endpoint does not take.
         served: What the endpoint says of the model it serves, where it does.
+        is_llama_cpp: Whether it is llama.cpp's server.
         asked: Whether it has been asked for that.
         failures: Requests that have failed in a row.
         down: Why the endpoint is not asked any more.
@@ -66,6 +75,7 @@ class EndpointState:
     limit_field: str = "max_tokens"
     dropped: set[str] = field(default_factory=set)
     served: dict[str, Any] | None = None
+    is_llama_cpp: bool = False
     asked: bool = False
     failures: int = 0
     down: str | None = None
@@ -176,9 +186,11 @@ class Endpoint:
             if not self.state.asked:
                 self.state.served = await self._describe()
                 self.state.asked = True
-        key = self._cache_key(request)
-        if (kept := self._shared.cache.load(key)) is not None:
-            return ChatResponse(kept, key, cached=True)
+        keys = self._cache_keys(request)
+        for key in keys:
+            if (kept := self._shared.cache.load(key)) is not None:
+                return ChatResponse(kept, key, cached=True)
+        key = keys[0]
         if not self.state.settled:
             # One request finds out how this endpoint wants to be asked, instead of all at once.
             async with self._settling:
@@ -187,19 +199,26 @@ class Endpoint:
         async with self._places:
             return await self._paid(request, key)
 
-    def _cache_key(self, request: ChatRequest) -> str:
-        return ResponseCache.key(
-            {
-                "model": self.settings.model,
-                "served": self.state.served,
-                "messages": request.messages,
-                "schema": request.schema,
-                "seed": request.seed,
-                "temperature": TEMPERATURE,
-                "max_tokens": self.settings.max_tokens,
-                "salt": request.salt,
-            }
+    def _cache_keys(self, request: ChatRequest) -> list[str]:
+        """Returns the key of a request, and the one under which earlier releases kept its reply, where they differ."""
+        served = dict.fromkeys(
+            json.dumps(one, sort_keys=True) for one in (_model_of(self.state.served), self.state.served)
         )
+        return [
+            ResponseCache.key(
+                {
+                    "model": self.settings.model,
+                    "served": json.loads(one),
+                    "messages": request.messages,
+                    "schema": request.schema,
+                    "seed": request.seed,
+                    "temperature": TEMPERATURE,
+                    "max_tokens": self.settings.max_tokens,
+                    "salt": request.salt,
+                }
+            )
+            for one in served
+        ]
 
     async def _paid(self, request: ChatRequest, key: str) -> ChatResponse:
         guess = estimate_tokens(prompt_texts(request.messages), count_pictures(request.messages))
@@ -334,14 +353,18 @@ class Endpoint:
             body["response_format"] = {"type": "json_schema", "json_schema": request.schema}
         elif answer_format == "json_object":
             body["response_format"] = {"type": "json_object"}
+        if self.state.is_llama_cpp:
+            # What it keeps of earlier prompts changes the batches it computes in, and so the rounding and the answers.
+            body["extra_body"] = {"cache_prompt": False}
         for name in self.state.dropped:
-            del body[name]
+            body.get("extra_body", {}).pop(name, None)
+            body.pop(name, None)
         self.state.requests += 1
         raw = await self._client.chat.completions.with_raw_response.create(**body)
         content = raw.http_response.content
-        # Replies are kept on disk, and a server may say anything.
-        content = content.replace(self._key.encode(), b"***") if self._key else content
-        return _read_reply(content, guess, answer_format)
+        if len(content) > MAX_BODY_BYTES:
+            raise _TornAnswer(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
+        return _read_reply(content, self._key, guess, answer_format)
 
     async def _describe(self) -> dict[str, Any] | None:
         """Asks what is served under the model's name, so that another model of that name is not taken for it."""
@@ -349,7 +372,9 @@ class Endpoint:
         for attempt in range(ATTEMPTS):
             try:
                 raw = await self._client.models.with_raw_response.list()
-                return _entry(raw.http_response.content, self.settings.model)
+                entry = _entry(raw.http_response.content, self.settings.model)
+                self.state.is_llama_cpp = entry is not None and entry.get("owned_by") == _LLAMA_CPP
+                return entry and {name: entry[name] for name in _MODEL_FIELDS if entry.get(name) is not None}
             except openai.APIStatusError as error:
                 if error.status_code not in _PASSING and error.status_code < _SERVER_ERROR:
                     return None
@@ -366,16 +391,19 @@ class _TornAnswer(Exception):  # noqa: N818 - it never leaves this module
     """A success by its status whose body is no completion."""
 
 
-def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
+def _read_reply(content: bytes, key: str | None, guess: int, answer_format: str) -> Reply:
     try:
-        body = json.loads(content)
+        text = content.decode(json.detect_encoding(content), "surrogatepass")
+        # Replies are kept on disk, and a server may say anything, in whatever way it escapes it.
+        body = json.loads(without_secret(text, key) if key else text)
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        usage = body.get("usage") or {}
-        read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
-        counted = isinstance(read, int) and isinstance(written, int)
-        if not isinstance(read, int) or not isinstance(written, int):
+        usage = body.get("usage")
+        stated = usage if isinstance(usage, dict) else {}
+        read, written = _count(stated.get("prompt_tokens")), _count(stated.get("completion_tokens"))
+        counted = read is not None and written is not None
+        if read is None or written is None:
             read, written = guess, estimate_tokens([text or ""])
         return Reply(
             content=text,
@@ -390,6 +418,13 @@ def _read_reply(content: bytes, guess: int, answer_format: str) -> Reply:
         )
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise _TornAnswer("the answer is not a completion") from None
+
+
+def _count(stated: object) -> int | None:
+    """Returns a number of tokens that a server states, ``None`` if it cannot be one."""
+    if not isinstance(stated, int) or isinstance(stated, bool):
+        return None
+    return stated if 1 <= stated <= MAX_STATED_TOKENS else None
 
 
 def _bare(name: object) -> str | None:
@@ -407,7 +442,14 @@ def _entry(content: bytes, model: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         return None
     named = [entry for entry in entries if entry.get("id") == model] or (entries if len(entries) == 1 else [])
-    return {name: named[0][name] for name in _MODEL_FIELDS if named[0].get(name) is not None} if named else None
+    return named[0] if named else None
+
+
+def _model_of(served: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Returns what names the model in what a server says of it."""
+    if served is None or not isinstance(meta := served.get("meta"), dict):
+        return served
+    return {**served, "meta": {name: value for name, value in meta.items() if name not in _SERVING_FIELDS}}
 
 
 def _message(error: openai.APIStatusError) -> str:

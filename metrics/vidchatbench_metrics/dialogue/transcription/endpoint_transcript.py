@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import SAMPLE_RATE, Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
+from vidchatbench_metrics.dialogue.transcription.languages import whisper_language
 from vidchatbench_metrics.dialogue.transcription.transcript import Passage, Word, silence, transcript
 from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
@@ -38,7 +39,7 @@ class EndpointTranscript(AudioExtractor):
 
     Parameters:
         endpoint: ``URL#MODEL``, the URL up to ``/v1``.
-        language: The language spoken; ``None`` leaves it to the endpoint.
+        language: The language spoken; ``None``, ``und`` and what Whisper does not know leave it to the endpoint.
 
     Arrays and meta are those of ``dialogue/transcript``; an endpoint that gives no word times has arrays of length 0,
     and one that gives no probabilities cannot have its hallucinations found.
@@ -51,6 +52,12 @@ class EndpointTranscript(AudioExtractor):
     """Further attempts after a time-out, a lost connection, or an answer of status 408, 409, 429 or 5xx."""
 
     _client: OpenAI | None = None
+
+    def __init__(self, **params: Param) -> None:
+        super().__init__(**params)
+        language = self.params["language"]
+        # One language has one name, and one feature.
+        self.params = {**self.params, "language": whisper_language(None if language is None else str(language))}
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role
+from vidchatbench.api import Detail, ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role
 from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import split_endpoint
 from vidchatbench_metrics.dialogue.transcription.transcript import OK, REASONS, SILENT
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
@@ -89,8 +89,12 @@ class Transcripts:
         return ExtractorSpec.of("dialogue/transcript", model=self._size, language=None)
 
     def need(self, name: str = "transcript") -> Need:
-        """Returns the need for the transcript of the candidate."""
-        return Need(name, self.spec, (Role.CANDIDATE,))
+        """Returns the need for the transcript of the candidate, in the language of the sample."""
+        return Need(name, self.spec, (Role.CANDIDATE,), language_param=None if self.given else "language")
+
+    def heard(self) -> tuple[Need, ...]:
+        """Returns the need for the transcript where it says which language was heard."""
+        return () if self.given else (self.need(),)
 
     def gate(self) -> tuple[Need, ...]:
         """Returns the need for the candidate's speech, ``speech``, where no extractor of transcripts checks it.
@@ -153,6 +157,17 @@ class TranscriptMetric(Metric):
     def make_card(self) -> MetricCard:
         """Returns the card; other transcripts are another protocol."""
         return self.source.card(self.default_card)
+
+
+def language_details(features: Mapping[str, Feature]) -> dict[str, Detail]:
+    """Returns the language of a reply's transcript and its probability, as far as the transcript has them.
+
+    Args:
+        features: The metric's features; the transcript is ``transcript``.
+    """
+    transcript = features.get("transcript")
+    meta = {} if transcript is None else transcript.meta
+    return {name: value for name in ("language", "language_probability") if (value := meta.get(name)) is not None}
 
 
 def unusable(transcript: Feature, features: Mapping[str, Feature]) -> tuple[str, dict[str, str]] | None:

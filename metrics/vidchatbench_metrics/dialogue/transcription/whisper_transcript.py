@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from vidchatbench.api import Audio, AudioExtractor, ExtractorContext, ExtractorSpec, Feature, Param
+from vidchatbench_metrics.dialogue.transcription.languages import whisper_language
 from vidchatbench_metrics.dialogue.transcription.transcript import silence, transcript
 from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
 from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
@@ -19,7 +20,7 @@ class WhisperTranscript(AudioExtractor):
 
     Parameters:
         model: A size of Whisper, such as ``large-v3``.
-        language: The language spoken; ``None`` has it recognised, so that a reply in the wrong language shows.
+        language: The language spoken; ``None``, ``und`` and what Whisper does not know have it recognised.
 
     Arrays:
         word_start: float64 (n,), seconds from the clip's first picture.
@@ -31,7 +32,7 @@ class WhisperTranscript(AudioExtractor):
         text: What is said, without hallucinated passages.
         words: The words of the arrays, as a JSON list.
         dropped_text: What was left out as a hallucination.
-        language: The language, with ``language_probability``.
+        language: The language, with ``language_probability``, which is 1 where the language was given.
         speech_seconds: Seconds of speech that Silero VAD finds.
         passages: Number of passages, ``dropped_passages`` of them left out.
         no_speech_probability: The greatest of all passages.
@@ -45,6 +46,12 @@ class WhisperTranscript(AudioExtractor):
     defaults: ClassVar[Mapping[str, Param]] = {"model": DEFAULT_SIZE, "language": None}
     packages: ClassVar[tuple[str, ...]] = ("faster_whisper",)
     _whisper: Whisper | None = None
+
+    def __init__(self, **params: Param) -> None:
+        super().__init__(**params)
+        language = self.params["language"]
+        # One language has one name, and one feature.
+        self.params = {**self.params, "language": whisper_language(None if language is None else str(language))}
 
     @property
     def weights(self) -> tuple[str, ...]:
