@@ -21,10 +21,10 @@ class FaceTracks(FrameExtractor):
     """Face tracks of a clip.
 
     Key frames are the grid ``k / fps``. Each is scaled down until its longest side is at most ``longest`` pixels, and
-    faces of at least ``min_face`` pixels there are kept if their score is 0.9 or more. A detection continues the
-    tracklet whose last box it overlaps most (intersection over union of 0.3 or more); one missed key frame is bridged,
-    unless a new face turns up in it. Tracklets that never coexist are one person, a track
-    (:func:`vidchatbench_metrics.faces.linking.link`).
+    faces of at least ``min_face`` pixels there are kept if their score is 0.9 or more; where there is none, the
+    mirrored picture is looked at. A detection continues the tracklet whose last box it overlaps most (intersection
+    over union of 0.3 or more); one missed key frame is bridged, unless a new face turns up in it. Tracklets that
+    never coexist are one person, a track (:func:`vidchatbench_metrics.faces.linking.link`).
 
     Feature, with one row per detection, ordered by tracklet and key frame:
         tracklet: int32 (n,), number of the tracklet, in order of appearance.
@@ -80,7 +80,7 @@ class _Session(TimelineSession):
             self._detect()
 
     def _detect(self) -> None:
-        results = self._detector.detect([pixels for pixels, _ in self._waiting])
+        results = self._detector.detect_twice([pixels for pixels, _ in self._waiting])
         for detections, (_, scale) in zip(results, self._waiting, strict=True):
             full = detections.scaled(1 / scale)
             self._timeline.add_key(full.boxes, full.landmarks, full.scores)

@@ -6,6 +6,7 @@ The right values are counts of the key frames in which the test puts the person'
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import Sample, Side
 from vidchatbench_metrics.faces.linking import link
-from vidchatbench_metrics.faces.mtcnn import FaceDetector
+from vidchatbench_metrics.faces.mtcnn import Detections, FaceDetector
 from vidchatbench_metrics.faces.timeline import FaceTimeline, responder_tracklets
 from vidchatbench_metrics.faces.torchvision_import import plain_nms
 from vidchatbench_metrics.video_quality.face_presence import FacePresence
@@ -303,3 +304,33 @@ def test_a_picture_without_a_face_has_none() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (120, 160, 3), dtype=np.uint8)
     (found,) = detector.detect([noise])
     assert len(found.boxes) == 0
+
+
+def test_detections_are_mirrored_with_left_and_right_in_their_places() -> None:
+    marks = np.array([[[12.0, 20.0], [28.0, 21.0], [19.0, 30.0], [14.0, 40.0], [26.0, 41.0]]])
+    one = Detections(np.array([[10.0, 5.0, 30.0, 50.0]]), marks, np.array([0.95]))
+    other = one.mirrored(100)
+    assert other.boxes.tolist() == [[70.0, 5.0, 90.0, 50.0]]
+    assert other.landmarks.tolist() == [[[72.0, 21.0], [88.0, 20.0], [81.0, 30.0], [74.0, 41.0], [86.0, 40.0]]]
+    back = other.mirrored(100)
+    np.testing.assert_array_equal(back.boxes, one.boxes)
+    np.testing.assert_array_equal(back.landmarks, one.landmarks)
+    assert len(Detections.none().mirrored(100).boxes) == 0
+
+
+def test_only_pictures_without_a_face_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in finds a face where a picture's first column is bright."""
+    asked: list[int] = []
+
+    def detect(self: FaceDetector, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        del self
+        asked.append(len(pictures))
+        face = Detections(np.array([[0.0, 0.0, 10.0, 10.0]]), np.zeros((1, 5, 2)), np.ones(1))
+        return [face if picture[0, 0, 0] > 100 else Detections.none() for picture in pictures]
+
+    monkeypatch.setattr(FaceDetector, "detect", detect)
+    left, right, none = (np.zeros((40, 60, 3), np.uint8) for _ in range(3))
+    left[:, :1], right[:, -1:] = 255, 255
+    results = FaceDetector("cpu", 32).detect_twice([left, right, none])
+    assert [result.boxes.tolist() for result in results] == [[[0, 0, 10, 10]], [[50, 0, 60, 10]], []]
+    assert asked == [3, 2]
