@@ -39,7 +39,7 @@ from vidchatbench_metrics.av_sync.lse import Confidence
 from vidchatbench_metrics.av_sync.network import backend_network
 from vidchatbench_metrics.av_sync.picture import SyncNetPicture
 from vidchatbench_metrics.av_sync.sound import SyncNetSound
-from vidchatbench_metrics.faces.timeline import FaceTimeline, faces_at
+from vidchatbench_metrics.faces.timeline import FaceTimeline, faces_at, responder_tracklets
 from vidchatbench_metrics.faces.tracks import KEY_FPS, FaceTracks
 
 FPS = 25
@@ -121,7 +121,7 @@ def through_files(clip: Path, weights: Path, folder: Path, batch: int) -> dict[s
     """Times syncnet-python's pipeline without its detector."""
     package: Any = importlib.import_module("syncnet_python.syncnet_pipeline")
     faces = faces_of(folder)
-    primary = faces.primary()
+    responder = responder_tracklets(faces)
 
     class Given:
         """Stands where the detector was."""
@@ -131,7 +131,7 @@ def through_files(clip: Path, weights: Path, folder: Path, batch: int) -> dict[s
         def detect_faces(self, image: Any, **unused: Any) -> NDArray[np.float64]:
             del image, unused
             self.index += 1
-            boxes = [[*face.box, 1.0] for face in faces_at(faces, self.index / FPS) if face.track == primary]
+            boxes = [[*face.box, 1.0] for face in faces_at(faces, self.index / FPS) if face.tracklet in responder]
             return np.array(boxes).reshape(-1, 5)
 
     package.SyncNetPipeline._load_s3fd = lambda self, path: Given()

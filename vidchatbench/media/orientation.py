@@ -6,7 +6,7 @@ import math
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +42,8 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation | None:
         """Returns how a decoded frame is to be shown; ``None`` where its matrix is neither a turn nor a mirror."""
-        data = frame.side_data.get(_MATRIX)
-        if data is None:
-            return UPRIGHT
-        return cls.read(bytes(data))
+        data: Any = frame.side_data.get(_MATRIX)  # PyAV does not say that it is a buffer
+        return UPRIGHT if data is None else cls.read(bytes(data))
 
     @classmethod
     def read(cls, data: bytes) -> Orientation | None:

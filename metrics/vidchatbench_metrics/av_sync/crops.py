@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidchatbench_metrics.av_sync.network import SIDE
+from vidchatbench_metrics.av_sync.network import PICTURE_WINDOW, SIDE
 from vidchatbench_metrics.faces.timeline import Face
 
 Pixels = NDArray[np.uint8]
@@ -40,21 +40,24 @@ class CropRule:
     """Which tracks count and what becomes of their crops.
 
     Attributes:
-        relink: Whether tracks are formed anew as SyncNet's pipeline does, over gaps of up to 25 frames.
+        relink: Whether runs are formed as SyncNet's pipeline does, over gaps of up to 25 frames, each a track of its
+            own; else a run is a tracklet of ``faces/mtcnn``, and the runs of one person are one track.
+        min_run: Frames with a detection that a run must have.
         min_frames: Frames with a detection that a track must have.
-        min_side: What the mean longer side of its box must exceed, in pixels.
+        min_side: What the mean longer side of a run's box must exceed, in pixels.
         jpeg: Whether the crop goes through a JPEG.
     """
 
     relink: bool
+    min_run: int
     min_frames: int
     min_side: float
     jpeg: bool
 
 
 RULES = {
-    "lossless": CropRule(relink=False, min_frames=25, min_side=0.0, jpeg=False),
-    "sgc": CropRule(relink=True, min_frames=51, min_side=100.0, jpeg=True),
+    "lossless": CropRule(relink=False, min_run=PICTURE_WINDOW, min_frames=25, min_side=0.0, jpeg=False),
+    "sgc": CropRule(relink=True, min_run=51, min_frames=51, min_side=100.0, jpeg=True),
 }
 
 
@@ -66,7 +69,7 @@ class Run:
         number: Number of the run, in order of appearance.
         start: Index of its first frame.
         boxes: Its box in each frame so far, gaps filled in.
-        tracks: The track of ``faces/mtcnn`` of each detection.
+        tracklets: The tracklet of ``faces/mtcnn`` of each detection.
         cropped: Frames of which the crop has been made.
         ended: True once no more detections can follow.
     """
@@ -74,7 +77,7 @@ class Run:
     number: int
     start: int
     boxes: list[Box] = field(default_factory=list)
-    tracks: list[int] = field(default_factory=list)
+    tracklets: list[int] = field(default_factory=list)
     cropped: int = 0
     ended: bool = False
 
@@ -96,7 +99,7 @@ class Run:
             before = self.boxes[-1]
             self.boxes += [before + (face.box - before) * step / missing for step in range(1, missing)]
         self.boxes.append(face.box)
-        self.tracks.append(face.track)
+        self.tracklets.append(face.tracklet)
 
     def final(self) -> int:
         """Returns of how many frames, from the first one, the smoothed box is final."""
@@ -117,7 +120,7 @@ class Runs:
     """Forms runs from the faces of one frame after the other.
 
     Args:
-        relink: False to take the tracks of ``faces/mtcnn`` as they are; True to link a face to the oldest run whose
+        relink: False to take the tracklets of ``faces/mtcnn`` as they are; True to link a face to the oldest run whose
             last box it overlaps by more than half, if that is no more than 25 frames ago.
     """
 
@@ -153,7 +156,7 @@ class Runs:
 
     def _continues(self, run: Run, index: int, face: Face) -> bool:
         if not self._relink:
-            return run.tracks[-1] == face.track
+            return run.tracklets[-1] == face.tracklet
         return index - run.last <= MAX_GAP and overlap(run.boxes[-1], face.box) > MIN_IOU
 
 

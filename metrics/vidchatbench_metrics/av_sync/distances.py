@@ -33,7 +33,7 @@ class Lse:
     confidence: float
 
 
-def shifted_distances(picture: Array, sound: Array) -> NDArray[np.float64]:
+def shifted_distances(picture: Array, sound: Array, rows: Array | None = None) -> NDArray[np.float64]:
     """Returns the distance of each window's picture to the sound at each of 31 shifts.
 
     Column ``k`` compares the picture from frame ``v`` with the sound from frame ``v + k - 15``; beyond its ends the
@@ -41,7 +41,9 @@ def shifted_distances(picture: Array, sound: Array) -> NDArray[np.float64]:
 
     Args:
         picture: Of shape (n, d).
-        sound: Of shape (n, d).
+        sound: Of shape (m, d).
+        rows: Of shape (n,), the row of ``sound`` that goes with each row of ``picture``. Without it there are as many
+            of both, row beside row.
 
     Returns:
         float64 of shape (n, 31).
@@ -49,14 +51,14 @@ def shifted_distances(picture: Array, sound: Array) -> NDArray[np.float64]:
     Raises:
         ValueError: If the shapes differ.
     """
-    if picture.shape != sound.shape:
+    if rows is None and picture.shape != sound.shape:
         raise ValueError(f"picture and sound must have the same shape, not {picture.shape} and {sound.shape}")
-    count = len(picture)
+    beside = np.arange(len(picture)) if rows is None else rows
     biased = picture.astype(np.float64) + _EPS
     padded = np.pad(sound.astype(np.float64), ((SHIFTS, SHIFTS), (0, 0)))
     columns = []
     for shift in range(2 * SHIFTS + 1):
-        difference = biased - padded[shift : shift + count]
+        difference = biased - padded[beside + shift]
         columns.append(np.sqrt(np.einsum("nd,nd->n", difference, difference)))
     return np.stack(columns, axis=1)
 

@@ -73,7 +73,7 @@ class _SyncMetric(Metric):
             return Score.invalid(reason, speech_seconds=speech_seconds(spoken), tracks=tracks)
         if primary is None:
             return Score.invalid("the responder's face is in no track that is long and large enough", tracks=tracks)
-        shown = int(np.count_nonzero(picture["track"] == primary)) + PICTURE_WINDOW - 1
+        shown = len(_shown(picture, int(primary)))
         coverage = shown / frames
         if coverage < MIN_COVERAGE:
             return Score.invalid(
@@ -81,10 +81,10 @@ class _SyncMetric(Metric):
                 tracks=tracks,
                 coverage=coverage,
             )
-        count, common = _windows(picture, sound, int(primary))
+        common = _common(picture, sound, int(primary)) / _FPS
         if problem := _too_little(common, frames / _FPS):
             return Score.invalid(f"face and sound have {problem}", coverage=coverage)
-        distances, starts = _distances(picture, sound, int(primary), count)
+        distances, starts = _distances(picture, sound, int(primary))
         if spoken is not None:
             distances = distances[_in_speech(starts, spoken)]
             if len(distances) == 0:
@@ -109,9 +109,9 @@ class _SyncMetric(Metric):
         longest = numbers[np.argsort(-lengths, kind="stable")][:TRACKS_IN_DETAIL]
         values: dict[str, float] = {}
         for number in sorted(int(number) for number in longest):
-            count, _ = _windows(picture, sound, number)
-            if count > 0:
-                values[f"track{number}"] = self.value(summarise(_distances(picture, sound, number, count)[0]))
+            distances, _ = _distances(picture, sound, number)
+            if len(distances):
+                values[f"track{number}"] = self.value(summarise(distances))
         return values
 
 
@@ -199,25 +199,34 @@ def _too_little(common: float, seconds: float) -> str | None:
     return None
 
 
-def _windows(picture: Feature, sound: Feature, track: int) -> tuple[int, float]:
-    """Returns how many windows of a track count, and the seconds that track and sound have in common.
-
-    As in the reference, which cuts the sound to the track: the shorter of the two in frames, less 5.
-    """
+def _shown(picture: Feature, track: int) -> NDArray[np.int64]:
+    """Returns the frames that show a track, in ascending order."""
     starts = picture["frame"][picture["track"] == track]
-    shown = len(starts) + PICTURE_WINDOW - 1
-    sound_frames = int(sound.number("samples")) // _SAMPLES_PER_FRAME - int(starts[0])
-    common = max(0, min(shown, sound_frames))
-    return common - PICTURE_WINDOW, common / _FPS
+    return np.unique(starts[:, None] + np.arange(PICTURE_WINDOW))
 
 
-def _distances(
-    picture: Feature, sound: Feature, track: int, count: int
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    rows = picture["track"] == track
-    starts = picture["frame"][rows][:count]
-    first = int(starts[0])
-    return shifted_distances(picture["embedding"][rows][:count], sound["embedding"][first : first + count]), starts
+def _sound_frames(sound: Feature) -> int:
+    return int(sound.number("samples")) // _SAMPLES_PER_FRAME
+
+
+def _common(picture: Feature, sound: Feature, track: int) -> int:
+    """Returns how many frames of a track have sound."""
+    return int(np.count_nonzero(_shown(picture, track) < _sound_frames(sound)))
+
+
+def _distances(picture: Feature, sound: Feature, track: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Returns the distances of the windows of a track that count, and the frames that they start at.
+
+    As in the reference, which cuts the sound to the track: from its first frame to its last or to the sound's end, less
+    5. Where the face is lost between, the sound goes on.
+    """
+    own = picture["track"] == track
+    starts = picture["frame"][own]
+    first, end = int(starts[0]), min(int(starts[-1]) + PICTURE_WINDOW, _sound_frames(sound)) - PICTURE_WINDOW
+    counted = starts < end
+    heard = sound["embedding"][first : max(first, end)]
+    rows = starts[counted] - first
+    return shifted_distances(picture["embedding"][own][counted], heard, rows), starts[counted]
 
 
 def _in_speech(starts: NDArray[np.int32], speech: Feature) -> NDArray[np.bool_]:

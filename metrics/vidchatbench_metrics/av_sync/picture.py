@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -29,7 +28,7 @@ from vidchatbench_metrics.av_sync.network import (
     PictureNetwork,
     load_network,
 )
-from vidchatbench_metrics.faces.timeline import faces_at, primary_track
+from vidchatbench_metrics.faces.timeline import faces_at, track_numbers
 
 FPS = 25
 """Frames per second that SyncNet was trained on."""
@@ -44,7 +43,7 @@ class SyncNetPicture(FrameExtractor):
         crop: ``lossless`` or ``sgc``, see :data:`vidchatbench_metrics.av_sync.crops.RULES`.
         network: ``syncnet_v2``, or ``sha256:<64 hex>`` for any state dict of that network in the weights mirror.
 
-    Feature, with one row per window, ordered by track and time; a track of n frames has n - 4 windows:
+    Feature, with one row per window, ordered by track and time; n consecutive frames of a track have n - 4 windows:
         embedding: float32 (n, 1024).
         track: int32 (n,), number of the track.
         frame: int32 (n,), index at 25 per second of the window's first frame.
@@ -53,6 +52,7 @@ class SyncNetPicture(FrameExtractor):
     """
 
     id = "av_sync/syncnet_picture"
+    version = 2
     defaults = {"crop": "lossless", "network": NETWORKS.default}
     packages = ("torch", "syncnet_python", "cv2")
 
@@ -116,7 +116,7 @@ class _Session(FrameSession):
     def _advance(self, run: Run) -> None:
         """Makes the crops that have become final, and embeds them where the run is long enough."""
         crops = self._crops.setdefault(run.number, [])
-        if run.ended and len(run.tracks) < self._rule.min_frames:
+        if run.ended and len(run.tracklets) < self._rule.min_run:
             crops.clear()
             return
         for position in range(run.cropped, run.final()):
@@ -127,7 +127,7 @@ class _Session(FrameSession):
             self._rows.pop(run.number, None)
             crops.clear()
             return
-        if len(run.tracks) >= self._rule.min_frames:
+        if len(run.tracklets) >= self._rule.min_run:
             self._embed(run, crops)
         if run.ended:
             self._kept.append(run)
@@ -142,20 +142,28 @@ class _Session(FrameSession):
     def finish(self) -> Feature:
         for run in self._runs.finish():
             self._advance(run)
-        kept = sorted(self._kept, key=lambda run: run.number)
-        rows = [np.concatenate(self._rows[run.number]) for run in kept]
-        starts = [run.start + np.arange(len(windows)) for run, windows in zip(kept, rows, strict=True)]
-        numbers = [np.full(len(windows), number) for number, windows in enumerate(rows)]
+        numbers = track_numbers(self._faces)
+        responder = self._faces.result().meta["primary"]
+        tracks = _tracks(sorted(self._kept, key=lambda run: run.number), self._rule, numbers)
+        rows = [(number, run) for number, runs in enumerate(tracks) for run in runs]
+        embeddings = [np.concatenate(self._rows[run.number]) for _, run in rows]
+        starts = [run.start + np.arange(len(windows)) for (_, run), windows in zip(rows, embeddings, strict=True)]
+        tracks_of = [np.full(len(windows), number) for (number, _), windows in zip(rows, embeddings, strict=True)]
         arrays = {
-            "embedding": as_array(np.concatenate([np.zeros((0, DIMENSIONS)), *rows]), "float32"),
-            "track": as_array(np.concatenate([np.zeros(0), *numbers]), "int32"),
+            "embedding": as_array(np.concatenate([np.zeros((0, DIMENSIONS)), *embeddings]), "float32"),
+            "track": as_array(np.concatenate([np.zeros(0), *tracks_of]), "int32"),
             "frame": as_array(np.concatenate([np.zeros(0), *starts]), "int32"),
         }
-        meta = {"frames": self._frames, "tracks": len(kept), "seconds": self._frames / FPS}
-        return Feature(arrays, {**meta, "primary": _primary(kept, primary_track(self._faces))})
+        shown = [sum(numbers[t] == responder for run in runs for t in run.tracklets) for runs in tracks]
+        primary = int(np.argmax(shown)) if any(shown) else None
+        meta = {"frames": self._frames, "tracks": len(tracks), "seconds": self._frames / FPS, "primary": primary}
+        return Feature(arrays, meta)
 
 
-def _primary(runs: list[Run], responder: int | None) -> int | None:
-    """Returns the position of the run that shows the responder's track most often, the earlier one of two."""
-    shown = [Counter(run.tracks)[responder] if responder is not None else 0 for run in runs]
-    return int(np.argmax(shown)) if any(shown) else None
+def _tracks(runs: list[Run], rule: CropRule, numbers: Mapping[int, int]) -> list[list[Run]]:
+    """Returns the runs of each track that is long enough, in order of appearance."""
+    grouped: dict[int, list[Run]] = {}
+    for run in runs:
+        # A run that was linked anew may hold several people.
+        grouped.setdefault(run.number if rule.relink else numbers[run.tracklets[0]], []).append(run)
+    return [group for group in grouped.values() if sum(len(run.tracklets) for run in group) >= rule.min_frames]

@@ -23,7 +23,7 @@ from vidchatbench.api import (
     as_array,
 )
 from vidchatbench_metrics.common.networks import Networks
-from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
+from vidchatbench_metrics.faces.timeline import Face, faces_at, responder_tracklets
 
 MIN_COVERAGE = 0.5
 """Share of frames that must show the face."""
@@ -56,7 +56,7 @@ class ResponderRows(FrameSession):
         self._arrange = arrange
         self._width = width
         self._frames = 0
-        # Which track is the responder's is known only at the end, so every face is described.
+        # Which faces are the responder's is known only at the end, so every face is described.
         self._rows: dict[int, list[tuple[int, NDArray[np.float32]]]] = {}
 
     def push(self, frame: Frame) -> None:
@@ -65,12 +65,11 @@ class ResponderRows(FrameSession):
         for face in faces_at(self._faces, frame.time):
             row = self._describe(frame.rgb(), face)
             if row is not None:
-                self._rows.setdefault(face.track, []).append((frame.index, row))
+                self._rows.setdefault(face.tracklet, []).append((frame.index, row))
 
     def finish(self) -> Feature:
         """Returns the feature; without a face its arrays have no rows."""
-        primary = primary_track(self._faces)
-        described = [] if primary is None else self._rows.get(primary, [])
+        described = [row for tracklet in responder_tracklets(self._faces) for row in self._rows.get(tracklet, [])]
         rows = np.array([row for _, row in described], np.float32).reshape(-1, self._width)
         arrays = {**self._arrange(rows), "index": as_array([index for index, _ in described], "int32")}
         return Feature(arrays, {"frames": self._frames, "fps": self._fps})

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MIN_SCORE = 0.9
 THRESHOLDS = (0.6, 0.7, 0.7)
 PYRAMID_FACTOR = 0.709
+MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Detections:
     def scaled(self, factor: float) -> Detections:
         """Returns the detections with all coordinates multiplied by ``factor``."""
         return Detections(self.boxes * factor, self.landmarks * factor, self.scores)
+
+    def mirrored(self, width: int) -> Detections:
+        """Returns the detections as they lie in the mirrored picture, which is ``width`` pixels wide."""
+        boxes, landmarks = self.boxes.copy(), self.landmarks[:, MIRRORED_LANDMARKS].copy()
+        boxes[:, [0, 2]] = width - self.boxes[:, [2, 0]]
+        landmarks[..., 0] = width - landmarks[..., 0]
+        return Detections(boxes, landmarks, self.scores)
 
 
 class FaceDetector:
@@ -83,6 +91,25 @@ class FaceDetector:
         if self._one_by_one or len({picture.shape for picture in pictures}) > 1:
             return [self._detect(picture[None])[0] for picture in pictures]
         return self._detect(np.stack(pictures))
+
+    def detect_twice(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """Finds the faces in each picture, and looks again at the mirrored picture where there is none.
+
+        The cascade misses single pictures of a face that it finds in the pictures around, as where the picture's edge
+        cuts it; the mirrored picture falls differently into the steps of its windows.
+
+        Args:
+            pictures: See :meth:`detect`.
+
+        Returns:
+            Detections of score 0.9 or more, best first, per picture.
+        """
+        results = self.detect(pictures)
+        missed = [index for index, result in enumerate(results) if len(result.boxes) == 0]
+        again = self.detect([np.ascontiguousarray(pictures[index][:, ::-1]) for index in missed])
+        for index, result in zip(missed, again, strict=True):
+            results[index] = result.mirrored(pictures[index].shape[1])
+        return results
 
     def _detect(self, batch: NDArray[np.uint8]) -> list[Detections]:
         columns: tuple[Any, ...] = self._net.detect(np.array(batch), landmarks=True)

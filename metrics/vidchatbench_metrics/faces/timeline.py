@@ -1,4 +1,8 @@
-"""Face tracks as a timeline: where each tracked face is at any time, interpolated between key frames."""
+"""Faces of a clip as a timeline: where each face is at any time, interpolated between key frames.
+
+Detections are linked into tracklets by overlap while the clip is read. Which tracklets are one person, a track, is
+settled at the clip's end; see :mod:`vidchatbench_metrics.faces.linking`.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Feature, Timeline, as_array
+from vidchatbench_metrics.faces.linking import MATCHING_IOU, Span, iou, link
 
 BRIDGED_KEYS = 2
 """A face missing in one key frame but found in the next is interpolated across the gap."""
-
-MATCHING_IOU = 0.3
-"""Least intersection over union with the last box for a detection to continue a track."""
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,19 @@ class Face:
     """One face in one picture.
 
     Attributes:
-        track: Number of the track it belongs to.
+        tracklet: Number of the tracklet it belongs to.
         box: float64 of shape (4,): left, top, right, bottom in pixels of the upright picture.
         landmarks: float64 of shape (5, 2): eyes, nose, corners of the mouth, each the image-left one first.
     """
 
-    track: int
+    tracklet: int
     box: NDArray[np.float64]
     landmarks: NDArray[np.float64]
 
 
 @dataclass
-class Track:
-    """One face through the clip: its detections by key frame."""
+class Tracklet:
+    """One face through consecutive key frames: its detections, with gaps of one key frame at most."""
 
     number: int
     keys: list[int] = field(default_factory=list)
@@ -52,11 +54,11 @@ class Track:
 
     @property
     def weight(self) -> float:
-        """Area of the face summed over key frames; the responder is the track with the most of it."""
+        """Area of the face summed over key frames, in square pixels."""
         return float(sum(max(0.0, b[2] - b[0]) * max(0.0, b[3] - b[1]) for b in self.boxes))
 
     def at(self, position: float, last_key: int) -> Face | None:
-        """Returns the face at a position counted in key frames, or ``None`` where the track has none."""
+        """Returns the face at a position counted in key frames, or ``None`` where the tracklet has none."""
         after = int(np.searchsorted(self.keys, position, side="left"))
         if after < len(self.keys) and self.keys[after] == position:
             return Face(self.number, self.boxes[after], self.landmarks[after])
@@ -75,9 +77,13 @@ class Track:
         landmarks = (1 - share) * self.landmarks[before] + share * self.landmarks[after]
         return Face(self.number, box, landmarks)
 
+    def span(self) -> Span:
+        """What decides which person it belongs to."""
+        return Span(self.keys[0], self.keys[-1], self.boxes[0], self.boxes[-1], self.weight)
+
 
 class FaceTimeline:
-    """Tracks that grow key frame by key frame and can be asked for the faces at a time.
+    """Tracklets that grow key frame by key frame and can be asked for the faces at a time.
 
     Args:
         fps: Key frames per second.
@@ -87,13 +93,15 @@ class FaceTimeline:
         self._fps = fps
         self._n_keys = 0
         self._closed = False
-        self.tracks: list[Track] = []
+        self._oldest_alive = 0
+        self.tracklets: list[Tracklet] = []
 
     def add_key(self, boxes: NDArray[np.float64], landmarks: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
-        """Continues the tracks with the detections of the next key frame.
+        """Continues the tracklets with the detections of the next key frame.
 
-        Detections and tracks are matched greedily by intersection over union, best pair first; what is left over
-        starts new tracks, in order of score.
+        Detections and tracklets are matched greedily by intersection over union, best pair first; what is left over
+        starts new tracklets, in order of score. Where one starts, the tracklets missed in that key frame end: the
+        new face may be theirs, elsewhere in the picture.
 
         Args:
             boxes: Shape (n, 4).
@@ -102,9 +110,9 @@ class FaceTimeline:
         """
         key = self._n_keys
         self._n_keys += 1
-        alive = [track for track in self.tracks if key - track.keys[-1] <= BRIDGED_KEYS]
+        alive = [tracklet for tracklet in self.tracklets if tracklet.keys[-1] >= self._oldest_alive]
         overlaps = [
-            (_iou(track.boxes[-1], box), -t, -d) for t, track in enumerate(alive) for d, box in enumerate(boxes)
+            (iou(tracklet.boxes[-1], box), -t, -d) for t, tracklet in enumerate(alive) for d, box in enumerate(boxes)
         ]
         taken: set[int] = set()
         continued: set[int] = set()
@@ -114,10 +122,12 @@ class FaceTimeline:
             continued.add(-t)
             taken.add(-d)
             alive[-t].add(key, boxes[-d], landmarks[-d], float(scores[-d]))
-        for d in sorted(set(range(len(boxes))) - taken, key=lambda d: -scores[d]):
-            track = Track(len(self.tracks))
-            track.add(key, boxes[d], landmarks[d], float(scores[d]))
-            self.tracks.append(track)
+        new = sorted(set(range(len(boxes))) - taken, key=lambda d: -scores[d])
+        for d in new:
+            tracklet = Tracklet(len(self.tracklets))
+            tracklet.add(key, boxes[d], landmarks[d], float(scores[d]))
+            self.tracklets.append(tracklet)
+        self._oldest_alive = key if new else key + 1 - BRIDGED_KEYS
 
     def close(self) -> None:
         """Ends the timeline: no key frame follows."""
@@ -128,40 +138,45 @@ class FaceTimeline:
         return math.inf if self._closed else (self._n_keys - BRIDGED_KEYS) / self._fps
 
     def at(self, time: float) -> list[Face]:
-        """Returns the faces at a time in seconds, in order of track number."""
+        """Returns the faces at a time in seconds, in order of tracklet number."""
         position = time * self._fps
         nearest = round(position)
         if abs(position - nearest) < 1e-6:  # noqa: PLR2004 - times are binary fractions of a second
             position = float(nearest)
-        faces = (track.at(position, self._n_keys - 1) for track in self.tracks)
+        faces = (tracklet.at(position, self._n_keys - 1) for tracklet in self.tracklets)
         return [face for face in faces if face is not None]
 
-    def primary(self) -> int | None:
-        """Number of the responder's track, ``None`` if no face was found at all."""
-        best = max(self.tracks, key=lambda track: (track.weight, -track.number), default=None)
-        return None if best is None else best.number
+    def tracks(self) -> list[list[int]]:
+        """Returns the tracklets of each person seen so far, persons in order of appearance."""
+        return link([tracklet.span() for tracklet in self.tracklets])
 
     def to_feature(self) -> Feature:
-        """Returns the tracks as a feature; see :class:`vidchatbench_metrics.faces.tracks.FaceTracks`."""
-        rows = [(track, i) for track in self.tracks for i in range(len(track.keys))]
+        """Returns the faces as a feature; see :class:`vidchatbench_metrics.faces.tracks.FaceTracks`."""
+        tracks = self.tracks()
+        weights = [sum(self.tracklets[number].weight for number in track) for track in tracks]
+        track_of = {number: position for position, track in enumerate(tracks) for number in track}
+        rows = [(tracklet, i) for tracklet in self.tracklets for i in range(len(tracklet.keys))]
         arrays = {
-            "track": as_array([track.number for track, _ in rows], "int32"),
-            "key": as_array([track.keys[i] for track, i in rows], "int32"),
-            "box": as_array([track.boxes[i] for track, i in rows], "float64").reshape(-1, 4),
-            "landmarks": as_array([track.landmarks[i] for track, i in rows], "float64").reshape(-1, 5, 2),
-            "score": as_array([track.scores[i] for track, i in rows], "float64"),
+            "tracklet": as_array([tracklet.number for tracklet, _ in rows], "int32"),
+            "track": as_array([track_of[tracklet.number] for tracklet, _ in rows], "int32"),
+            "key": as_array([tracklet.keys[i] for tracklet, i in rows], "int32"),
+            "box": as_array([tracklet.boxes[i] for tracklet, i in rows], "float64").reshape(-1, 4),
+            "landmarks": as_array([tracklet.landmarks[i] for tracklet, i in rows], "float64").reshape(-1, 5, 2),
+            "score": as_array([tracklet.scores[i] for tracklet, i in rows], "float64"),
         }
-        meta = {"fps": self._fps, "n_keys": self._n_keys, "n_tracks": len(self.tracks), "primary": self.primary()}
+        primary = int(np.argmax(weights)) if weights else None
+        meta = {"fps": self._fps, "n_keys": self._n_keys, "n_tracks": len(tracks), "primary": primary}
         return Feature(arrays, meta)
 
     @classmethod
     def from_feature(cls, feature: Feature) -> FaceTimeline:
-        """Rebuilds the tracks from a feature."""
+        """Rebuilds the timeline from a feature."""
         timeline = cls(feature.number("fps"))
-        timeline.tracks = [Track(number) for number in range(int(feature.number("n_tracks")))]
-        columns = (feature[name] for name in ("track", "key", "box", "landmarks", "score"))
+        columns = (feature[name] for name in ("tracklet", "key", "box", "landmarks", "score"))
         for number, key, box, landmarks, score in zip(*columns, strict=True):
-            timeline.tracks[int(number)].add(int(key), box, landmarks, float(score))
+            if int(number) == len(timeline.tracklets):
+                timeline.tracklets.append(Tracklet(int(number)))
+            timeline.tracklets[int(number)].add(int(key), box, landmarks, float(score))
         timeline._n_keys = int(feature.number("n_keys"))
         timeline.close()
         return timeline
@@ -176,16 +191,16 @@ def faces_at(timeline: Timeline, time: float) -> list[Face]:
     return cast("list[Face]", timeline.at(time))
 
 
-def primary_track(timeline: Timeline) -> int | None:
-    """Returns the responder's track of a finished timeline of ``faces/mtcnn``."""
-    return cast("int | None", timeline.result().meta["primary"])
+def track_numbers(timeline: Timeline) -> dict[int, int]:
+    """Returns the track of each tracklet of a finished timeline of ``faces/mtcnn``."""
+    feature = timeline.result()
+    return dict(zip(feature["tracklet"].tolist(), feature["track"].tolist(), strict=True))
 
 
-def _iou(one: NDArray[np.float64], two: NDArray[np.float64]) -> float:
-    width = min(one[2], two[2]) - max(one[0], two[0])
-    height = min(one[3], two[3]) - max(one[1], two[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    areas = (one[2] - one[0]) * (one[3] - one[1]) + (two[2] - two[0]) * (two[3] - two[1])
-    return float(shared / (areas - shared))
+def responder_tracklets(timeline: Timeline) -> tuple[int, ...]:
+    """Returns the tracklets of the responder in a finished timeline of ``faces/mtcnn``; empty without a face.
+
+    They are in order of time, and no two of them have a face at the same time.
+    """
+    primary = timeline.result().meta["primary"]
+    return tuple(tracklet for tracklet, track in track_numbers(timeline).items() if track == primary)

@@ -21,11 +21,14 @@ class FaceTracks(FrameExtractor):
     """Face tracks of a clip.
 
     Key frames are the grid ``k / fps``. Each is scaled down until its longest side is at most ``longest`` pixels, and
-    faces of at least ``min_face`` pixels there are kept if their score is 0.9 or more. A detection continues the
-    track whose last box it overlaps most (intersection over union of 0.3 or more); one missed key frame is bridged.
+    faces of at least ``min_face`` pixels there are kept if their score is 0.9 or more; where there is none, the
+    mirrored picture is looked at. A detection continues the tracklet whose last box it overlaps most (intersection
+    over union of 0.3 or more); one missed key frame is bridged, unless a new face turns up in it. Tracklets that
+    never coexist are one person, a track (:func:`vidchatbench_metrics.faces.linking.link`).
 
-    Feature, with one row per detection, ordered by track and key frame:
-        track: int32 (n,), number of the track.
+    Feature, with one row per detection, ordered by tracklet and key frame:
+        tracklet: int32 (n,), number of the tracklet, in order of appearance.
+        track: int32 (n,), number of the track, in order of appearance.
         key: int32 (n,), number of the key frame.
         box: float64 (n, 4), left, top, right, bottom in pixels of the upright picture.
         landmarks: float64 (n, 5, 2), in the same pixels.
@@ -34,7 +37,7 @@ class FaceTracks(FrameExtractor):
     """
 
     id = "faces/mtcnn"
-    version = 1
+    version = 2
     defaults = {"fps": KEY_FPS, "longest": MAX_SIDE, "min_face": MIN_FACE}
     packages = ("facenet_pytorch",)
 
@@ -77,7 +80,7 @@ class _Session(TimelineSession):
             self._detect()
 
     def _detect(self) -> None:
-        results = self._detector.detect([pixels for pixels, _ in self._waiting])
+        results = self._detector.detect_twice([pixels for pixels, _ in self._waiting])
         for detections, (_, scale) in zip(results, self._waiting, strict=True):
             full = detections.scaled(1 / scale)
             self._timeline.add_key(full.boxes, full.landmarks, full.scores)

@@ -23,7 +23,7 @@ from vidchatbench.api import (
 )
 from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.mtcnn import FaceDetector
-from vidchatbench_metrics.faces.timeline import faces_at, primary_track
+from vidchatbench_metrics.faces.timeline import faces_at, responder_tracklets
 from vidchatbench_metrics.faces.tracks import KEY_FPS, MAX_SIDE, MIN_FACE, MTCNN_WEIGHTS
 from vidchatbench_metrics.identity.encoders import ArcFaceEncoder, FaceEncoder
 from vidchatbench_metrics.identity.facenet_network import FacenetEncoder
@@ -100,7 +100,7 @@ class _TrackSession(FrameSession):
         self._encoder = encoder
         self._faces = faces
         self._frames = 0
-        # Which track is the responder's is known only at the end, so every track is embedded.
+        # Which faces are the responder's is known only at the end, so every one is embedded.
         self._rows: dict[int, list[tuple[float, NDArray[np.float32]]]] = {}
 
     def push(self, frame: Frame) -> None:
@@ -108,11 +108,10 @@ class _TrackSession(FrameSession):
         for face in faces_at(self._faces, frame.time):
             embedding = self._encoder.encode(frame.rgb(), face.box, face.landmarks)
             if embedding is not None:
-                self._rows.setdefault(face.track, []).append((frame.time, embedding))
+                self._rows.setdefault(face.tracklet, []).append((frame.time, embedding))
 
     def finish(self) -> Feature:
-        primary = primary_track(self._faces)
-        rows = [] if primary is None else self._rows.get(primary, [])
+        rows = [row for tracklet in responder_tracklets(self._faces) for row in self._rows.get(tracklet, [])]
         embeddings = np.stack([row for _, row in rows]) if rows else np.zeros((0, 0), np.float32)
         arrays = {"embedding": as_array(embeddings, "float32"), "time": as_array([t for t, _ in rows], "float64")}
         return Feature(arrays, {"frames": self._frames})

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Frame, FrameExtractor, FrameSession, Timeline, as_array
 from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.common.networks import Networks
-from vidchatbench_metrics.faces.timeline import primary_track
+from vidchatbench_metrics.faces.timeline import responder_tracklets
 from vidchatbench_metrics.video_quality.face_square import Picture, track_square
 
 FPS = 25
@@ -169,14 +169,14 @@ class _FaceSession(_Session):
     def __init__(self, embed: Embed, faces: Timeline) -> None:
         super().__init__(embed)
         self._faces = faces
-        self._primary: int | None = None
+        self._responder: tuple[int, ...] = ()
 
     def finish(self) -> Feature:
-        # Which track is the responder's is known only at the end, when all tracks can still be asked for any time.
-        self._primary = primary_track(self._faces)
+        # Which faces are the responder's is known only at the end, when all can still be asked for at any time.
+        self._responder = responder_tracklets(self._faces)
         return super().finish()
 
     def picture_of(self, kept: KeptFrame) -> Picture | None:
         height, width = kept.pixels.shape[:2]
-        square = track_square(self._faces, self._primary, kept.time, kept.source, (height, width))
+        square = track_square(self._faces, self._responder, kept.time, kept.source, (height, width))
         return None if square is None else square.cut(kept.pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,21 +87,22 @@ def face_square(
 
 
 def track_square(
-    faces: Timeline, track: int | None, time: float, source: tuple[int, int], shape: tuple[int, int]
+    faces: Timeline, tracklets: Collection[int], time: float, source: tuple[int, int], shape: tuple[int, int]
 ) -> Square | None:
-    """Returns the square around the face of one track at a time.
+    """Returns the square around the face of one person at a time.
 
     Args:
         faces: Timeline of ``faces/mtcnn``.
-        track: Number of the track, ``None`` where there is none.
+        tracklets: Numbers of the person's tracklets, see
+            :func:`vidchatbench_metrics.faces.timeline.responder_tracklets`.
         time: Seconds.
         source: Height and width of the picture before scaling.
         shape: Height and width of the picture after scaling.
 
     Returns:
-        The square; ``None`` where the track has no face at the time, or that face has no square.
+        The square; ``None`` where the person has no face at the time, or that face has no square.
     """
-    boxes = [face.box for face in faces_at(faces, time) if face.track == track]
+    boxes = [face.box for face in faces_at(faces, time) if face.tracklet in tracklets]
     return square_around(boxes[0], source, shape) if boxes else None
 
 

@@ -21,7 +21,7 @@ from vidchatbench.api import (
     Timeline,
 )
 from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
-from vidchatbench_metrics.faces.timeline import primary_track
+from vidchatbench_metrics.faces.timeline import responder_tracklets
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
 from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
 from vidchatbench_metrics.video_quality.networks import I3D
@@ -174,7 +174,7 @@ class _Session(FrameSession):
 
 
 class _FaceSession(FrameSession):
-    # Never done before the clip's end: only the whole clip tells which track is the responder's.
+    # Never done before the clip's end: only the whole clip tells which faces are the responder's.
     def __init__(self, network: I3dNetwork, faces: Timeline) -> None:
         self._network = network
         self._faces = faces
@@ -188,8 +188,8 @@ class _FaceSession(FrameSession):
             self._kept.append(KeptFrame(frame.time, frame.cover(HEIGHT, WIDTH), (height, width)))
 
     def finish(self) -> Feature:
-        primary = primary_track(self._faces)
-        squares = [track_square(self._faces, primary, kept.time, kept.source, (HEIGHT, WIDTH)) for kept in self._kept]
+        responder = responder_tracklets(self._faces)
+        squares = [track_square(self._faces, responder, kept.time, kept.source, (HEIGHT, WIDTH)) for kept in self._kept]
         filled = fill_from_nearest(squares)
         pairs = zip(self._kept, filled, strict=True)
         pictures = [resize_square(square.cut(kept.pixels), SIDE) for kept, square in pairs if square is not None]

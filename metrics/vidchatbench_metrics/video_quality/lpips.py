@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from vidchatbench.api import (
 from vidchatbench_metrics.common.geometry import HEIGHT, MIN_COMMON_SECONDS, WIDTH
 from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
-from vidchatbench_metrics.faces.timeline import Face, faces_at, primary_track
+from vidchatbench_metrics.faces.timeline import Face, faces_at, responder_tracklets
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
 from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
 from vidchatbench_metrics.video_quality.paired_frames import Measure, PairedFrames, PairedMetric
@@ -211,7 +212,7 @@ class LpipsFaces(PairExtractor):
 
 
 class _FaceSession(PairSession):
-    # Which tracks are the responders' is known only at the end. Every pair of tracks is compared until then, because to
+    # Which faces are the responders' is known only at the end. Every pair of them is compared until then, because to
     # keep the faces themselves would take gigabytes.
     def __init__(self, distance: Measure, fps: float, faces: tuple[Timeline, Timeline]) -> None:
         self._distance = distance
@@ -224,19 +225,19 @@ class _FaceSession(PairSession):
     def push(self, first: Frame, second: Frame) -> None:
         self._frames += 1
         squares = [largest_squares(faces, frame) for faces, frame in zip(self._faces, (first, second), strict=True)]
-        for seen, tracks in zip(self._seen, squares, strict=True):
-            seen.update(tracks.keys())
+        for seen, shown in zip(self._seen, squares, strict=True):
+            seen.update(shown.keys())
         if not all(squares):
             return
         ours, theirs = _faces_in(first, squares[0]), _faces_in(second, squares[1])
-        for track, picture in ours.items():
+        for tracklet, picture in ours.items():
             for other, real in theirs.items():
                 row = (first.time, self._distance(picture, real))
-                self._values.setdefault((track, other), []).append(row)
+                self._values.setdefault((tracklet, other), []).append(row)
 
     def finish(self) -> Feature:
-        first, second = (primary_track(faces) for faces in self._faces)
-        rows = [] if first is None or second is None else self._values.get((first, second), [])
+        first, second = (responder_tracklets(faces) for faces in self._faces)
+        rows = sorted(row for pair in product(first, second) for row in self._values.get(pair, []))
         arrays = {
             "value": as_array([value for _, value in rows], "float64"),
             "time": as_array([time for time, _ in rows], "float64"),
@@ -245,24 +246,24 @@ class _FaceSession(PairSession):
             "fps": self._fps,
             "seconds": self._frames / self._fps,
             "frames": self._frames,
-            "first_faces": 0 if first is None else self._seen[0][first],
-            "second_faces": 0 if second is None else self._seen[1][second],
+            "first_faces": sum(self._seen[0][tracklet] for tracklet in first),
+            "second_faces": sum(self._seen[1][tracklet] for tracklet in second),
         }
         return Feature(arrays, meta)
 
 
 def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
-    """Returns the squares around the two faces of a frame with the largest boxes, by track.
+    """Returns the squares around the two faces of a frame with the largest boxes, by tracklet.
 
     Faces without a square (see :func:`vidchatbench_metrics.video_quality.face_square.square_around`) do not count; of
-    two equally large ones the lower track number goes first.
+    two equally large ones the lower tracklet number goes first.
     """
     height, width = frame.rgb().shape[:2]
     squares: dict[int, Square] = {}
-    for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.track)):
+    for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.tracklet)):
         square = square_around(face.box, (height, width), (HEIGHT, WIDTH))
         if square is not None and len(squares) < MAX_FACES:
-            squares[face.track] = square
+            squares[face.tracklet] = square
     return squares
 
 
@@ -272,7 +273,7 @@ def _area(face: Face) -> float:
 
 def _faces_in(frame: Frame, squares: Mapping[int, Square]) -> dict[int, Picture]:
     whole = frame.cover(HEIGHT, WIDTH)
-    return {track: resize_square(square.cut(whole), FACE_SIDE) for track, square in squares.items()}
+    return {number: resize_square(square.cut(whole), FACE_SIDE) for number, square in squares.items()}
 
 
 class Lpips(PairedMetric):

@@ -26,7 +26,7 @@ from vidchatbench.api import (
     load_card,
 )
 from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
-from vidchatbench_metrics.faces.timeline import faces_at, primary_track
+from vidchatbench_metrics.faces.timeline import faces_at, responder_tracklets
 
 CROP = 128
 MIN_FACE = 16
@@ -100,7 +100,7 @@ class _FaceSession(FrameSession):
     def __init__(self, faces: Timeline) -> None:
         self._faces = faces
         self._frames = 0
-        # Which track is the responder's is known only at the end, so every track is measured.
+        # Which faces are the responder's is known only at the end, so every one is measured.
         self._values: dict[int, list[float]] = {}
 
     def push(self, frame: Frame) -> None:
@@ -108,11 +108,10 @@ class _FaceSession(FrameSession):
         for face in faces_at(self._faces, frame.time):
             crop = face_crop(frame.rgb(), face.box)
             if crop is not None:
-                self._values.setdefault(face.track, []).append(laplacian_variance(crop))
+                self._values.setdefault(face.tracklet, []).append(laplacian_variance(crop))
 
     def finish(self) -> Feature:
-        primary = primary_track(self._faces)
-        values = [] if primary is None else self._values.get(primary, [])
+        values = [value for number in responder_tracklets(self._faces) for value in self._values.get(number, [])]
         return Feature({"value": as_array(values, "float64")}, {"frames": self._frames})
 
 

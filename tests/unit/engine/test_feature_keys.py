@@ -2,7 +2,8 @@
 
 ``historic_feature_keys.json`` holds the keys that 0.1.0 gave to every extractor of the suites, under a decode profile
 named ``frozen``; ``historic_store`` holds a file that it wrote. A key may leave the list when its extractor or one of
-its parameters is withdrawn. It may never change.
+its parameters is withdrawn, or when the version of the extractor, or of one that it builds on, is raised: what it was
+the key of is then no longer what the extractor makes. It may never change.
 """
 
 from __future__ import annotations

@@ -392,6 +392,12 @@ class TestResponderRows:
         assert feature.meta == {"frames": 4, "fps": 5}
         assert coverage(feature) == 0.5
 
+    def test_a_responder_who_jumps_is_kept_and_somebody_beside_is_not(self):
+        there, here, beside = (50, 50, 40), (200, 10, 40), (0, 0, 10)
+        feature = self.run(timeline([there, beside], [there, beside], [], [], [here, beside], [here]), 6)
+        np.testing.assert_array_equal(feature["corner"], [[50, 50], [50, 50], [200, 10], [200, 10]])
+        assert feature["index"].tolist() == [0, 1, 4, 5]
+
     def test_no_face_gives_no_rows(self):
         feature = self.run(timeline([], []), 2)
         assert feature["corner"].shape == (0, 2)

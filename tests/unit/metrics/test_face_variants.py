@@ -119,11 +119,15 @@ class TestI3dFaces:
             assert np.array_equal(seen[index], square_of(pictures[index], LARGE, 224)), "its own pixels, next square"
 
     def test_the_responder_is_who_is_largest_over_the_whole_clip(self) -> None:
-        keys = [[SMALL, LARGE]] * 4 + [[SMALL, LARGER]] * 8
+        keys = [*[[SMALL, LARGE]] * 4, [SMALL, LARGE, LARGER], *[[SMALL, LARGER]] * 8]
         feature, seen = self.run(faces_by_key(*keys), [noise(0)] * 60)
         assert feature.meta["faces"] == 0, "who appears at the end is not in the first frames"
         assert seen == []
         assert feature["embedding"].shape == (0, 0)
+        alone = [*[[SMALL, LARGE]] * 4, *[[SMALL, LARGER]] * 8]
+        feature, seen = self.run(faces_by_key(*alone), [noise(0)] * 60)
+        assert feature.meta["faces"] == 16, "two that never coexist are one person"
+        assert np.array_equal(seen[3], square_of(noise(0), LARGE, 224))
         feature, seen = self.run(faces_by_key(*[[SMALL, LARGE]] * 12), [noise(0)] * 60)
         assert np.array_equal(seen[3], square_of(noise(0), LARGE, 224))
 
@@ -310,6 +314,18 @@ class TestLpipsFaces:
         expected = [difference(square_of(one, LARGE, 256), square_of(two, LARGE, 256)) for one, two in self.pictures]
         assert feature["value"].tolist() == expected
         assert len(asked) == 4 * 6
+
+    def test_a_jump_costs_the_frames_around_it_alone(self) -> None:
+        # Frames 6 to 9 lie between the two places; the reference jumps one key frame later.
+        first = faces_by_key([LARGE], [LARGE], [LARGER], [LARGER])
+        second = faces_by_key([LARGE], [LARGE], [LARGE], [LARGER])
+        feature, _ = compare(first, second, [(noise(0), noise(1))] * 20)
+        assert feature["time"].tolist() == [
+            index / 25 for index in range(20) if index not in {6, 7, 8, 9, 11, 12, 13, 14}
+        ]
+        assert (feature.meta["first_faces"], feature.meta["second_faces"]) == (16, 16)
+        there = difference(square_of(noise(0), LARGER, 256), square_of(noise(1), LARGE, 256))
+        assert feature["value"][feature["time"].tolist().index(10 / 25)] == there
 
     def test_at_most_two_faces_of_a_picture_are_compared(self) -> None:
         crowd = [(float(x), 300.0, x + 40.0, 340.0) for x in range(0, 400, 60)]

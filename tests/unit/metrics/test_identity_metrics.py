@@ -198,6 +198,23 @@ class TestSessions:
         assert feature["time"] == pytest.approx([0.0, 0.2, 0.4])
         assert feature.meta["frames"] == 3
 
+    def test_a_face_that_is_hidden_and_found_elsewhere_is_the_same_person(
+        self, frames: embeddings.ArcFaceFrames
+    ) -> None:
+        faces = FaceTimeline(5)
+        picture = np.zeros((100, 200, 3), np.uint8)
+        picture[:, 100:] = 250
+        for boxes in ([[10.0, 10, 70, 70]], [], [], [[120.0, 10, 180, 70]], [[120.0, 10, 180, 70]]):
+            found = np.array(boxes).reshape(-1, 4)
+            faces.add_key(found, np.zeros((len(found), 5, 2)), np.ones(len(found)))
+        faces.close()
+        session = frames.begin(ClipInfo(200, 100, 1.0), {"faces": faces})
+        for index in range(5):
+            session.push(grid(picture, index, 5))
+        feature = session.finish()
+        assert feature["embedding"][:, 0].tolist() == [0.0, 250.0, 250.0]
+        assert feature["time"] == pytest.approx([0.0, 0.6, 0.8])
+
     def test_a_face_outside_the_picture_is_a_frame_without_one(self, frames: embeddings.ArcFaceFrames) -> None:
         faces = FaceTimeline(5)
         for left in (10.0, 500.0):

@@ -131,6 +131,34 @@ class TestWhatCounts:
         assert found.details["scored_seconds"] == 49 / 25
         assert found.details["coverage"] == 54 / 94
 
+    def test_a_face_that_is_lost_between_is_scored_on_both_sides(self):
+        """The sound goes on in the gap: at every shift each window meets the sound of its own time."""
+        same = rows(120)
+        later = delayed(same, 4)
+        starts = np.array([*range(30), *range(60, 100)])
+        shown = Feature(
+            {"embedding": same[starts], "track": np.zeros(70, np.int32), "frame": starts.astype(np.int32)},
+            {"frames": 124, "tracks": 1, "seconds": 124 / 25, "primary": 0},
+        )
+        result = score("av_sync/offset", shown, sound(later, 125))
+        whole = shifted_distances(same[:99], later[:99])
+        expected = summarise(whole[starts[:-1]])
+        assert result.details["offset"] == expected.offset == -4
+        assert result.details["distance"] == pytest.approx(expected.distance, abs=1e-12)
+        assert result.details["confidence"] == pytest.approx(expected.confidence, abs=1e-12)
+        assert result.details["coverage"] == (34 + 44) / 124
+        assert result.details["scored_seconds"] == 69 / 25
+
+    @pytest.mark.parametrize(("heard", "status"), [(50, Status.OK), (49, Status.OUTPUT_INVALID)])
+    def test_a_gap_is_no_part_of_what_face_and_sound_have_in_common(self, heard, status):
+        """Frames 0 to 19 and 40 to 89 show the face: with 50 frames of sound 30 of 60 have it."""
+        starts = np.array([*range(16), *range(40, 56)])
+        shown = Feature(
+            {"embedding": rows(32), "track": np.zeros(32, np.int32), "frame": starts.astype(np.int32)},
+            {"frames": 60, "tracks": 1, "seconds": 2.4, "primary": 0},
+        )
+        assert score("av_sync/lse_d", shown, sound(rows(heard - 4), heard)).status is status
+
     def test_confidence_distance_and_offset_come_from_the_same_distances(self):
         shown, heard = picture((0, rows(60)), frames=64), sound(rows(60, 1), 65)
         scores = {name: score(f"av_sync/{name}", shown, heard) for name in ("lse_c", "lse_d", "offset")}
@@ -270,13 +298,13 @@ class TestTracks:
         expected = offline_runs(faces, least=1)
         found = self.linked(faces)
         assert len(found) > 4
-        assert {run.start: run.tracks for run in found if len(run.tracks) > 2} == {
-            run[0][0]: [face.track for _, face in run] for run in expected if len(run) > 2
+        assert {run.start: run.tracklets for run in found if len(run.tracklets) > 2} == {
+            run[0][0]: [face.tracklet for _, face in run] for run in expected if len(run) > 2
         }
-        by_start = {(run.start, run.tracks[0]): run for run in found}
+        by_start = {(run.start, run.tracklets[0]): run for run in found}
         for run in expected:
             indices = [index for index, _ in run]
-            ours = by_start[indices[0], run[0][1].track]
+            ours = by_start[indices[0], run[0][1].tracklet]
             for side in range(4):
                 line = np.interp(range(indices[0], indices[-1] + 1), indices, [face.box[side] for _, face in run])
                 np.testing.assert_allclose([box[side] for box in ours.boxes], line, atol=1e-9)
