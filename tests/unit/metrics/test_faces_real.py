@@ -67,17 +67,41 @@ def frames_of(pictures: Sequence[Pixels]) -> list[GridFrame]:
     return [GridFrame(Picture(pixels), index, Fraction(index, 5)) for index, pixels in enumerate(pictures)]
 
 
+def closer(pixels: Pixels) -> Pixels:
+    """The upper middle of the picture at twice the size."""
+    height, width = pixels.shape[:2]
+    part = Image.fromarray(pixels[: height // 2, width // 4 : width // 4 + width // 2])
+    return np.asarray(part.resize((width, height)))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "count"), [("side1.mp4", 50)])
+@pytest.mark.parametrize(("name", "count"), [("side1.mp4", 50), ("generated_pretrain1_initiator.mp4", 16)])
 def test_a_continuous_shot_of_one_person(extractor: FaceTracks, name: str, count: int) -> None:
-    """The head moves fast."""
+    """In the first the head moves fast, in the second a hand is taken for a face once."""
     feature = watch(extractor, key_frames(name))
     assert feature.number("n_keys") == count
     assert presence(feature) == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize("hidden", [1, 2])
+@pytest.mark.parametrize("hidden", [1, 2, 5])
 def test_a_hidden_moment(extractor: FaceTracks, pictures: list[Pixels], hidden: int) -> None:
     blank = np.full_like(pictures[0], 90)
     shown = [blank if 4 <= index < 4 + hidden else picture for index, picture in enumerate(pictures)]
     assert presence(watch(extractor, frames_of(shown))) == pytest.approx(1 - hidden / KEYS, abs=0.02)
+
+
+def test_two_positions_in_turn(extractor: FaceTracks, pictures: list[Pixels]) -> None:
+    moved = [np.roll(picture, 250, axis=1) if k // 2 % 2 else picture for k, picture in enumerate(pictures)]
+    feature = watch(extractor, frames_of(moved))
+    assert (presence(feature), feature.meta["n_tracks"]) == (1.0, 1)
+
+
+def test_a_cut_to_a_closer_view(extractor: FaceTracks, pictures: list[Pixels]) -> None:
+    cut = [closer(picture) if k >= 5 else picture for k, picture in enumerate(pictures)]
+    assert presence(watch(extractor, frames_of(cut))) == 1.0
+
+
+def test_two_side_by_side_are_two_people(extractor: FaceTracks, pictures: list[Pixels]) -> None:
+    both = [np.concatenate([picture, picture[:, ::-1]], axis=1) for picture in pictures]
+    feature = watch(extractor, frames_of(both))
+    assert (presence(feature), feature.meta["n_tracks"]) == (1.0, 2)
