@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidchatbench_metrics.av_sync.network import PICTURE_WINDOW, SIDE
+from vidchatbench_metrics.av_sync.network import SIDE
 from vidchatbench_metrics.faces.timeline import Face
 
 Pixels = NDArray[np.uint8]
@@ -42,7 +42,8 @@ class CropRule:
     Attributes:
         relink: Whether runs are formed as SyncNet's pipeline does, over gaps of up to 25 frames, each a track of its
             own; else a run is a tracklet of ``faces/mtcnn``, and the runs of one person are one track.
-        min_run: Frames with a detection that a run must have.
+        min_run: Frames with a detection that a run must have; in fewer than 7 the median of 13 is a zero from beyond
+            the ends, and there is no crop.
         min_frames: Frames with a detection that a track must have.
         min_side: What the mean longer side of a run's box must exceed, in pixels.
         jpeg: Whether the crop goes through a JPEG.
@@ -56,7 +57,7 @@ class CropRule:
 
 
 RULES = {
-    "lossless": CropRule(relink=False, min_run=PICTURE_WINDOW, min_frames=25, min_side=0.0, jpeg=False),
+    "lossless": CropRule(relink=False, min_run=AROUND + 1, min_frames=25, min_side=0.0, jpeg=False),
     "sgc": CropRule(relink=True, min_run=51, min_frames=51, min_side=100.0, jpeg=True),
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from vidchatbench.api import Feature, Metric, Role, Sample, Score, Side, Status
 from vidchatbench_metrics.av_sync import EXTRACTORS, METRICS, WEIGHTS
-from vidchatbench_metrics.av_sync.crops import Run, Runs, overlap
+from vidchatbench_metrics.av_sync.crops import RULES, Run, Runs, overlap
 from vidchatbench_metrics.av_sync.distances import shifted_distances, summarise
 from vidchatbench_metrics.faces.timeline import Face
 
@@ -314,6 +314,16 @@ class TestTracks:
         for missing, count in ((24, 1), (25, 2)):
             faces = [[face]] * 30 + [[]] * missing + [[face]] * 30
             assert len(self.linked(faces)) == count
+
+    def test_the_shortest_run_that_counts_has_a_crop_in_every_frame(self):
+        """With one frame less the median is a zero from beyond the ends somewhere."""
+        face = Face(0, np.array([100.0, 100.0, 160.0, 180.0]), np.zeros((5, 2)))
+        shortest = RULES["lossless"].min_run
+        for count, whole in ((shortest - 1, False), (shortest, True), (shortest + 5, True)):
+            run = Run(0, 0, ended=True)
+            for index in range(count):
+                run.add(index, face)
+            assert all(run.smoothed(i) == (130.0, 140.0, 40.0) for i in range(count)) is whole
 
     @pytest.mark.filterwarnings("ignore:kernel_size exceeds")
     @pytest.mark.parametrize("count", [7, 13, 40])
