@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.core.pool import follow
@@ -121,7 +121,8 @@ class ProcessPool:
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
+        pipes: tuple[Any, Any] = context.Pipe()  # connections of another class on Windows
+        ours, theirs = pipes
         process = context.Process(target=_serve, args=(theirs, self.make, self.settings, os.getpid()))
         process.start()
         theirs.close()  # or the end of the process would not show at the other end of the pipe

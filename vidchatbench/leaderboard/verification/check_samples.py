@@ -186,11 +186,13 @@ class _Case:
 def _details(row: SampleRow) -> Mapping[str, Detail] | None:
     try:
         details = _DETAILS.validate_json(row.details)
-        check_json(row.details)
     except (ValidationError, TypeError):
         return None
+    try:
+        check_json(row.details)
     except ValueError as error:
-        return None if "twice" in str(error) else details
+        if "twice" in str(error):
+            return None
     return details
 
 
