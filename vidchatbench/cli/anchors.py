@@ -75,7 +75,7 @@ def build(
         text = f"not built: {metric.card.id} ({missing.reason}); to fix: {missing.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
     for path in filter(None, (anchors_file(loaded), copy)):
-        console.print(f"kept in {path}", markup=False, highlight=False)
+        console.print(f"kept in {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:

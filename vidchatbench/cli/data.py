@@ -89,7 +89,7 @@ def prepare(options: PrepareOptions) -> None:
     else:
         _show(console, result)
         if prepared.header is not None:
-            console.print(f"ready: {settings.out}", markup=False, highlight=False)
+            console.print(f"ready: {settings.out}", markup=False, highlight=False, soft_wrap=True)
             ready = options.name if options.out is None else settings.out
             text = f"next: vidchatbench evaluate outputs/ --benchmark {ready}"
             console.print(text, markup=False, highlight=False)

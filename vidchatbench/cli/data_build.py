@@ -105,4 +105,4 @@ def _print(selection: Selection, out: Path) -> None:
     console.print(text, markup=False, highlight=False)
     if selection.unreadable:
         console.print(f"{selection.unreadable} annotations could not be read", style="yellow", markup=False)
-    console.print(f"written to {out}; see {out / 'DATASHEET.md'}", markup=False, highlight=False)
+    console.print(f"written to {out}; see {out / 'DATASHEET.md'}", markup=False, highlight=False, soft_wrap=True)

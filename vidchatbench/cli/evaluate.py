@@ -97,7 +97,7 @@ def _show(console: Console, results: Results, options: EvaluateOptions) -> None:
     print_results(console, results)
     if any(metric.n_failed or metric.n_error for metric in results.metrics):
         print_reasons(console, options.out)
-    console.print(f"written: {options.out}", markup=False, highlight=False)
+    console.print(f"written: {options.out}", markup=False, highlight=False, soft_wrap=True)
     for place, (command, why) in enumerate(next_steps(results, options)):
         line = f"{'next: ' if place == 0 else '      '}{command}  # {why}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -65,7 +65,7 @@ def report(options: ReportOptions) -> None:
     console = stderr_console()
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, markup=False, highlight=False)
+        console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     for note in written.notes:
         say(note, "yellow")

@@ -104,7 +104,7 @@ def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: C
             progress.begin(name, (spec.size or 0) / 1e6, "MB")
             path = download(spec, paths.weights_root(), progress=lambda n: progress.advance(n / 1e6))
             progress.end()
-    console.print(f"{name}: {path}", markup=False, highlight=False)
+    console.print(f"{name}: {path}", markup=False, highlight=False, soft_wrap=True)
     if spec.sha256 is None:
         text = (
             f"{name}: nobody has published a hash of this file; the one seen first is sha256 {hash_file(path)}. It is "

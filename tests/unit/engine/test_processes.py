@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals 
 
 def job(number: int, kind: str) -> Job:
     clip = MemoryClip.of(np.full((1, 8, 8, 3), number, np.uint8), fps=25)
-    source = ClipSource(f"/home/somebody/clip {number} {kind}", clip.describe())
+    source = ClipSource(f"/somewhere/clip {number} {kind}", clip.describe())
     return Job((source,), (FeatureRequest(str(number), ExtractorSpec.of("t/deadly"), (source.sha256,)),))
 
 
@@ -93,6 +93,8 @@ def test_a_worker_that_cannot_be_made_is_our_error_at_every_job(tmp_path: Path) 
 
 
 SCRIPT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background would ignore it
 import sys
 from pathlib import Path
 sys.path[:0] = {paths!r}

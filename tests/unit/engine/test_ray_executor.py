@@ -81,7 +81,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     made = []
     for number in range(5):
         clip = MemoryClip.of(np.full((1 + number, 8, 8, 3), number, np.uint8), fps=1)
-        source = ClipSource(f"/home/somebody/{number}.mp4", clip.describe())
+        source = ClipSource(f"/somewhere/{number}.mp4", clip.describe())
         request = FeatureRequest(str(number), ExtractorSpec.of("t/x"), (source.sha256,))
         made.append(Job((source,), (request,)))
     return made
