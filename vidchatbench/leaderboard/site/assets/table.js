@@ -24,7 +24,7 @@
     return keyed.map((entry) => entry.row);
   };
 
-  const CELLS_AT_ONCE = 600;
+  const CELLS_AT_ONCE = 300;
   const LEAST_ROWS = 20;
   const ROW_HEIGHT = 3.07; // rem, of a row of two lines
 
