@@ -25,7 +25,7 @@
   };
 
   const CELLS_AT_ONCE = 300;
-  const LEAST_ROWS = 20;
+  const LEAST_ROWS = 14;
   const ROW_HEIGHT = 3.07; // rem, of a row of two lines
 
   const narrow = window.matchMedia("(max-width: 48rem)");
