@@ -308,61 +308,6 @@ def test_samples_come_when_they_are_asked_for(reader: Reader, site: Path) -> Non
     assert "there is no output" in page.inner_text(".samples tbody")
 
 
-def without_anchors(board: Leaderboard) -> Leaderboard:
-    """The board as `leaderboard build` makes it where the benchmark has no anchors: ranks stand in the columns."""
-    columns = tuple(column.model_copy(update={"anchored": False}) for column in board.metrics)
-    rows = tuple(
-        row.model_copy(
-            update={
-                "overall": None,
-                "dimensions": {},
-                "values": {name: cell.model_copy(update={"anchored": None}) for name, cell in row.values.items()},
-            }
-        )
-        for row in board.rows
-    )
-    return board.model_copy(update={"metrics": columns, "rows": rows})
-
-
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_a_board_without_anchors_shows_its_metrics_with_the_ranks_of_each(
-    reader: Reader, tmp_path: Path, size: dict[str, int]
-) -> None:
-    board = without_anchors(without_samples(make_board(12, 10)))
-    page = reader.open(build(tmp_path / "board", board), size=size)
-    heads = page.locator("#main-table thead").inner_text()
-    columns = [column for column in board.metrics if not column.reported]
-    for column in columns:
-        assert column.title in heads.replace("\u00a0", " ")
-    assert "Overall" not in heads
-    assert "Rank" not in heads
-    by_name = {row.system.name: row for row in board.rows}
-    lines = page.locator("#main-table tbody tr:has(.system-name)").all()
-    assert len(lines) == 12
-    for line in lines:
-        row = by_name[line.locator(".system-name").inner_text()]
-        told = line.locator(".own-rank").all_inner_texts()
-        places = [cell.place for column in columns if (cell := row.values[column.id])]
-        wanted = [
-            f"rank {place.rank_low if place.rank_low == place.rank_high else f'{place.rank_low}–{place.rank_high}'}"
-            f" · tier {place.tier}"
-            for place in places
-            if place is not None
-        ]
-        assert told == wanted
-        assert "–" not in [text.strip() for text in line.locator("td.number").all_inner_texts()], "no empty number"
-    values = [by_name[name].values[columns[0].id] for name in page.evaluate(NAMES)[:10]]
-    numbers = [cell.value for cell in values if cell.value is not None]
-    assert numbers == sorted(numbers, reverse=columns[0].direction == "higher"), "the best of the first metric on top"
-    assert "has no anchors" in page.inner_text("#reading")
-
-
-def test_the_wording_of_tiers_is_that_of_the_ranking(reader: Reader, site: Path) -> None:
-    text = " ".join(reader.open(site).inner_text("#reading").split())
-    assert "length of the longest chain of systems, each significantly better than the next" in text
-    assert "one more than the number of systems" not in text
-
-
 def test_two_systems_side_by_side(reader: Reader, site: Path) -> None:
     board = make_board(12, 10)
     a, b = board.rows[0], board.rows[3]

@@ -208,9 +208,7 @@ def build(
     for left in built.board.left_out:
         say(f"not on the board: {left.bundle} ({left.reason})", "yellow")
     if not any(column.anchored for column in built.board.metrics):
-        where = (
-            "`anchors build --beside` writes anchors.json beside benchmark.json; or give --anchors the file it names"
-        )
+        where = "put anchors.json beside benchmark.json, or give --anchors the file that `anchors build` names"
         say(f"no anchors: dimensions and the overall score stay empty; {where}", "yellow")
     ranked = sum(row.ranked for row in built.board.rows)
     reported = sum(row.trust == "reported" for row in built.board.rows)

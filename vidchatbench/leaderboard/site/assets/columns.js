@@ -128,14 +128,7 @@
     };
   }
 
-  /* Where nothing is anchored there is no overall rank, and each column says its own. */
-  function rankLine(place, model) {
-    if (model.anchored || !place) return null;
-    const text = `rank ${app.range(place.rank_low, place.rank_high)} \u00b7 tier ${place.tier}`;
-    return app.el("span", { class: "ci own-rank" }, text);
-  }
-
-  function metricColumn(column, model) {
+  function metricColumn(column) {
     const cellOf = (row) => row.cells.get(column.id);
     return {
       key: column.id,
@@ -152,8 +145,7 @@
       value: (row) => (cellOf(row) ? cellOf(row).value : null),
       cell(row) {
         const cell = cellOf(row);
-        if (!cell || cell.value === null) return none();
-        return [...app.numberCell(cell.value, cell.ci95, column.digits, cell.place), rankLine(cell.place, model)];
+        return cell && cell.value !== null ? app.numberCell(cell.value, cell.ci95, column.digits, cell.place) : none();
       },
       fields(row) {
         const cell = cellOf(row);
@@ -215,35 +207,27 @@
         scoreColumn("dim:" + key, app.dimension(key), (row) => row.scores.get(key), { width: 5.6 }),
       ),
     ];
-    const system = { ...systemColumn(options), always: true };
-    const counts = countColumns().map(about);
-    const metrics = model.metrics
-      .filter((column) => !column.reported)
-      .map((column) => ({
-        ...metricColumn(column, model),
-        atFirst: !model.anchored,
-        group: app.dimension(column.dimension),
-      }));
-    // Without an overall rank nothing stands before the system, and the metrics are what one comes for.
-    if (!model.anchored) {
-      return [{ ...system, className: "c-system alone" }, pick, ...metrics, about(trustColumn()), ...counts];
-    }
     return [
       { ...rankColumn(model), always: true },
-      system,
+      { ...systemColumn(options), always: true },
       pick,
       about(trustColumn()),
       ...scores.map((column) => ({ ...column, group: "Scores" })),
-      ...counts,
-      ...metrics,
+      ...countColumns().map(about),
+      ...model.metrics
+        .filter((column) => !column.reported)
+        .map((column) => ({
+          ...metricColumn(column),
+          group: app.dimension(column.dimension),
+        })),
     ];
   };
 
-  /* What is shown until the reader chooses: all but the metrics, which are shown where there are no other scores. */
-  app.isShownAtFirst = (column) => column.always || !column.metric || column.atFirst;
+  /* What is shown until the reader chooses: all but the metrics. */
+  app.isShownAtFirst = (column) => column.always || !column.metric;
 
   app.reportedColumns = (model, options) => [
     { ...systemColumn(options), width: 22, narrow: 12 },
-    ...model.metrics.filter((column) => column.reported).map((column) => ({ ...metricColumn(column, model), width: 7.4 })),
+    ...model.metrics.filter((column) => column.reported).map((column) => ({ ...metricColumn(column), width: 7.4 })),
   ];
 })((window.vidchatbench = window.vidchatbench || {}));
