@@ -23,6 +23,7 @@ from vidchatbench.engine.journal import Journal
 from vidchatbench.engine.pipeline import Outcome, Pipeline
 from vidchatbench.engine.plan import Inputs, Plan
 from vidchatbench.engine.settings import RunConfig
+from vidchatbench.engine.suites import MetricChoice, list_unavailable
 from vidchatbench.media.profile import decode_profile
 from vidchatbench.plugins.availability import Availability
 from vidchatbench.plugins.catalogue import load_catalogue
@@ -45,7 +46,6 @@ from vidchatbench.weights.resolver import WeightResolver
 
 if TYPE_CHECKING:
     from vidchatbench.engine.judging import Judging
-from vidchatbench.engine.suites import MetricChoice, list_unavailable
 
 _RECORDED_PACKAGES = (
     *("av", "facenet-pytorch", "h5py", "lpips", "numpy", "onnxruntime", "opencv-contrib-python", "pillow", "pyiqa"),
