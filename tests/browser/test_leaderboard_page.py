@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 from leaderboard_examples import make_board, make_samples
-from timing import quickest
+from timing import measure_beside
 
 from vidchatbench.leaderboard.schema import Leaderboard
 from vidchatbench.leaderboard.site import build_site
@@ -29,12 +29,26 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 WIDE, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 LOAD_MS, SORT_MS = 1000, 100
-# In the page: the time until a painted frame, from the start of the navigation.
-PAINTED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(() => done(performance.now()), 0)))"
+# What is allowed where the machine is slower than that: multiples of what a plain page takes at that moment, about
+# twice what was measured (loading 1.1 to 1.3, sorting 0.5 to 1.0).
+LOAD_FACTOR, SORT_FACTOR = 2.5, 2.0
+# In the page, before its own scripts: the time from the start of the navigation until the first rows are painted.
+WATCH_ROWS = """window.rowsPainted = new Promise(done => {
+  const look = () => requestAnimationFrame(
+    () => document.querySelector('tbody tr') ? setTimeout(() => done(performance.now()), 0) : look());
+  look();
+});"""
 SORT = """async (place) => {
   const button = [...document.querySelectorAll('#main-table th .sort')][place];
   const start = performance.now();
   button.click();
+  await new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));
+  return performance.now() - start;
+}"""
+TURN_PLAIN_ROWS = """async () => {
+  const body = document.querySelector('tbody');
+  const start = performance.now();
+  body.append(...[...body.rows].reverse());
   await new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)));
   return performance.now() - start;
 }"""
@@ -132,28 +146,55 @@ def _hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- how quick ------------------------------------------------------------------------------------------------------
 
 
-def test_two_hundred_systems_of_thirty_metrics_load_within_a_second(reader: Reader, large: Path) -> None:
+def write_plain_page(folder: Path, *, rows: int, columns: int, script: str = "") -> Path:
+    """A page without style that shows numbers: it takes what the browser and the machine take."""
+    row = "<tr>" + "<td>61.53 59.53\u201363.53</td>" * columns + "</tr>"
+    table = f"<table><tbody>{row * rows}</tbody></table>"
+    head = '<!doctype html><html lang="en" data-ready><meta charset="utf-8"><title>Plain</title>'
+    folder.mkdir(exist_ok=True)
+    (folder / "plain.html").write_text(f"{head}<script>{script}</script>{table}", encoding="utf-8")
+    return folder
+
+
+def test_two_hundred_systems_of_thirty_metrics_load_within_a_second(
+    reader: Reader, large: Path, tmp_path: Path
+) -> None:
+    # As many cells as fill the first window, and the board's own data, which it parses and keeps.
+    receive = "const receive = (data) => (window.kept = data);"
+    names = ("setBoard", "setSnapshot", "setSampleFiles")
+    script = f"{receive} const vidchatbench = {{ {', '.join(f'{name}: receive' for name in names)} }};"
+    script += (large / "board.js").read_text(encoding="ascii")
+    plain = write_plain_page(tmp_path / "plain", rows=23, columns=13, script=script)
     page = reader.open(large)  # starts the renderer
+    page.add_init_script(WATCH_ROWS)
 
-    def load(number: int) -> float:
-        del number
-        reader.go(page, large, "compare.html")
-        page.goto(f"{large.as_uri()}/index.html")
-        page.wait_for_selector("#main-table tbody tr", state="attached")
-        return float(page.evaluate(PAINTED))
+    def load(site: Path, name: str) -> float:
+        page.goto(f"{site.as_uri()}/{name}")
+        return float(page.evaluate("window.rowsPainted"))
 
-    times = quickest(load, LOAD_MS)
-    assert min(times) <= LOAD_MS, times
-    page.wait_for_selector("#main-table table[aria-busy=false]", state="attached")
+    attempt = measure_beside(
+        lambda _: load(large, "index.html"), lambda: load(plain, "plain.html"), bar=LOAD_MS, factor=LOAD_FACTOR
+    )
+    assert attempt.in_time, attempt
+    reader.go(page, large, "index.html")
     assert page.locator("#main-table tbody tr:not(.group)").count() == 200
 
 
 @pytest.mark.parametrize("every_column", [False, True])
-def test_sorting_two_hundred_systems_takes_a_tenth_of_a_second(reader: Reader, large: Path, every_column: bool) -> None:
+def test_sorting_two_hundred_systems_takes_a_tenth_of_a_second(
+    reader: Reader, large: Path, tmp_path: Path, every_column: bool
+) -> None:
     columns = [column.id for column in make_board(2, 30).metrics if not column.reported]
     page = reader.open(large, "index.html" + (f"#cols=trust,overall,{','.join(columns)}" if every_column else ""))
-    times = quickest(lambda number: float(page.evaluate(SORT, 2 + number % 2)), SORT_MS)
-    assert min(times) <= SORT_MS, times
+    count = page.locator("#main-table thead th").count()
+    plain = reader.open(write_plain_page(tmp_path / "plain", rows=200, columns=count), "plain.html")
+    attempt = measure_beside(
+        lambda number: float(page.evaluate(SORT, 2 + number % 2)),
+        lambda: float(plain.evaluate(TURN_PLAIN_ROWS)),
+        bar=SORT_MS,
+        factor=SORT_FACTOR,
+    )
+    assert attempt.in_time, attempt
     page.wait_for_selector("#main-table table[aria-busy=false]", state="attached")
     assert page.locator("#main-table tbody tr:not(.group)").count() == 200, "all rows come back"
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from timing import quickest, run_seconds
+from timing import measure_beside, run_seconds
 
 HEAVY = (
     "torch",
@@ -23,6 +23,10 @@ HEAVY = (
     "openai",
 )
 LIMIT = float(os.environ.get("VIDCHATBENCH_TEST_START_UP_SECONDS", "0.3"))
+REFERENCE = (sys.executable, "-c", "import json, typing, pydantic")
+# What is allowed where the machine is slower than that: multiples of what the reference takes at that moment, about
+# twice what was measured (0.4 and 2.2).
+FACTORS = {"import vidchatbench": 1.0, "vidchatbench --help": 4.5}
 
 STARTS = {
     "import vidchatbench": ("-c", "import vidchatbench"),
@@ -61,9 +65,15 @@ def test_nothing_heavy_is_loaded(place, name):
     assert json.loads(done.stdout) == []
 
 
-@pytest.mark.parametrize("name", ["import vidchatbench", "vidchatbench --help"])
+@pytest.mark.parametrize("name", FACTORS)
 def test_it_answers_at_once(place, name):
     command = [sys.executable, *STARTS[name]]
-    run_seconds(command, **place)  # compiles
-    times = quickest(lambda _: run_seconds(command, **place), LIMIT)
-    assert min(times) <= LIMIT, times
+    for compiled in (command, REFERENCE):
+        run_seconds(compiled, **place)
+    attempt = measure_beside(
+        lambda _: run_seconds(command, **place),
+        lambda: run_seconds(REFERENCE, **place),
+        bar=LIMIT,
+        factor=FACTORS[name],
+    )
+    assert attempt.in_time, attempt

@@ -1,4 +1,9 @@
-"""Bars on time, on machines that others use too."""
+"""Bars on time, on machines that others use too.
+
+A bar in seconds judges the machine as much as the library. So what is measured stands between two measurements of a
+reference, something plain that takes what the machine takes at that moment, and is too slow only beyond both the bar
+and a multiple of the reference.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +12,55 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+PATIENCE = 30.0
 
 
-def quickest(measure: Callable[[int], float], bar: float) -> list[float]:
-    """Measures until once within the bar, for half a minute at most: what is too slow never is.
+class Attempt(NamedTuple):
+    """A measured time with what was allowed at that moment, in the same unit."""
 
-    The machine of the tests may be busy with others, which says nothing about the library.
+    time: float
+    reference: float
+    allowed: float
+
+    @property
+    def in_time(self) -> bool:
+        """True if the time is within what was allowed."""
+        return self.time <= self.allowed
+
+
+def measure_beside(
+    measure: Callable[[int], float],
+    reference: Callable[[], float],
+    *,
+    bar: float,
+    factor: float,
+    patience: float = PATIENCE,
+) -> Attempt:
+    """Measures until once in time, or until patience ends: what is too slow is never in time.
 
     Args:
         measure: Takes the number of the attempt and returns its time.
-        bar: The bar, in the same unit.
+        reference: Returns the time of something plain that does not depend on the library. The quicker one of those
+            just before and just after counts, so that a stalled reference excuses nothing.
+        bar: What is always allowed, in the same unit.
+        factor: The multiple of the reference that is allowed beyond the bar.
+        patience: Seconds after which no further attempt begins.
 
     Returns:
-        The times of all attempts.
+        The first attempt that is in time; without one, the attempt that exceeds its allowance by the least share.
     """
-    times, end = [measure(0)], time.monotonic() + 30
-    while min(times) > bar and time.monotonic() < end:
-        time.sleep(0.1)
-        times.append(measure(len(times)))
-    return times
+    attempts: list[Attempt] = []
+    end = time.monotonic() + patience
+    before = reference()
+    while not attempts or (not attempts[-1].in_time and time.monotonic() < end):
+        measured = measure(len(attempts))
+        after = reference()
+        beside = min(before, after)
+        attempts.append(Attempt(measured, beside, max(bar, factor * beside)))
+        before = after
+    return min(attempts, key=lambda attempt: attempt.time / attempt.allowed)
 
 
 def run_seconds(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
