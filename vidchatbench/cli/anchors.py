@@ -31,11 +31,15 @@ def build(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Also write anchors.json into the benchmark's folder.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False,
 ) -> None:
     """Scores the real replies, shuffled replies and shuffled sound; `evaluate` then prints them beside every score.
 
-    The anchors are kept in the cache, bound to the manifest, the protocols and the weights.
+    The anchors are kept in the cache, bound to the manifest, the protocols and the weights. With --beside they also
+    lie in the benchmark's folder, where `leaderboard build` looks for them.
 
     Example: vidchatbench anchors build --benchmark path/to/benchmark --suite lite
     """
@@ -47,7 +51,7 @@ def build(
     from vidchatbench.engine.suites import choose_metrics
     from vidchatbench.plugins.availability import Availability
     from vidchatbench.plugins.catalogue import load_catalogue
-    from vidchatbench.results.anchors import anchors_file
+    from vidchatbench.results.anchors import ANCHORS_FILE, anchors_file, save_anchors
     from vidchatbench.weights.resolver import WeightResolver
 
     console, catalogue = stderr_console(), load_catalogue()
@@ -60,6 +64,9 @@ def build(
     availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
     with interruptible(), progress_for(console) as progress:
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress)
+    copy = loaded.root / ANCHORS_FILE if beside else None
+    if copy is not None:
+        save_anchors(loaded, entries, copy)
     if as_json:
         print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
         return
@@ -67,7 +74,8 @@ def build(
     for metric, missing in availability.missing.items():
         text = f"not built: {metric.card.id} ({missing.reason}); to fix: {missing.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
-    console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False, soft_wrap=True)
+    for path in filter(None, (anchors_file(loaded), copy)):
+        console.print(f"kept in {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:

@@ -208,7 +208,9 @@ def build(
     for left in built.board.left_out:
         say(f"not on the board: {left.bundle} ({left.reason})", "yellow")
     if not any(column.anchored for column in built.board.metrics):
-        where = "put anchors.json beside benchmark.json, or give --anchors the file that `anchors build` names"
+        where = (
+            "`anchors build --beside` writes anchors.json beside benchmark.json; or give --anchors the file it names"
+        )
         say(f"no anchors: dimensions and the overall score stay empty; {where}", "yellow")
     ranked = sum(row.ranked for row in built.board.rows)
     reported = sum(row.trust == "reported" for row in built.board.rows)

@@ -118,14 +118,19 @@ def known_anchors(
     return anchors
 
 
-def save_anchors(benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:
+def save_anchors(benchmark: Benchmark, entries: Sequence[AnchorEntry], path: Path | None = None) -> None:
     """Adds anchors to those that are kept on this computer, in place of older ones of the same identity.
+
+    Args:
+        benchmark: The benchmark.
+        entries: The anchors.
+        path: The file to add them to, such as the one beside the benchmark; by default that of this computer.
 
     Raises:
         InputError: If the file of anchors is damaged or belongs to another benchmark.
         OSError: If it cannot be written.
     """
-    path = anchors_file(benchmark)
+    path = path or anchors_file(benchmark)
     merged = {entry.identity: entry for entry in (*_read(path, benchmark), *entries)}
     table = AnchorTable(
         manifest_sha256=benchmark.header.manifest_sha256,

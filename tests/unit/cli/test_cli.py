@@ -391,6 +391,25 @@ def test_evaluate_scores_and_writes(run: Run, tiny: Set) -> None:
     assert content["suite"] == {"name": "custom", "version": 0}
 
 
+def test_anchors_lie_beside_the_benchmark_on_request(run: Run, tiny: Set) -> None:
+    arguments = ("anchors", "build", "--benchmark", tiny.benchmark, "--metrics", PSNR, "--workers", "1")
+    file = tiny.benchmark / "anchors.json"
+    assert run(*arguments).code == 0
+    assert not file.exists(), "nobody asked"
+    done = run(*arguments, "--beside")
+    assert (done.code, done.out) == (0, "")
+    assert str(file) in " ".join(done.err.split()).replace(" ", "") or str(file) in done.err
+    first = file.read_bytes()
+    (entry,) = json.loads(first)["anchors"]
+    assert (entry["metric"], entry["n"]) == (PSNR, 4)
+    # What is there already stays, and the same metric takes the place of itself.
+    assert run(*arguments[:-3], "video_quality/ssim", "--workers", "1", "--beside").code == 0
+    assert run(*arguments, "--beside", "--json").code == 0
+    content = json.loads(file.read_bytes())
+    assert [one["metric"] for one in content["anchors"]] == [PSNR, "video_quality/ssim"]
+    assert content["anchors"][0] == entry
+
+
 def test_our_own_error_exits_with_3(run: Run, tiny: Set, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: object, sample: object, features: object) -> Score:
         raise ZeroDivisionError("a bug of ours")
