@@ -11,6 +11,7 @@ import functools
 import http.server
 import io
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -347,6 +348,61 @@ def test_samples_come_when_they_are_asked_for(reader: Reader, site: Path) -> Non
     page.check("#sample-faults")
     assert page.locator(".samples tbody tr").count() == 4
     assert "there is no output" in page.inner_text(".samples tbody")
+
+
+def without_anchors(board: Leaderboard) -> Leaderboard:
+    """The board as `leaderboard build` makes it where the benchmark has no anchors: ranks stand in the columns."""
+    columns = tuple(column.model_copy(update={"anchored": False}) for column in board.metrics)
+    rows = tuple(
+        row.model_copy(
+            update={
+                "overall": None,
+                "dimensions": {},
+                "values": {name: cell.model_copy(update={"anchored": None}) for name, cell in row.values.items()},
+            }
+        )
+        for row in board.rows
+    )
+    return board.model_copy(update={"metrics": columns, "rows": rows})
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_board_without_anchors_shows_its_metrics_with_the_ranks_of_each(
+    reader: Reader, tmp_path: Path, size: dict[str, int]
+) -> None:
+    board = without_anchors(without_samples(make_board(12, 10)))
+    page = reader.open(build(tmp_path / "board", board), size=size)
+    heads = page.locator("#main-table thead").inner_text()
+    columns = [column for column in board.metrics if not column.reported]
+    for column in columns:
+        assert column.title in heads.replace("\u00a0", " ")
+    assert "Overall" not in heads
+    assert "Rank" not in heads
+    by_name = {row.system.name: row for row in board.rows}
+    lines = page.locator("#main-table tbody tr:has(.system-name)").all()
+    assert len(lines) == 12
+    for line in lines:
+        row = by_name[line.locator(".system-name").inner_text()]
+        cells = [text.split("\n") for text in line.locator("td.lines").all_inner_texts()]
+        assert [len(cell) for cell in cells] == [3 if row.ranked else 2] * len(columns), "value, interval, rank"
+        for (value, interval, *rank), column in zip(cells, columns, strict=True):
+            known = row.values[column.id]
+            ends = [float(end.replace("−", "-")) for end in re.split("–| to ", interval)]
+            assert known.value == pytest.approx(float(value.replace("−", "-")), abs=0.0051)
+            assert known.ci95 == pytest.approx(ends, abs=0.0051)
+            if place := known.place:
+                low_high = f"{place.rank_low}–{place.rank_high}"
+                assert rank == [f"rank {low_high} · tier {place.tier}"]
+    values = [by_name[name].values[columns[0].id] for name in page.evaluate(NAMES)[:10]]
+    numbers = [cell.value for cell in values if cell.value is not None]
+    assert numbers == sorted(numbers, reverse=columns[0].direction == "higher"), "the best of the first metric on top"
+    assert "has no anchors" in page.inner_text("#reading")
+
+
+def test_the_wording_of_tiers_is_that_of_the_ranking(reader: Reader, site: Path) -> None:
+    text = " ".join(reader.open(site).inner_text("#reading").split())
+    assert "length of the longest chain of systems, each significantly better than the next" in text
+    assert "one more than the number of systems" not in text
 
 
 def test_two_systems_side_by_side(reader: Reader, site: Path) -> None:

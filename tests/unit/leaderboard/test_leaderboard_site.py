@@ -98,7 +98,7 @@ def test_the_board_travels_whole_and_as_one_string(tmp_path: Path) -> None:
 def test_the_page_is_told_the_labels_of_dimensions_and_tasks(tmp_path: Path, board: Leaderboard) -> None:
     build_site(write_board(tmp_path / "board", board), tmp_path / "site")
     written = contents(tmp_path / "site")
-    labels = arguments(written["assets/vocabulary.js"].decode("ascii"))["setVocabulary"]
+    labels = arguments(written["assets/shared.js"].decode("utf-8"))["setVocabulary"]
     assert labels["dimensions"] == [
         ["video_quality", "Video quality"], ["identity", "Identity"], ["dialogue", "Dialogue"],
         ["av_sync", "A/V sync"], ["emotion", "Emotion"], ["voice", "Voice"], ["interaction", "Interaction"],
@@ -108,8 +108,9 @@ def test_the_page_is_told_the_labels_of_dimensions_and_tasks(tmp_path: Path, boa
         "dialogue": "dialogue", "listening": "listening", "multi_turn": "multi-turn", "single": "single",
         "multi_person": "multi-person",
     }  # fmt: skip
-    page = written["index.html"].decode("utf-8")
-    assert page.index("assets/model.js?v=") < page.index("assets/vocabulary.js?v=") < page.index("board.js?v=")
+    shared, page = written["assets/shared.js"].decode("utf-8"), written["index.html"].decode("utf-8")
+    assert shared.index("app.setVocabulary =") < shared.index("vidchatbench.setVocabulary(")
+    assert page.index("assets/shared.js?v=") < page.index("board.js?v=") < page.index("assets/index.js?v=")
 
 
 def test_names_are_escaped_where_they_are_markup(tmp_path: Path) -> None:

@@ -32,8 +32,13 @@ _PACKAGE = "vidchatbench.leaderboard.site"
 _VERSION_DIGITS = 12
 _JOINERS = "\u200c\u200d"  # invisible too, but Persian and emoji need them
 
-# Each page's own scripts, after those that every page loads (base.html).
-_SCRIPTS: dict[str, tuple[str, ...]] = {
+# A file costs a request, so what is loaded together is written together: the scripts of every page, those of one page,
+# the style.
+_SHARED_SCRIPT = "shared.js"
+_SHARED_PARTS = ("dom.js", "format.js", "model.js", VOCABULARY_SCRIPT, "draw.js", "table.js", "numbers.js", "state.js")
+_STYLE = "style.css"
+_STYLE_PARTS = ("base.css", "table.css", "pages.css")
+_PAGE_PARTS: dict[str, tuple[str, ...]] = {
     "index": ("columns.js", "filters.js", "chooser.js", "export.js", "exportdialog.js", "index.js"),
     "system": ("samples.js", "system.js"),
     "compare": ("compare.js",),
@@ -75,8 +80,7 @@ def build_site(leaderboard: Path, out: Path, *, commit: str | None = None) -> Pa
     written |= {f"{SAMPLES_FOLDER}/{row_id}.js": script for row_id, script in samples.items()}
     versions = {row_id: _version(script) for row_id, script in samples.items()}
     written[BOARD_SCRIPT] = _board_script(board, {"sha256": snapshot, "commit": commit}, versions)
-    assets = {item.name: item.read_bytes() for item in (files(_PACKAGE) / "assets").iterdir() if item.is_file()}
-    assets[VOCABULARY_SCRIPT] = _vocabulary_script()
+    assets = _assets()
     written |= {f"{ASSETS_FOLDER}/{name}": data for name, data in assets.items()}
     written |= _pages(board, snapshot, commit, assets)
     for name in sorted(written):
@@ -154,6 +158,17 @@ def _board_script(board: Leaderboard, snapshot: dict[str, str | None], sample_ve
     return b"".join(parts)
 
 
+def _assets() -> dict[str, bytes]:
+    """Returns scripts, style and icon by the name that the pages load them by."""
+    parts = {item.name: item.read_bytes() for item in (files(_PACKAGE) / "assets").iterdir() if item.is_file()}
+    parts[VOCABULARY_SCRIPT] = _vocabulary_script()
+    assets = {name: parts[name] for name in ("icon.svg", "theme.js")}
+    assets[_STYLE] = b"".join(parts[name] for name in _STYLE_PARTS)
+    assets[_SHARED_SCRIPT] = b"".join(parts[name] for name in _SHARED_PARTS)
+    assets |= {f"{page}.js": b"".join(parts[name] for name in names) for page, names in _PAGE_PARTS.items()}
+    return assets
+
+
 def _vocabulary_script() -> bytes:
     """Returns the labels of the library's dimensions and tasks, in their order."""
     labels = {
@@ -182,8 +197,8 @@ def _pages(board: Leaderboard, snapshot: str, commit: str | None, assets: dict[s
     environment.globals["asset"] = lambda name: f"{ASSETS_FOLDER}/{name}?v={_version(assets[name])}"
     shared = {"board": board, "snapshot": snapshot, "commit": commit, "policy": CONTENT_POLICY}
     pages = {}
-    for page, scripts in _SCRIPTS.items():
-        text = environment.get_template(f"{page}.html").render(page=page, scripts=scripts, **shared)
+    for page in _PAGE_PARTS:
+        text = environment.get_template(f"{page}.html").render(page=page, **shared)
         pages[f"{page}.html"] = text.encode("utf-8")
     return pages
 

@@ -106,12 +106,12 @@
       anchored: true,
       className: options.className,
       value: (row) => (score(row) ? score(row).anchored : null),
-      cell(row) {
+      [options.drawn ? "cell" : "number"](row) {
         const found = score(row);
+        const number = found && { ...found, value: found.anchored, digits: app.ANCHORED_DIGITS };
+        if (!options.drawn) return number;
         if (!found) return none();
-        const numbers = app.numberCell(found.anchored, found.ci95, app.ANCHORED_DIGITS, found.place);
-        if (!options.drawn) return numbers;
-        const text = app.el("span", { class: "beside" }, numbers);
+        const text = app.numberLines("span", "beside", number);
         return app.el("div", { class: "drawn" }, app.forest(found, options.scale, FOREST_WIDTH), text);
       },
       fields(row) {
@@ -128,7 +128,11 @@
     };
   }
 
-  function metricColumn(column) {
+  /* Where nothing is anchored there is no overall rank, and each column says its own. */
+  const rankLine = (place) =>
+    place ? `rank ${app.range(place.rank_low, place.rank_high)} \u00b7 tier ${place.tier}` : "";
+
+  function metricColumn(column, model) {
     const cellOf = (row) => row.cells.get(column.id);
     return {
       key: column.id,
@@ -143,9 +147,10 @@
         app.el("span", { class: "protocol" }, app.breakable(column.protocol)),
       ],
       value: (row) => (cellOf(row) ? cellOf(row).value : null),
-      cell(row) {
+      number(row) {
         const cell = cellOf(row);
-        return cell && cell.value !== null ? app.numberCell(cell.value, cell.ci95, column.digits, cell.place) : none();
+        if (!cell || cell.value === null) return null;
+        return { ...cell, digits: column.digits, more: model.anchored ? "" : rankLine(cell.place) };
       },
       fields(row) {
         const cell = cellOf(row);
@@ -207,27 +212,35 @@
         scoreColumn("dim:" + key, app.dimension(key), (row) => row.scores.get(key), { width: 5.6 }),
       ),
     ];
+    const system = { ...systemColumn(options), always: true };
+    const counts = countColumns().map(about);
+    const metrics = model.metrics
+      .filter((column) => !column.reported)
+      .map((column) => ({
+        ...metricColumn(column, model),
+        atFirst: !model.anchored,
+        group: app.dimension(column.dimension),
+      }));
+    // Without an overall rank nothing stands before the system, and the metrics are what one comes for.
+    if (!model.anchored) {
+      return [{ ...system, className: "c-system alone" }, pick, ...metrics, about(trustColumn()), ...counts];
+    }
     return [
       { ...rankColumn(model), always: true },
-      { ...systemColumn(options), always: true },
+      system,
       pick,
       about(trustColumn()),
       ...scores.map((column) => ({ ...column, group: "Scores" })),
-      ...countColumns().map(about),
-      ...model.metrics
-        .filter((column) => !column.reported)
-        .map((column) => ({
-          ...metricColumn(column),
-          group: app.dimension(column.dimension),
-        })),
+      ...counts,
+      ...metrics,
     ];
   };
 
-  /* What is shown until the reader chooses: all but the metrics. */
-  app.isShownAtFirst = (column) => column.always || !column.metric;
+  /* What is shown until the reader chooses: all but the metrics, which are shown where there are no other scores. */
+  app.isShownAtFirst = (column) => column.always || !column.metric || column.atFirst;
 
   app.reportedColumns = (model, options) => [
     { ...systemColumn(options), width: 22, narrow: 12 },
-    ...model.metrics.filter((column) => column.reported).map((column) => ({ ...metricColumn(column), width: 7.4 })),
+    ...model.metrics.filter((column) => column.reported).map((column) => ({ ...metricColumn(column, model), width: 7.4 })),
   ];
 })((window.vidchatbench = window.vidchatbench || {}));

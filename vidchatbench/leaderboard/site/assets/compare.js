@@ -21,7 +21,7 @@
   function numbers(score, digits) {
     if (!score || score.value === null)
       return app.el("td", { class: "number" }, app.el("span", { class: "none" }, app.NONE));
-    return app.el("td", { class: "number" }, app.numberCell(score.value, score.ci95, digits, null));
+    return app.numberLines("td", "number", { value: score.value, ci95: score.ci95, digits });
   }
 
   /* No system is named here: a sign is no finding, and only the paired test on the samples makes one. */

@@ -30,6 +30,14 @@
   /* el("td", {class: "num", click: f}, "text", node, ...) */
   app.el = (tag, props, ...children) => fill(document.createElement(tag), props, children);
   app.svg = (tag, props, ...children) => fill(document.createElementNS(SVG, tag), props, children);
+
+  /* Lines of text in one element: a board has thousands of cells, and each element more would slow its load. */
+  app.lines = function (tag, name, lines) {
+    const node = document.createElement(tag);
+    node.className = name + " lines";
+    node.textContent = lines.map(app.clean).join("\n");
+    return node;
+  };
   app.byId = (id) => document.getElementById(id);
 
   /* A name that may be of any script: isolated, so that it cannot turn what stands around it. */

@@ -2,7 +2,6 @@
 "use strict";
 (function (app) {
   const FIELDS = ["q", ...app.FILTERS.map((filter) => filter.field), "sort", "rsort", "cols", "pick", "details"];
-  const AT_FIRST = "rank";
   const model = app.model();
   const reported = model.rows.filter((row) => row.trust === "reported");
   const computed = model.rows.filter((row) => row.trust !== "reported");
@@ -35,6 +34,10 @@
       }),
   };
   const allColumns = app.mainColumns(model, options);
+  // Without an overall rank the first metric orders the table, the best on top.
+  const first = model.anchored ? null : allColumns.find((column) => column.metric);
+  const AT_FIRST = first ? first.key : "rank";
+  const firstSort = first ? (first.lower ? "" : "-") + first.key : "";
   const reportedColumns = app.reportedColumns(model, options);
 
   function details(row) {
@@ -64,7 +67,7 @@
   const paper = table("reported-table", "Results reported in papers", () => reportedColumns, "rsort");
   const sortOf = (field) =>
     field === "sort"
-      ? app.readSort(state.get("sort"), allColumns, AT_FIRST)
+      ? app.readSort(state.get("sort") || firstSort, allColumns, AT_FIRST)
       : app.readSort(state.get("rsort"), reportedColumns, "");
 
   function visibleColumns() {

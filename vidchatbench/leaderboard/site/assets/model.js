@@ -79,6 +79,7 @@
       metricById: new Map(metrics.map((column) => [column.id, column])),
       dimensions: [...DIMENSIONS.keys()].filter((key) => used.has(key)),
       ranked: rows.filter((row) => row.ranked).length,
+      anchored: rows.every((row) => row.trust === "reported") || scores.length > 0,
       // The anchored scale is 0 to 100, and drawn wider only where an interval leaves it.
       scale: [Math.max(-25, Math.min(0, ...ends)), Math.min(125, Math.max(100, ...ends))],
     };

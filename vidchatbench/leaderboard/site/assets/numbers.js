@@ -13,14 +13,12 @@
     ["Protocol", "text"],
   ];
 
-  /* The number over its interval; semibold where no system is significantly better. */
-  app.numberCell = function (value, ci, digits, place) {
-    const best = place && place.tier === 1;
-    const interval = app.interval(ci, digits);
-    return [
-      best ? app.el("b", { class: "best" }, app.number(value, digits)) : app.number(value, digits),
-      interval ? app.el("span", { class: "ci" }, interval) : null,
-    ];
+  /* The number over its interval and what else is told of it; semibold where no system is significantly better. */
+  app.numberLines = (tag, name, number) => {
+    const { value, ci95, digits, place, more } = number;
+    const best = place && place.tier === 1 ? " best" : "";
+    const lines = [app.number(value, digits), app.interval(ci95, digits), more].filter(Boolean);
+    return app.lines(tag, name + best, lines);
   };
 
   const count = (number) => (number === null ? app.NONE : String(number));

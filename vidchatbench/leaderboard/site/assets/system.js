@@ -81,13 +81,13 @@
       .filter((key) => row.scores.has(key))
       .map(function (key) {
         const score = row.scores.get(key);
-        const text = app.numberCell(score.anchored, score.ci95, app.ANCHORED_DIGITS, score.place);
+        const number = { ...score, value: score.anchored, digits: app.ANCHORED_DIGITS };
         return app.el(
           "tr",
           null,
           app.el("th", { scope: "row" }, app.dimension(key)),
           app.el("td", { class: "wide" }, app.forest(score, model.scale, 320)),
-          app.el("td", { class: "number" }, text),
+          app.numberLines("td", "number", number),
         );
       });
     const caption = app.el(

@@ -4,7 +4,7 @@
  * last in either order.
  *
  * A column: {key, title, note, kind: "number" | "text", lower, width and narrow (rem; the second on a phone, where 0
- * leaves it out), className, rowHeader, value(row), cell(row)}; without `value` it does not sort.
+ * leaves it out), className, rowHeader, value(row), cell(row) or number(row)}; without `value` it does not sort.
  */
 "use strict";
 (function (app) {
@@ -159,14 +159,18 @@
       const key = this.options.rowKey(row);
       if (!this.made.has(key)) {
         const line = app.el("tr", { class: this.options.rowClass ? this.options.rowClass(row) : null });
-        for (const column of this.columns) {
-          const name = `${column.kind} ${column.className || ""}`;
-          const props = column.rowHeader ? { scope: "row", class: name } : { class: name };
-          line.append(app.el(column.rowHeader ? "th" : "td", props, column.cell(row)));
-        }
+        line.append(...this.columns.map((column) => this.cell(column, row)));
         this.made.set(key, { row, line });
       }
       return this.made.get(key).line;
+    }
+
+    cell(column, row) {
+      const name = column.className ? `${column.kind} ${column.className}` : column.kind;
+      if (column.rowHeader) return app.el("th", { scope: "row", class: name }, column.cell(row));
+      if (!column.number) return app.el("td", { class: name }, column.cell(row));
+      const number = column.number(row);
+      return number ? app.numberLines("td", name, number) : app.el("td", { class: name + " none" }, app.NONE);
     }
 
     detailsRow(row) {
