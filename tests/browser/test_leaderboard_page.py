@@ -31,8 +31,8 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 WIDE, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 LOAD_MS, SORT_MS = 1000, 100
 # What is allowed where the machine is slower than that: multiples of what a plain page takes at that moment, about
-# twice what was measured (loading 1.1 to 1.3, sorting 0.5 to 1.0).
-LOAD_FACTOR, SORT_FACTOR = 2.5, 2.0
+# twice what was measured (loading 1.2, and 2.6 to 2.8 where all rows came at once; sorting 0.5 to 1.0).
+LOAD_FACTOR, SORT_FACTOR = 2.2, 2.0
 # In the page, before its own scripts: the time from the start of the navigation until the first rows are painted.
 WATCH_ROWS = """window.rowsPainted = new Promise(done => {
   const look = () => requestAnimationFrame(
@@ -67,6 +67,22 @@ def build(folder: Path, board: Leaderboard, *, samples: bool = True) -> Path:
 
 def without_samples(board: Leaderboard) -> Leaderboard:
     return board.model_copy(update={"rows": tuple(row.model_copy(update={"samples": None}) for row in board.rows)})
+
+
+def without_anchors(board: Leaderboard) -> Leaderboard:
+    """The board as `leaderboard build` makes it where the benchmark has no anchors: ranks stand in the columns."""
+    columns = tuple(column.model_copy(update={"anchored": False}) for column in board.metrics)
+    rows = tuple(
+        row.model_copy(
+            update={
+                "overall": None,
+                "dimensions": {},
+                "values": {name: cell.model_copy(update={"anchored": None}) for name, cell in row.values.items()},
+            }
+        )
+        for row in board.rows
+    )
+    return board.model_copy(update={"metrics": columns, "rows": rows})
 
 
 class Reader:
@@ -157,15 +173,21 @@ def write_plain_page(folder: Path, *, rows: int, columns: int, script: str = "")
     return folder
 
 
+FEW, MANY = {"rows": 23, "columns": 13}, {"rows": 14, "columns": 35}
+
+
+@pytest.mark.parametrize("anchored", [True, False], ids=["anchored", "bare"])
 def test_two_hundred_systems_of_thirty_metrics_load_within_a_second(
-    reader: Reader, large: Path, tmp_path: Path
+    reader: Reader, large: Path, tmp_path: Path, anchored: bool
 ) -> None:
+    if not anchored:
+        large = build(tmp_path / "bare", without_anchors(without_samples(make_board(200, 30))))
     # As many cells as fill the first window, and the board's own data, which it parses and keeps.
     receive = "const receive = (data) => (window.kept = data);"
     names = ("setBoard", "setSnapshot", "setSampleFiles")
     script = f"{receive} const vidchatbench = {{ {', '.join(f'{name}: receive' for name in names)} }};"
     script += (large / "board.js").read_text(encoding="ascii")
-    plain = write_plain_page(tmp_path / "plain", rows=23, columns=13, script=script)
+    plain = write_plain_page(tmp_path / "plain", **(FEW if anchored else MANY), script=script)
     page = reader.open(large)  # starts the renderer
     page.add_init_script(WATCH_ROWS)
 
@@ -348,22 +370,6 @@ def test_samples_come_when_they_are_asked_for(reader: Reader, site: Path) -> Non
     page.check("#sample-faults")
     assert page.locator(".samples tbody tr").count() == 4
     assert "there is no output" in page.inner_text(".samples tbody")
-
-
-def without_anchors(board: Leaderboard) -> Leaderboard:
-    """The board as `leaderboard build` makes it where the benchmark has no anchors: ranks stand in the columns."""
-    columns = tuple(column.model_copy(update={"anchored": False}) for column in board.metrics)
-    rows = tuple(
-        row.model_copy(
-            update={
-                "overall": None,
-                "dimensions": {},
-                "values": {name: cell.model_copy(update={"anchored": None}) for name, cell in row.values.items()},
-            }
-        )
-        for row in board.rows
-    )
-    return board.model_copy(update={"metrics": columns, "rows": rows})
 
 
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])

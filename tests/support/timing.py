@@ -1,8 +1,8 @@
 """Bars on time, on machines that others use too.
 
-A bar in seconds judges the machine as much as the library. So what is measured stands between two measurements of a
-reference, something plain that takes what the machine takes at that moment, and is too slow only beyond both the bar
-and a multiple of the reference.
+A bar in seconds judges the machine as much as the library. So what is measured takes turns with a reference,
+something plain that takes what the machine takes at that moment, and is too slow only beyond both the bar and a
+multiple of the reference.
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 PATIENCE = 30.0
+MIN_ATTEMPTS = 5
 
 
-class Attempt(NamedTuple):
-    """A measured time with what was allowed at that moment, in the same unit."""
+class Judgement(NamedTuple):
+    """Times of every attempt, those of the reference, and whether the bar is met."""
 
-    time: float
-    reference: float
-    allowed: float
-
-    @property
-    def in_time(self) -> bool:
-        """True if the time is within what was allowed."""
-        return self.time <= self.allowed
+    in_time: bool
+    times: list[float]
+    references: list[float]
 
 
 def measure_beside(
@@ -37,30 +34,29 @@ def measure_beside(
     bar: float,
     factor: float,
     patience: float = PATIENCE,
-) -> Attempt:
-    """Measures until once in time, or until patience ends: what is too slow is never in time.
+) -> Judgement:
+    """Measures in turns with a reference until the bar is met, or until patience ends.
+
+    One attempt within the bar meets it. On a machine too slow for that, the median of five attempts or more must be
+    within the multiple of the reference's median: no single stall may excuse or accuse.
 
     Args:
         measure: Takes the number of the attempt and returns its time.
-        reference: Returns the time of something plain that does not depend on the library. The quicker one of those
-            just before and just after counts, so that a stalled reference excuses nothing.
+        reference: Returns the time of something plain that does not depend on the library.
         bar: What is always allowed, in the same unit.
         factor: The multiple of the reference that is allowed beyond the bar.
-        patience: Seconds after which no further attempt begins.
-
-    Returns:
-        The first attempt that is in time; without one, the attempt that exceeds its allowance by the least share.
+        patience: Seconds after which no attempt begins, once there are five.
     """
-    attempts: list[Attempt] = []
+    times: list[float] = []
+    references = [reference()]
     end = time.monotonic() + patience
-    before = reference()
-    while not attempts or (not attempts[-1].in_time and time.monotonic() < end):
-        measured = measure(len(attempts))
-        after = reference()
-        beside = min(before, after)
-        attempts.append(Attempt(measured, beside, max(bar, factor * beside)))
-        before = after
-    return min(attempts, key=lambda attempt: attempt.time / attempt.allowed)
+    in_time = False
+    while not in_time and (len(times) < MIN_ATTEMPTS or time.monotonic() < end):
+        times.append(measure(len(times)))
+        references.append(reference())
+        beside = len(times) >= MIN_ATTEMPTS and median(times) <= factor * median(references)
+        in_time = times[-1] <= bar or beside
+    return Judgement(in_time, times, references)
 
 
 def run_seconds(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
