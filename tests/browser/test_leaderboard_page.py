@@ -653,6 +653,15 @@ def test_a_phone_scrolls_tables_and_never_the_page(reader: Reader, site: Path, a
         assert edge == pytest.approx(16, abs=1), "the first columns stay in sight"
 
 
+def test_a_phone_shows_every_column_of_the_samples(reader: Reader, site: Path) -> None:
+    page = reader.open(site, f"system.html#id={make_board(12, 10).rows[0].id}", size=PHONE)
+    page.click("summary")
+    page.wait_for_selector(".samples tbody tr")
+    name, speaker = (page.locator(".samples tbody tr > *").nth(place).bounding_box() for place in (0, 1))
+    assert name["x"] == pytest.approx(16, abs=1)
+    assert speaker["x"] == pytest.approx(name["x"] + name["width"], abs=1), "no column stands over another"
+
+
 def test_the_theme_follows_the_system_until_one_is_chosen(reader: Reader, site: Path) -> None:
     background = "() => getComputedStyle(document.documentElement).backgroundColor"
     page = reader.open(site, theme="dark")
