@@ -18,6 +18,7 @@ from vidchatbench.cli.output import print_reasons, print_results
 from vidchatbench.demo import build_demo
 from vidchatbench.engine.journal import read_journal
 from vidchatbench.errors import InputError, UsageError
+from vidchatbench.report.write import write_report
 
 METRICS = ["dialogue/judge", "dialogue/judge_safety", "dialogue/wer"]
 Made = tuple[Path, Path]
@@ -128,7 +129,7 @@ def test_a_judge_that_fails_is_named_wherever_the_run_is_summarised(
     (finished,) = [event for event in read_journal(out) if event["event"] == "finished"]
     words = "the judge gave no usable answer for 1 sample"
     assert finished["errors"] == dict.fromkeys(METRICS[:2], words), "of the judged metrics alone"
-    vcb.write_report(out)
+    write_report(out)
     assert "the judge’s fault" in (out / "report.html").read_text(encoding="utf-8")
 
 
