@@ -501,19 +501,23 @@ def _check_no_half_files(out: Path) -> None:
         vcb.load_benchmark(out).verify_media()
 
 
-def test_workers_end_with_the_run_that_was_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_workers_end_with_the_run_that_was_ended(tmp_path: Path, number: signal.Signals) -> None:
     world = build_world(tmp_path / "world", layout="flat", which=(ANN, BOB))
     command = [
         *(sys.executable, "-m", "vidchatbench", "data", "prepare", "--out", str(tmp_path / "out")),
         *("--annotations", str(world.root), "--videos", str(tmp_path / "world" / "videos"), "--workers", "1"),
     ]
-    running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     until(lambda: any((tmp_path / "out" / "media").glob("*")) if (tmp_path / "out").exists() else False)
     workers = children(running.pid)
     assert workers
-    running.kill()
-    running.wait()
+    running.send_signal(number)
+    _, stderr = running.communicate()
     until(lambda: all_ended(workers), 15)
+    assert running.returncode == -number
+    assert "leaked" not in stderr
+    assert "semaphore" not in stderr
 
 
 # --- afterwards -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import pytest
 import typer
 from clips import Sound, make_clip, numbered
 from integration_support import manifest_line, write_benchmark
+from processes import all_ended, children, until
 from typer.testing import CliRunner
 
 import vidchatbench as vcb
@@ -156,6 +157,27 @@ def test_a_run_that_was_killed_goes_on_where_it_was(benchmark: vcb.Benchmark, tm
     assert not list(folder.rglob("*.tmp"))
     write(benchmark, tmp_path / "fresh", names)
     assert hashes(folder) == hashes(tmp_path / "fresh")
+
+
+def test_an_audit_that_is_ended_leaves_no_warning(benchmark: vcb.Benchmark, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "vidchatbench", "audit", "--benchmark", str(benchmark.root)),
+        *("--metrics", "video_quality/psnr", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "audit")),
+        *("--workers", "2"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: process.poll() is not None or len(list(tmp_path.rglob(f"{LEDGER}/*/s*.json"))) >= 2, 300)
+        workers = children(process.pid)
+        assert len(workers) >= 2
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGTERM
+    until(lambda: all_ended(workers), 15)
+    assert "leaked" not in stderr
+    assert "semaphore" not in stderr
 
 
 def test_a_sample_without_another_identity_is_listed_as_not_made(tmp_path: Path) -> None:

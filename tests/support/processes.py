@@ -17,10 +17,11 @@ def until(happened: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if not listed.is_file():
+    # Each thread has those that it has started.
+    listed = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    if not listed:
         pytest.skip("this system does not tell the children of a process")
-    return [int(child) for child in listed.read_text().split()]
+    return [int(child) for children_of_thread in listed for child in children_of_thread.read_text().split()]
 
 
 def all_ended(pids: Iterable[int]) -> bool:

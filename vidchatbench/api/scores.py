@@ -16,7 +16,8 @@ class Status(str, Enum):
     """What became of one sample in one metric.
 
     The submission's fault (``output_missing``, ``output_invalid``) is charged the card's worst value and counts.
-    Our fault (``error``) makes the metric incomplete. ``not_applicable`` samples leave the denominator.
+    Our fault (``error``) makes the metric incomplete, and so does a judge that gave no answer (``judge_failed``).
+    ``not_applicable`` samples leave the denominator.
     """
 
     OK = "ok"
@@ -24,11 +25,17 @@ class Status(str, Enum):
     OUTPUT_INVALID = "output_invalid"
     NOT_APPLICABLE = "not_applicable"
     ERROR = "error"
+    JUDGE_FAILED = "judge_failed"
 
     @property
     def is_failure_of_output(self) -> bool:
         """True where the submission is to blame and the worst value is charged."""
         return self in {Status.OUTPUT_MISSING, Status.OUTPUT_INVALID}
+
+    @property
+    def is_error(self) -> bool:
+        """True where the submission is not to blame and the metric is incomplete."""
+        return self in {Status.ERROR, Status.JUDGE_FAILED}
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def next_steps(results: Results, options: EvaluateOptions) -> list[tuple[str, st
     steps = [(f"vidchatbench report {run}", "a page with plots and the worst samples")]
     if any(metric.n_error for metric in results.metrics):
         again = f"vidchatbench evaluate {shlex.quote(str(options.outputs))} --benchmark {benchmark} --out {run} ..."
-        steps.insert(0, (again, "the same command again computes what our errors left open"))
+        steps.insert(0, (again, "the same command again computes what errors left open"))
     anchored = any(metric.anchors.oracle is not None or metric.anchors.nulls for metric in results.metrics)
     if not anchored and any(metric.aggregation == "mean" and metric.value is not None for metric in results.metrics):
         chosen = f"--metrics {shlex.quote(options.metrics)}" if options.metrics else f"--suite {options.suite}"

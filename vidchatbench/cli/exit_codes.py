@@ -7,6 +7,6 @@ INPUT = 1
 USAGE = 2
 """The command cannot mean anything."""
 INCOMPLETE = 3
-"""Done, but our own errors left a metric incomplete."""
+"""Done, but errors of our own or of a judge left a metric incomplete."""
 INTERRUPTED = 130
 """Ended by Ctrl-C; the same command goes on where it was."""

@@ -120,7 +120,8 @@ def _print_footnotes(console: Console, results: Results) -> None:
             text += "; left out where sets are compared"
         say(text, "yellow")
     if any(metric.n_error for metric in results.metrics):
-        say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
+        whose = "our fault" if results.judge is None else "our fault or the judge's"
+        say(f"error: {whose}; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
     for missing in results.unavailable:
@@ -146,7 +147,8 @@ def print_reasons(console: Console, run: Path) -> None:
     """Prints why samples failed, the most frequent reasons first."""
     from vidchatbench.results.sample_rows import read_reasons
 
-    for status, style in (("output_missing", "yellow"), ("output_invalid", "yellow"), ("error", "red")):
+    styles = {"output_missing": "yellow", "output_invalid": "yellow", "error": "red", "judge_failed": "red"}
+    for status, style in styles.items():
         reasons = read_reasons(run, status)
         for reason, samples in reasons[:_MAX_REASONS]:
             shown = ", ".join(samples[:3]) + (f" and {len(samples) - 3} more" if len(samples) > 3 else "")  # noqa: PLR2004

@@ -18,10 +18,11 @@ T = TypeVar("T")
 
 
 class Blame(str, Enum):
-    """Whose fault a failure is: the clip's, or ours."""
+    """Whose fault a failure is: the clip's, ours, or that of a judge that gave no answer."""
 
     MEDIA = "media"
     OURS = "ours"
+    JUDGE = "judge"
 
 
 @dataclass(frozen=True)
@@ -61,3 +62,11 @@ def attempt(action: Callable[[], T], *, media: str | None = None) -> T | Failure
         return Failure(Blame.OURS, reason, media, traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - a fault in one sample of one metric must not take the others with it
         return Failure(Blame.OURS, f"{type(error).__name__}: {error}", media, traceback.format_exc())
+
+
+def catch(action: Callable[[], T]) -> T | Exception:
+    """Runs ``action``; an exception is returned, to be raised again in the process that asked for it."""
+    try:
+        return action()
+    except Exception as error:  # noqa: BLE001 - it is passed on as it is
+        return error

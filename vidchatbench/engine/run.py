@@ -27,6 +27,7 @@ from vidchatbench.engine.suites import MetricChoice, list_unavailable
 from vidchatbench.media.profile import decode_profile
 from vidchatbench.plugins.availability import Availability
 from vidchatbench.plugins.catalogue import load_catalogue
+from vidchatbench.results.aggregate import errors_of
 from vidchatbench.results.anchors import known_anchors
 from vidchatbench.results.files import write_run
 from vidchatbench.results.schema import (
@@ -110,7 +111,7 @@ class Run:
         outcome.seconds["plan"] += gathered
         results = self._results(choice.suite, list_unavailable(availability), outcome, started)
         write_run(self._out, results, outcome.records, self._media_lines(outcome.plan))
-        journal.write("finished", complete=results.complete)
+        journal.write("finished", complete=results.complete, errors=errors_of(outcome.records))
         return results
 
     def _results(

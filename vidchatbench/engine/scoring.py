@@ -81,7 +81,7 @@ def _blame(failure: Failure, cell: Cell, outputs: Mapping[str, Output]) -> Score
     is_candidate = output.info is not None and failure.media == output.info.sha256
     if failure.blame is Blame.MEDIA and is_candidate and output.path is not None:
         return Score.invalid(f"{output.path.name}: {failure.reason}")
-    return Score(Status.ERROR, None, failure.reason)
+    return Score(Status.JUDGE_FAILED if failure.blame is Blame.JUDGE else Status.ERROR, None, failure.reason)
 
 
 def _within_range(metric: Metric, score: Score) -> Score:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ from vidchatbench.leaderboard.verification.findings import Finding
 from vidchatbench.leaderboard.verification.reading import Bundle, read_bundle
 from vidchatbench.leaderboard.verification.verify import compare_with_others, read_anchors, verify_content
 from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.results.aggregate import describe_errors
 from vidchatbench.results.anchors import ANCHORS_FILE, AnchorEntry
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
 from vidchatbench.results.statistics.intervals import DRAWS
@@ -228,8 +230,9 @@ def _why_unranked(bundle: Bundle) -> tuple[str, ...]:
         strange = [use.name for use in metric.weights if not use.pin.is_official]
         if strange:
             reasons.append(f"{metric.id}: the weights {', '.join(strange)} are not the pinned ones")
-        if metric.n_error:
-            reasons.append(f"{metric.id}: {metric.n_error} samples failed through our own error")
+        counts = Counter(Status(row.status) for row in bundle.rows if row.metric == metric.id)
+        if (errors := describe_errors(counts)) is not None:
+            reasons.append(f"{metric.id}: {errors}")
     if not reasons and not results.complete:
         reasons.append("the run is incomplete")
     return tuple(reasons)

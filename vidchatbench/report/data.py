@@ -26,6 +26,7 @@ _CODES = {
     Status.OUTPUT_INVALID: "i",
     Status.NOT_APPLICABLE: "n",
     Status.ERROR: "e",
+    Status.JUDGE_FAILED: "j",
 }
 _SPARE_DIGITS = 2
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}

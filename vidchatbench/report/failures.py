@@ -16,10 +16,12 @@ STATUS_WORDS = {
     Status.OUTPUT_INVALID: "invalid",
     Status.NOT_APPLICABLE: "not applicable",
     Status.ERROR: "error",
+    Status.JUDGE_FAILED: "judge failed",
 }
 
 CONSEQUENCES = {
     Status.ERROR: "our fault: the metric is incomplete and the run unranked",
+    Status.JUDGE_FAILED: "the judge’s fault: the metric is incomplete and the run unranked",
     Status.OUTPUT_MISSING: "the submission’s fault: charged the worst value, left out of sets",
     Status.OUTPUT_INVALID: "the submission’s fault: charged the worst value, left out of sets",
     Status.NOT_APPLICABLE: "nobody’s fault: the sample is left out of the metric",

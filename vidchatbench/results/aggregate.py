@@ -100,7 +100,7 @@ def aggregate(
         n_ok=counts[Status.OK],
         n_failed=counts[Status.OUTPUT_MISSING] + counts[Status.OUTPUT_INVALID],
         n_not_applicable=counts[Status.NOT_APPLICABLE],
-        n_error=counts[Status.ERROR],
+        n_error=sum(count for status, count in counts.items() if status.is_error),
         coverage=coverage,
         anchors=anchors,
         anchored=_anchored(number.value, anchors, card),
@@ -155,14 +155,30 @@ def _anchored(value: float | None, anchors: Anchors, card: MetricCard) -> float 
     return None if (span <= 0 if card.direction == "higher" else span >= 0) else 100 * (value - floor) / span
 
 
+def describe_errors(counts: Mapping[Status, int]) -> str | None:
+    """Returns whose errors left how many samples without a score, ``None`` where there are none."""
+    ours, judge = counts.get(Status.ERROR, 0), counts.get(Status.JUDGE_FAILED, 0)
+    parts = [f"{ours} samples failed through our own error"] if ours else []
+    parts += [f"the judge gave no usable answer for {judge} sample{'s' if judge > 1 else ''}"] if judge else []
+    return "; ".join(parts) or None
+
+
+def errors_of(records: Sequence[Record]) -> dict[str, str]:
+    """Returns the errors in a run's records in words, by the ids of the metrics that have any."""
+    counts: dict[str, Counter[Status]] = {}
+    for record in records:
+        counts.setdefault(record.metric.card.id, Counter())[record.score.status] += 1
+    return {name: words for name, counted in counts.items() if (words := describe_errors(counted)) is not None}
+
+
 def _why_unranked(
     metric: Metric, counts: Mapping[Status, int], coverage: float | None, used: Sequence[WeightUse]
 ) -> str | None:
     strange = [use.name for use in used if not use.pin.is_official]
     if strange:
         return f"the weights {', '.join(strange)} are not the pinned ones"
-    if counts[Status.ERROR]:
-        return f"{counts[Status.ERROR]} samples failed through our own error"
+    if (errors := describe_errors(counts)) is not None:
+        return errors
     if coverage is None:
         return "the metric applies to no sample"
     if metric.card.aggregation == "set" and coverage < MIN_SET_COVERAGE:

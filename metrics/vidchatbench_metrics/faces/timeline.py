@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import Feature, Timeline, as_array
-from vidchatbench_metrics.faces.linking import MATCHING_IOU, Span, iou, link
+from vidchatbench_metrics.faces.linking import MATCHING_IOU, Span, iou, link, may_be_one
 
 BRIDGED_KEYS = 2
 """A face missing in one key frame but found in the next is interpolated across the gap."""
@@ -44,13 +44,23 @@ class Tracklet:
     boxes: list[NDArray[np.float64]] = field(default_factory=list)
     landmarks: list[NDArray[np.float64]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def add(self, key: int, box: NDArray[np.float64], landmarks: NDArray[np.float64], score: float) -> None:
+    def add(
+        self,
+        key: int,
+        box: NDArray[np.float64],
+        landmarks: NDArray[np.float64],
+        score: float,
+        embedding: NDArray[np.float32] | None = None,
+    ) -> None:
         """Appends the detection of a key frame."""
         self.keys.append(key)
         self.boxes.append(box)
         self.landmarks.append(landmarks)
         self.scores.append(score)
+        if embedding is not None:
+            self.embeddings.append(embedding)
 
     @property
     def weight(self) -> float:
@@ -79,7 +89,7 @@ class Tracklet:
 
     def span(self) -> Span:
         """What decides which person it belongs to."""
-        return Span(self.keys[0], self.keys[-1], self.boxes[0], self.boxes[-1], self.weight)
+        return Span(self.keys[0], self.keys[-1], self.boxes[0], self.boxes[-1], self.weight, self.embeddings)
 
 
 class FaceTimeline:
@@ -96,7 +106,13 @@ class FaceTimeline:
         self._oldest_alive = 0
         self.tracklets: list[Tracklet] = []
 
-    def add_key(self, boxes: NDArray[np.float64], landmarks: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+    def add_key(
+        self,
+        boxes: NDArray[np.float64],
+        landmarks: NDArray[np.float64],
+        scores: NDArray[np.float64],
+        embeddings: NDArray[np.float32] | None = None,
+    ) -> None:
         """Continues the tracklets with the detections of the next key frame.
 
         Detections and tracklets are matched greedily by intersection over union, best pair first; what is left over
@@ -107,9 +123,12 @@ class FaceTimeline:
             boxes: Shape (n, 4).
             landmarks: Shape (n, 5, 2).
             scores: Shape (n,).
+            embeddings: Shape (n, d), where a network has looked at the faces: a detection then continues a tracklet
+                only if they may be one person (:func:`vidchatbench_metrics.faces.linking.may_be_one`).
         """
         key = self._n_keys
         self._n_keys += 1
+        looks: list[NDArray[np.float32]] = [] if embeddings is None else list(embeddings)
         alive = [tracklet for tracklet in self.tracklets if tracklet.keys[-1] >= self._oldest_alive]
         overlaps = [
             (iou(tracklet.boxes[-1], box), -t, -d) for t, tracklet in enumerate(alive) for d, box in enumerate(boxes)
@@ -119,13 +138,15 @@ class FaceTimeline:
         for overlap, t, d in sorted(overlaps, reverse=True):
             if overlap < MATCHING_IOU or -t in continued or -d in taken:
                 continue
+            if not may_be_one(alive[-t].embeddings, looks[-d : 1 - d]):
+                continue
             continued.add(-t)
             taken.add(-d)
-            alive[-t].add(key, boxes[-d], landmarks[-d], float(scores[-d]))
+            alive[-t].add(key, boxes[-d], landmarks[-d], float(scores[-d]), *looks[-d : 1 - d])
         new = sorted(set(range(len(boxes))) - taken, key=lambda d: -scores[d])
         for d in new:
             tracklet = Tracklet(len(self.tracklets))
-            tracklet.add(key, boxes[d], landmarks[d], float(scores[d]))
+            tracklet.add(key, boxes[d], landmarks[d], float(scores[d]), *looks[d : d + 1])
             self.tracklets.append(tracklet)
         self._oldest_alive = key if new else key + 1 - BRIDGED_KEYS
 
@@ -164,6 +185,8 @@ class FaceTimeline:
             "landmarks": as_array([tracklet.landmarks[i] for tracklet, i in rows], "float64").reshape(-1, 5, 2),
             "score": as_array([tracklet.scores[i] for tracklet, i in rows], "float64"),
         }
+        if any(tracklet.embeddings for tracklet in self.tracklets):
+            arrays["embedding"] = as_array([tracklet.embeddings[i] for tracklet, i in rows], "float32")
         primary = int(np.argmax(weights)) if weights else None
         meta = {"fps": self._fps, "n_keys": self._n_keys, "n_tracks": len(tracks), "primary": primary}
         return Feature(arrays, meta)
@@ -173,10 +196,11 @@ class FaceTimeline:
         """Rebuilds the timeline from a feature."""
         timeline = cls(feature.number("fps"))
         columns = (feature[name] for name in ("tracklet", "key", "box", "landmarks", "score"))
-        for number, key, box, landmarks, score in zip(*columns, strict=True):
+        for i, (number, key, box, landmarks, score) in enumerate(zip(*columns, strict=True)):
             if int(number) == len(timeline.tracklets):
                 timeline.tracklets.append(Tracklet(int(number)))
-            timeline.tracklets[int(number)].add(int(key), box, landmarks, float(score))
+            look = feature["embedding"][i] if "embedding" in feature.arrays else None
+            timeline.tracklets[int(number)].add(int(key), box, landmarks, float(score), look)
         timeline._n_keys = int(feature.number("n_keys"))
         timeline.close()
         return timeline

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, FrameExtractor, Timeline, TimelineSession
-from vidchatbench_metrics.faces.mtcnn import FaceDetector
+from vidchatbench_metrics.faces.mtcnn import Detections, FaceDetector
 from vidchatbench_metrics.faces.timeline import Face, FaceTimeline
 
 KEY_FPS = 5
 MAX_SIDE = 640
 MIN_FACE = 32
 MTCNN_WEIGHTS = ("mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet")
+
+EmbedFace = Callable[[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]], NDArray[np.float32]]
+"""From a picture, uint8 RGB, and the box and landmarks of a face in it to an embedding of shape (d,) and length 1, or 0
+where there is nothing to look at."""
 
 
 class FaceTracks(FrameExtractor):
@@ -41,6 +45,9 @@ class FaceTracks(FrameExtractor):
     defaults = {"fps": KEY_FPS, "longest": MAX_SIDE, "min_face": MIN_FACE}
     packages = ("facenet_pytorch",)
 
+    embed_face: EmbedFace | None = None
+    """Looks at whose face it is, in extractors that link faces by that too."""
+
     @property
     def fps(self) -> float:
         """Key frames per second."""
@@ -59,7 +66,7 @@ class FaceTracks(FrameExtractor):
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _Session:
         """Starts a clip."""
         del clip, upstream
-        return _Session(self._detector, self.fps, int(self.number("longest")), self._batch_size)
+        return _Session(self._detector, self.fps, int(self.number("longest")), self._batch_size, self.embed_face)
 
     def replay(self, feature: Feature) -> Timeline:
         """Rebuilds the tracks from a stored feature."""
@@ -67,11 +74,14 @@ class FaceTracks(FrameExtractor):
 
 
 class _Session(TimelineSession):
-    def __init__(self, detector: FaceDetector, fps: float, longest: int, batch_size: int) -> None:
+    def __init__(
+        self, detector: FaceDetector, fps: float, longest: int, batch_size: int, embed_face: EmbedFace | None
+    ) -> None:
         self._detector = detector
         self._timeline = FaceTimeline(fps)
         self._longest = longest
         self._batch_size = batch_size
+        self._embed_face = embed_face
         self._waiting: list[tuple[NDArray[np.uint8], float]] = []
 
     def push(self, frame: Frame) -> None:
@@ -81,10 +91,17 @@ class _Session(TimelineSession):
 
     def _detect(self) -> None:
         results = self._detector.detect_twice([pixels for pixels, _ in self._waiting])
-        for detections, (_, scale) in zip(results, self._waiting, strict=True):
+        for detections, (pixels, scale) in zip(results, self._waiting, strict=True):
+            embeddings = self._embed(pixels, detections)
             full = detections.scaled(1 / scale)
-            self._timeline.add_key(full.boxes, full.landmarks, full.scores)
+            self._timeline.add_key(full.boxes, full.landmarks, full.scores, embeddings)
         self._waiting.clear()
+
+    def _embed(self, pixels: NDArray[np.uint8], faces: Detections) -> NDArray[np.float32] | None:
+        if self._embed_face is None or not len(faces.boxes):
+            return None
+        rows = [self._embed_face(pixels, *face) for face in zip(faces.boxes, faces.landmarks, strict=True)]
+        return np.stack(rows)
 
     def finish(self) -> Feature:
         self._detect()

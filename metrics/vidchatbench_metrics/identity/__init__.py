@@ -13,6 +13,9 @@ METRICS = {
 EXTRACTORS = {
     "identity/arcface_frames": "vidchatbench_metrics.identity.embeddings:ArcFaceFrames",
     "identity/arcface_reference": "vidchatbench_metrics.identity.embeddings:ArcFaceReference",
+    "identity/face_tracks": "vidchatbench_metrics.identity.face_tracks:IdentityTracks",
+    "identity/arcface_linked_frames": "vidchatbench_metrics.identity.face_tracks:LinkedArcFaceFrames",
+    "identity/facenet_linked_frames": "vidchatbench_metrics.identity.face_tracks:LinkedFacenetFrames",
     "identity/facenet_frames": "vidchatbench_metrics.identity.embeddings:FacenetFrames",
     "identity/facenet_reference": "vidchatbench_metrics.identity.embeddings:FacenetReference",
 }

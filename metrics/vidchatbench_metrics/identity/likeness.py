@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
 from vidchatbench_metrics.common.networks import Networks
+from vidchatbench_metrics.faces.linked import FACE_TRACKS, face_tracks, linked_card
 from vidchatbench_metrics.identity.networks import ARCFACE, FACENET
 
 MIN_COVERAGE = 0.5
@@ -75,17 +76,20 @@ class FaceLikeness(Metric):
     """Ids of the extractors without ``_frames`` and ``_reference``."""
 
     def make_card(self) -> MetricCard:
-        """Returns the card; another network or frame rate is another protocol.
+        """Returns the card; another network, frame rate or linking is another protocol.
 
         Raises:
-            ValueError: If the network is neither known nor named by its hash.
+            ValueError: If the network is neither known nor named by its hash, or there is no such linking.
         """
-        return self.networks.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
+        card = self.networks.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
+        return linked_card(card, self.params["linking"])
 
     def needs(self) -> tuple[Need, ...]:
         """Embeddings of the candidate's frames and of the reference image."""
         network = self.params["network"]
-        frames = ExtractorSpec.of(f"{self.extractors}_frames", network=network, fps=self.params["fps"])
+        is_default = face_tracks(self.params["linking"]).id == FACE_TRACKS["time"]
+        name = f"{self.extractors}_{'' if is_default else 'linked_'}frames"
+        frames = ExtractorSpec.of(name, network=network, fps=self.params["fps"])
         reference = ExtractorSpec.of(f"{self.extractors}_reference", network=network)
         return (
             Need("frames", frames, (Role.CANDIDATE,)),
@@ -111,10 +115,11 @@ class ArcFace(FaceLikeness):
         network: ``w600k_r50`` (the official one), ``mobilefacenet`` (small, permissive), or ``sha256:<64 hex>`` for
             any network of that interface whose file lies in the weights mirror.
         fps: Frames per second that are compared.
+        linking: How faces become tracks, ``time`` or ``embedding``; see ``video_quality/face_presence``.
     """
 
     default_card = load_card(__package__, "cards/arcface.toml")
-    defaults = {"network": ARCFACE.default, "fps": 25}
+    defaults = {"network": ARCFACE.default, "fps": 25, "linking": "time"}
     networks = ARCFACE
     extractors = "identity/arcface"
 
@@ -126,10 +131,11 @@ class Facenet(FaceLikeness):
         network: ``vggface2`` (the official one), or ``sha256:<64 hex>`` for any state dict of facenet-pytorch's
             ``InceptionResnetV1`` that lies in the weights mirror.
         fps: Frames per second that are compared.
+        linking: How faces become tracks, ``time`` or ``embedding``; see ``video_quality/face_presence``.
     """
 
     default_card = load_card(__package__, "cards/facenet.toml")
-    defaults = {"network": FACENET.default, "fps": 25}
+    defaults = {"network": FACENET.default, "fps": 25, "linking": "time"}
     networks = FACENET
     extractors = "identity/facenet"
 
@@ -143,10 +149,11 @@ class IdentityDrift(FaceLikeness):
     Parameters:
         network: As for ``identity/arcface``.
         fps: Frames per second that are compared.
+        linking: How faces become tracks, ``time`` or ``embedding``; see ``video_quality/face_presence``.
     """
 
     default_card = load_card(__package__, "cards/drift.toml")
-    defaults = {"network": ARCFACE.default, "fps": 25}
+    defaults = {"network": ARCFACE.default, "fps": 25, "linking": "time"}
     networks = ARCFACE
     extractors = "identity/arcface"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 
 import pytest
 from integration_support import write_benchmark
-from judge_server import JudgeServer, fair_mind, says, see
+from judge_server import Body, JudgeServer, fair_mind, says, see
+from rich.console import Console
 
 import vidchatbench as vcb
+from vidchatbench.cli.output import print_reasons, print_results
 from vidchatbench.demo import build_demo
+from vidchatbench.engine.journal import read_journal
 from vidchatbench.errors import InputError, UsageError
+from vidchatbench.report.write import write_report
 
 METRICS = ["dialogue/judge", "dialogue/judge_safety", "dialogue/wer"]
 Made = tuple[Path, Path]
@@ -96,12 +101,46 @@ def test_a_judge_that_gives_all_the_same_is_not_believed(
     assert results.metric("dialogue/wer").unranked is None
 
 
-def test_a_spent_budget_leaves_the_rest_as_errors_of_ours(
+def printed(results: vcb.Results, out: Path) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    print_results(console, results)
+    print_reasons(console, out)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_judge_that_fails_is_named_wherever_the_run_is_summarised(
+    spoken: Made, server: JudgeServer, transcripts: Path, tmp_path: Path
+) -> None:
+    def mumbles(body: Body) -> str:
+        return "Well, hmm." if "grade3 indeed" in see(body).blocks.get("REPLY", "") else fair_mind(body)
+
+    server.mind = mumbles
+    out = tmp_path / "run"
+    results = run(spoken, server, out, transcripts)
+    judge = results.metric("dialogue/judge")
+    assert (judge.n_ok, judge.n_error) == (3, 1)
+    assert judge.unranked == "the judge gave no usable answer for 1 sample"
+    assert not results.complete
+    text = printed(results, out)
+    assert "judge failed: judge 'judge-a' gave no usable answer, asked twice" in text
+    assert "dialogue/judge: not ranked, the judge gave no usable answer for 1 sample" in text
+    assert "own error" not in text
+    (finished,) = [event for event in read_journal(out) if event["event"] == "finished"]
+    words = "the judge gave no usable answer for 1 sample"
+    assert finished["errors"] == dict.fromkeys(METRICS[:2], words), "of the judged metrics alone"
+    write_report(out)
+    assert "the judge’s fault" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_spent_budget_leaves_the_rest_without_an_answer_of_the_judge(
     spoken: Made, server: JudgeServer, transcripts: Path, tmp_path: Path
 ) -> None:
     results = run(spoken, server, tmp_path / "run", transcripts, judge_budget="10 tokens")
     judge = results.metric("dialogue/judge")
     assert (judge.n_ok, judge.n_error) == (0, 4)
+    assert judge.unranked == "the judge gave no usable answer for 4 samples"
+    assert "judge failed: the judge's budget is spent" in printed(results, tmp_path / "run")
     assert not results.complete
     assert results.metric("dialogue/wer").n_ok == 4
 

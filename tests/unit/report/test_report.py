@@ -223,11 +223,12 @@ def test_samples_that_share_a_reason_share_a_line() -> None:
         "m1": {"a": cell("a", invalid, reason="only 0.5 s"), "b": cell("b", invalid, reason="only 0.25 s"),
                "c": cell("c", missing, reason="no output"), "d": cell("d", Status.ERROR, reason="boom 7")},
         "m2": {"a": cell("a", invalid, reason="only 0.5 s"), "c": cell("c", missing, reason="no output"),
-               "d": cell("d", value=1.0)},
+               "d": cell("d", Status.JUDGE_FAILED, reason="boom 7")},
     }  # fmt: skip
     found = [(g.status.value, g.reason, g.metrics, g.samples) for g in group_failures(cells)]
     assert found == [
         ("error", "boom 7", ("m1",), ("d",)),
+        ("judge_failed", "boom 7", ("m2",), ("d",)),
         ("output_missing", "no output", ("m1", "m2"), ("c",)),
         ("output_invalid", "only … s", ("m1", "m2"), ("a", "b")),
     ]

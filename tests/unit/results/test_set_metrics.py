@@ -389,6 +389,9 @@ def test_weights_of_unknown_content_cannot_have_taken_part() -> None:
     [
         ([Score.ok(1.0), Score(Status.ERROR, None, "x"), Score(Status.ERROR, None, "y")],
          "2 samples failed through our own error"),
+        ([Score.ok(1.0), Score(Status.JUDGE_FAILED, None, "x"), Score(Status.ERROR, None, "y")],
+         "1 samples failed through our own error; the judge gave no usable answer for 1 sample"),
+        ([Score(Status.JUDGE_FAILED, None, "x")] * 2, "the judge gave no usable answer for 2 samples"),
         ([Score.not_applicable("no reference")], "the metric applies to no sample"),
         ([], "the metric applies to no sample"),
         ([Score.ok(1.0), *[Score.invalid("no face")] * 9], None),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from vidchatbench.core.pool import worker_pool
+from vidchatbench.core.pool import WorkerPool, worker_pool
 from vidchatbench.core.progress import Progress
 from vidchatbench.curation.preparation.clips import CutJob, CutOutcome, WholeClips, recipe, run_cut
 from vidchatbench.curation.preparation.hosts import LostVideoError
@@ -115,7 +115,7 @@ class Cutter:
                 raise self._worker_lost() from error
         self._progress.end()
 
-    def _work(self, queue: deque[Video], threads: ThreadPoolExecutor, processes: ProcessPoolExecutor) -> None:
+    def _work(self, queue: deque[Video], threads: ThreadPoolExecutor, processes: WorkerPool) -> None:
         most = self._settings.manners.at_once + _READY_AHEAD
         open_videos = 0
         while queue or self._getting or self._cutting:
@@ -133,7 +133,7 @@ class Cutter:
                     open_videos -= self._have_clip(future)
             self._progress.advance(self._done)
 
-    def _have_video(self, future: Future[Source], processes: ProcessPoolExecutor) -> int:
+    def _have_video(self, future: Future[Source], processes: WorkerPool) -> int:
         """Hands a video's clips out to be cut; returns 1 if the video is over."""
         video = self._getting.pop(future)
         try:

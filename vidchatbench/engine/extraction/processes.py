@@ -1,31 +1,25 @@
-"""Local worker processes, each on a pipe of its own: one that dies takes with it only the job that it was at.
+"""Local worker processes that run jobs: one that dies takes with it only the job that it was at.
 
-The pool of the standard library gives all jobs up when one process dies, and does not tell which one it was at. Pipes
-need no semaphores either, so nothing is left behind where this process is ended by a signal.
+The pool of the standard library gives all jobs up when one process dies, and does not tell which one it was at.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from vidchatbench.core.isolation import Blame, Failure, attempt
-from vidchatbench.core.pool import follow
+from vidchatbench.core.pool import WorkerProcess
 from vidchatbench.engine.extraction.jobs import Job, JobResult
 from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.errors import UsageError
 
 MAX_FAILED_STARTS = 3
 _READY = "ready"
-_SECONDS_TO_END = 5.0
 
 
 class Runner(Protocol):
@@ -48,9 +42,7 @@ class Death:
 
 
 @dataclass
-class _Process:
-    process: SpawnProcess
-    pipe: Connection
+class _Process(WorkerProcess):
     job: Job | None = None
     is_ready: bool = False
 
@@ -61,14 +53,6 @@ class _Process:
             self.pipe.send(job)
         except OSError:  # it died in the meantime, which shows when it is waited for
             return
-
-    def end(self) -> None:
-        """Waits until it ends by itself; one that does not is killed."""
-        self.process.join(_SECONDS_TO_END)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.pipe.close()
 
 
 @dataclass
@@ -120,13 +104,7 @@ class ProcessPool:
             self._living.clear()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        pipes: tuple[Any, Any] = context.Pipe()  # connections of another class on Windows
-        ours, theirs = pipes
-        process = context.Process(target=_serve, args=(theirs, self.make, self.settings, os.getpid()))
-        process.start()
-        theirs.close()  # or the end of the process would not show at the other end of the pipe
-        self._living.append(_Process(process, ours))
+        self._living.append(_Process.start(_serve, self.make, self.settings))
 
     def _hear(self, worker: _Process) -> JobResult | Death | None:
         """Takes what a worker sent; one that died joins the living no more."""
@@ -136,7 +114,7 @@ class ProcessPool:
             self._living.remove(worker)
             worker.end()
             if worker.is_ready:
-                return Death(_cause(worker.process.exitcode))
+                return Death(worker.cause)
             self._failed_starts += 1
             if self._failed_starts >= MAX_FAILED_STARTS or not (self._living or self._one_was_ready):
                 raise UsageError(
@@ -158,20 +136,8 @@ def died(job: Job, cause: str) -> JobResult:
     return JobResult(failures={request.key: failure for request in job.requests if not request.stored})
 
 
-def _cause(exit_code: int | None) -> str:
-    if exit_code is None or exit_code >= 0:
-        return f"exit code {exit_code}"
-    try:
-        name = signal.Signals(-exit_code).name
-    except ValueError:
-        name = f"signal {-exit_code}"
-    return {"SIGKILL": "SIGKILL, as when memory runs out"}.get(name, name)
-
-
-def _serve(pipe: Connection, make: Callable[[WorkerSettings], Runner], settings: WorkerSettings, parent: int) -> None:
+def _serve(pipe: Connection, make: Callable[[WorkerSettings], Runner], settings: WorkerSettings) -> None:
     """What a worker process does: jobs, one after the other, until it gets its leave."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that reads the results
-    follow(parent)
     pipe.send(_READY)
     worker: Runner | None = None
     while True:

@@ -159,6 +159,7 @@ class SamplePass:
         self, extractor: SampleExtractor, ready: Sequence[tuple[SampleRequest, SampleInput]]
     ) -> Iterator[tuple[SampleRequest, Feature | Failure]]:
         answers = attempt(lambda: iter(extractor.extract([given for _, given in ready])))
+        refuser = Blame.OURS if extractor.judge_name is None else Blame.JUDGE
         waiting = {place: request for place, (request, _) in enumerate(ready)}
         while waiting:
             step = answers if isinstance(answers, Failure) else attempt(_next(answers))
@@ -170,7 +171,7 @@ class SamplePass:
             place, outcome = step
             request = waiting.pop(place, None)
             if request is not None:
-                yield request, Failure(Blame.OURS, outcome.reason) if isinstance(outcome, Refusal) else outcome
+                yield request, Failure(refuser, outcome.reason) if isinstance(outcome, Refusal) else outcome
 
     def _keep(self, request: SampleRequest, outcome: Feature | Failure, provenance: Mapping[str, object]) -> bool:
         """Keeps what an extractor gave for a sample, and returns whether it is a feature."""

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import openai
 
+from vidchatbench.judge.llm.bounded import OversizedAnswer, bounded_http_client
 from vidchatbench.judge.llm.budget import Budget, cost_of, estimate_tokens
 from vidchatbench.judge.llm.cache import MAX_STATED_TOKENS, Reply, ResponseCache
 from vidchatbench.judge.llm.faults import BudgetSpent, EndpointDown, ModelFault, redact, without_secret
@@ -28,9 +29,6 @@ from vidchatbench.judge.llm.settings import JudgeSettings
 ATTEMPTS = 6
 FAILURES_IN_A_ROW = 3
 """Requests that failed in every attempt, one after the other, after which the endpoint is taken to be down."""
-
-MAX_BODY_BYTES = 8_000_000
-"""Bytes of an answer that is kept: the longest text that is read, its reasoning beside it, and all of it escaped."""
 
 TEMPERATURE = 0.0
 _FORMATS = ("json_schema", "json_object", "text")
@@ -160,6 +158,7 @@ class Endpoint:
             api_key=self._key or "none",  # the client wants one; local servers do not look
             max_retries=0,
             timeout=settings.timeout_s,
+            http_client=bounded_http_client(),
         )
         if urlsplit(settings.base_url).hostname != "api.openai.com":
             # Read from the environment by the client, and nobody else's business.
@@ -263,13 +262,8 @@ class Endpoint:
                 problem = self.redact(f"{error.status_code}: {_message(error)}")
                 self._give_up_if_final(error, problem)
                 wait = self._wait_for(error, attempt)
-            except openai.APIConnectionError as error:
-                timed_out = isinstance(error, openai.APITimeoutError)
-                problem = f"no answer within {self.settings.timeout_s:g} s" if timed_out else "the connection failed"
-                lost.append(guess)
-                wait = wait_before(attempt, self._shared.first_wait)
-            except _TornAnswer as error:
-                problem = str(error)
+            except _NO_ANSWER as error:
+                problem = self._problem(error)
                 lost.append(guess)
                 wait = wait_before(attempt, self._shared.first_wait)
             else:
@@ -281,6 +275,13 @@ class Endpoint:
         reason = f"judge {self.settings.model!r}: {problem} ({ATTEMPTS} attempts)"
         self._count_failure(reason)
         raise ModelFault(reason)
+
+    def _problem(self, error: Exception) -> str:
+        oversized = error.__cause__ if isinstance(error.__cause__, OversizedAnswer) else error
+        if isinstance(oversized, (OversizedAnswer, _TornAnswer)):
+            return str(oversized)
+        timed_out = isinstance(error, (openai.APITimeoutError, asyncio.TimeoutError))
+        return f"no answer within {self.settings.timeout_s:g} s" if timed_out else "the connection failed"
 
     def _count_failure(self, reason: str) -> None:
         if not self.state.settled:
@@ -360,18 +361,17 @@ class Endpoint:
             body.get("extra_body", {}).pop(name, None)
             body.pop(name, None)
         self.state.requests += 1
-        raw = await self._client.chat.completions.with_raw_response.create(**body)
-        content = raw.http_response.content
-        if len(content) > MAX_BODY_BYTES:
-            raise _TornAnswer(f"the answer is longer than {MAX_BODY_BYTES:,} bytes")
-        return _read_reply(content, self._key, guess, answer_format)
+        sent = self._client.chat.completions.with_raw_response.create(**body)
+        # The client's own limit is on the wait for each part of the answer.
+        raw = await asyncio.wait_for(sent, self.settings.timeout_s)
+        return _read_reply(raw.http_response.content, self._key, guess, answer_format)
 
     async def _describe(self) -> dict[str, Any] | None:
         """Asks what is served under the model's name, so that another model of that name is not taken for it."""
         problem = ""
         for attempt in range(ATTEMPTS):
             try:
-                raw = await self._client.models.with_raw_response.list()
+                raw = await asyncio.wait_for(self._client.models.with_raw_response.list(), self.settings.timeout_s)
                 entry = _entry(raw.http_response.content, self.settings.model)
                 self.state.is_llama_cpp = entry is not None and entry.get("owned_by") == _LLAMA_CPP
                 return entry and {name: entry[name] for name in _MODEL_FIELDS if entry.get(name) is not None}
@@ -379,8 +379,8 @@ class Endpoint:
                 if error.status_code not in _PASSING and error.status_code < _SERVER_ERROR:
                     return None
                 problem = self.redact(f"{error.status_code}: {_message(error)}")
-            except openai.APIConnectionError:
-                problem = "the connection failed"
+            except _NO_ANSWER as error:
+                problem = self._problem(error)
             await asyncio.sleep(wait_before(attempt, self._shared.first_wait))
         self.state.asked = True
         self.state.down = f"judge {self.settings.model!r} cannot be reached: {problem} ({ATTEMPTS} attempts)"
@@ -389,6 +389,10 @@ class Endpoint:
 
 class _TornAnswer(Exception):  # noqa: N818 - it never leaves this module
     """A success by its status whose body is no completion."""
+
+
+_NO_ANSWER = (openai.APIConnectionError, OversizedAnswer, _TornAnswer, asyncio.TimeoutError)
+"""What may be better at the next attempt."""
 
 
 def _read_reply(content: bytes, key: str | None, guess: int, answer_format: str) -> Reply:

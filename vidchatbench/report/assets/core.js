@@ -1,6 +1,6 @@
 // The data of the page, and how its parts are made. Text only ever becomes a text node: nothing of a run is markup.
 const page = JSON.parse(document.getElementById("page-data").textContent);
-const STATUS = { o: "scored", m: "missing", i: "invalid", n: "not applicable", e: "error" };
+const STATUS = { o: "scored", m: "missing", i: "invalid", n: "not applicable", e: "error", j: "judge failed" };
 const SIDES = ["initiator", "reference", "candidate"];
 
 let details = null;

@@ -24,7 +24,7 @@ function scoreRow(metric, place, sample) {
   return make("tr", {},
     make("th", { scope: "row" }, titled(place)),
     make("td", { class: "num" }, shown(place, sample) + unit),
-    make("td", { class: isFailed(status) || status === "e" ? "bad" : "" }, STATUS[status] || "–"),
+    make("td", { class: isFailed(status) || status === "e" || status === "j" ? "bad" : "" }, STATUS[status] || "–"),
     make("td", {}, told.filter(Boolean).join("; ")));
 }
 

@@ -4,7 +4,7 @@ const search = document.getElementById("sample-search");
 const metricChoice = document.getElementById("sample-metric");
 const statusChoice = document.getElementById("sample-status");
 const count = document.getElementById("sample-count");
-const SHORT = { m: "missing", i: "invalid", n: "n/a", e: "error", " ": "–" };
+const SHORT = { m: "missing", i: "invalid", n: "n/a", e: "error", j: "judge failed", " ": "–" };
 // Of few samples ten would be all of them.
 const MOST_TINTED = Math.ceil(page.samples.length / 10);
 const worstOf = page.metrics.map((metric) => new Set(metric.worstScored.slice(0, MOST_TINTED)));

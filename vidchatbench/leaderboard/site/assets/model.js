@@ -16,6 +16,7 @@
     ["output_missing", "output missing"],
     ["output_invalid", "output invalid"],
     ["not_applicable", "not applicable"],
+    ["judge_failed", "judge failed"],
   ]);
   app.TRUST = new Map([
     ["recomputed", "The maintainers computed the scores from the submitted media."],

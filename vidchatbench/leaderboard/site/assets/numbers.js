@@ -46,7 +46,7 @@
 
   function metricLine(column, cell) {
     const why = cell.unranked ? app.el("span", { class: "sub" }, cell.unranked) : null;
-    const errors = cell.n_error ? ` (+${cell.n_error} by our error)` : "";
+    const errors = cell.n_error ? ` (+${cell.n_error} by an error)` : "";
     const unit = column.unit ? app.el("span", { class: "unit" }, " " + column.unit) : null;
     const direction = app.el(
       "span",
