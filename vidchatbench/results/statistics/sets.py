@@ -182,7 +182,7 @@ def _identities(clusters: Sequence[str]) -> tuple[Positions, Positions]:
 
 def _pooled(rows: Sequence[Array], index: Positions) -> list[Array]:
     """Returns the rows of each identity, of all its samples."""
-    return [np.concatenate([rows[i] for i in np.flatnonzero(index == k)]) for k in range(index.max() + 1)]
+    return [np.concatenate([rows[i] for i in np.flatnonzero(index == k).tolist()]) for k in range(index.max() + 1)]
 
 
 def _jackknife(
