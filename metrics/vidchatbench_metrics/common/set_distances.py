@@ -314,9 +314,9 @@ class PolynomialMmd(_KernelDistance):
                 different identities.
         """
         first, second = self._candidates.positions(candidates), self._references.positions(references)
-        n = len(self._references)
-        rows = np.bincount(self._owner[first], self._candidates.counts[first], n)
-        reference_rows = np.bincount(second, self._references.counts[second], n)
+        rows, reference_rows = np.zeros((2, len(self._references)))
+        np.add.at(rows, self._owner[first], self._candidates.counts[first])
+        reference_rows[second] = self._references.counts[second]
         within = _mean(self._within_candidates[np.ix_(first, first)], rows, rows)
         within += _mean(self._within_references[np.ix_(second, second)], reference_rows, reference_rows)
         return within - 2 * _mean(self._across[np.ix_(first, second)], rows, reference_rows)
