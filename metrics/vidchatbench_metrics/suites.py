@@ -41,22 +41,27 @@ LITE = Suite(
 
 OFFICIAL = Suite(
     name="official",
-    version=1,
+    version=2,
     description=(
-        "The paper's numbers, each with what keeps it honest: a kernel distance beside every Fréchet distance, and the "
-        "ratio of durations beside what is compared frame by frame. Dialogue coherence needs the extra [asr]."
+        "The paper's numbers, each with what keeps it honest: a kernel distance beside every Fréchet distance, five "
+        "seconds of video beside its beginning, the offset of voice and lips beside the confidence that ignores it, "
+        "and the ratio of durations beside what is compared frame by frame. Dialogue coherence needs the extra [asr]."
     ),
     metrics=_entries(
         "video_quality/fid",
         "video_quality/kid",
         "video_quality/fvd",
         "video_quality/kvd",
+        "video_quality/fvd_128f",
+        "video_quality/kvd_128f",
         "video_quality/psnr",
         "video_quality/ssim",
         "video_quality/duration_ratio",
         "identity/arcface",
         "dialogue/ladder_clip",
         "av_sync/lse_c",
+        "av_sync/lse_d",
+        "av_sync/offset",
         "emotion/expression_fd",
         "emotion/expression_kd",
         "voice/sim_o",
@@ -65,7 +70,7 @@ OFFICIAL = Suite(
 
 EXTENDED = Suite(
     name="extended",
-    version=1,
+    version=2,
     description="Every built-in metric with its own parameters; the no-reference scores need the extra [iqa], "
     "dialogue the extra [asr] and, for the judge, --judge.",
     metrics=(
@@ -73,8 +78,6 @@ EXTENDED = Suite(
         *_entries(
             "video_quality/fid_face",
             "video_quality/kid_face",
-            "video_quality/fvd_128f",
-            "video_quality/kvd_128f",
             "video_quality/fvd_face",
             "video_quality/kvd_face",
             "video_quality/cmmd",
@@ -100,8 +103,6 @@ EXTENDED = Suite(
             "dialogue/judge_informativeness",
             "dialogue/judge_naturalness",
             "dialogue/judge_safety",
-            "av_sync/lse_d",
-            "av_sync/offset",
             "av_sync/lse_c_speech",
             "av_sync/lse_d_speech",
             "av_sync/lse_c_sgc",

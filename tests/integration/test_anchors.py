@@ -20,8 +20,10 @@ from vidchatbench.api.samples import Role, Sample
 from vidchatbench.api.scores import Score
 from vidchatbench.core import paths
 from vidchatbench.core.progress import SilentProgress
-from vidchatbench.engine.anchors import build_anchors, partners
+from vidchatbench.engine.anchors import build_anchors, partners, sound_partners
+from vidchatbench.engine.extraction.jobs import ClipSource
 from vidchatbench.errors import InputError, UsageError
+from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo
 from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
 from vidchatbench.plugins.registry import Registry
 from vidchatbench.results.anchors import anchors_file, known_anchors
@@ -98,9 +100,9 @@ def benchmark(tmp_path: Path, private_cache: Path) -> vcb.Benchmark:
 def test_the_oracle_and_the_nulls_of_a_sync_metric(benchmark: vcb.Benchmark, catalogue: Catalogue) -> None:
     metrics = [catalogue.metric("test/in_step"), catalogue.metric(PSNR)]
     sync, psnr = build_anchors(benchmark, metrics, catalogue, vcb.RunConfig(workers=1), SilentProgress())
-    # In step with themselves; with the next one's sound they are off by 100, 100 and 200 Hz.
+    # In step with themselves; with the next one's sound, the longest for the last, they are off by 100 Hz each.
     assert sync.oracle == pytest.approx(0, abs=1.5)
-    assert sync.nulls == {"shuffled_audio": pytest.approx(400 / 3, abs=2)}
+    assert sync.nulls == {"shuffled_audio": pytest.approx(100, abs=2)}
     assert sync.n == 3
     assert psnr.oracle == 100.0
     # The clips show the same pictures as far as both go: a scale between two equal ends would mean nothing.
@@ -183,6 +185,38 @@ def test_a_partner_is_always_somebody_else(speakers: str) -> None:
         assert found[sample.id].cluster != sample.cluster
     if speakers != "aaab":
         assert len({other.id for other in found.values()}) == len(samples), "one sample is lent twice"
+
+
+def heard(picture: float, sound: float | None) -> ClipSource:
+    video = VideoInfo.model_construct(duration=picture)
+    audio = None if sound is None else AudioInfo.model_construct(duration=sound)
+    return ClipSource("m.mp4", MediaInfo.model_construct(sha256="0" * 64, video=video, audio=audio))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([(4, 4), (4, 4), (4, 4), (4, 4)], "bcda"),  # as for replies
+        ([(4, 4), (4, 3.81), (4, 4), (4, 4)], "bcda"),  # shorter by less than a window of sync
+        ([(4, 4), (4, 3.7), (4, 4), (4, 4)], "ccda"),  # too short: the next one that is long enough
+        ([(9, 9), (4, 4), (4, 6), (4, 5)], "ccda"),  # none is long enough for the first: the longest
+        ([(4, 4), (4, None), (4, 4), (4, 4)], "ccda"),  # no sound at all
+    ],
+)
+def test_sound_is_lent_by_somebody_who_speaks_long_enough(
+    lengths: list[tuple[float, float | None]], expected: str
+) -> None:
+    samples = [side(name, name) for name in "abcd"]
+    clips = {name: heard(*length) for name, length in zip("abcd", lengths, strict=True)}
+    found = sound_partners(samples[::-1], clips)
+    assert "".join(found[name].id for name in "abcd") == expected
+
+
+def test_sound_is_lent_by_another_identity_or_by_nobody() -> None:
+    samples = [side("a", "p"), side("b", "p"), side("c", "q")]
+    clips = {"a": heard(4, 4), "b": heard(4, 9), "c": heard(4, 2)}
+    assert {name: other.id for name, other in sound_partners(samples, clips).items()} == {"a": "c", "b": "c", "c": "a"}
+    assert sound_partners(samples[:2], clips) == {}
 
 
 def test_who_is_alone_has_no_partner() -> None:

@@ -205,17 +205,20 @@ class TestScalars:
         x, y = sides(50, 50, 64)
         options = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
         expected = theirs.kernel_mmd(x, y, **options, kid_kernel_poly_coef0=1.0)
-        for same_sample in (True, False):
-            distance = PolynomialMmd(per_sample(x), per_sample(y), same_sample=same_sample)
-            assert distance.between(np.arange(50), np.arange(50)) == pytest.approx(expected, rel=1e-10)
+        # torch-fidelity's sets are independent: candidates and references of different identities.
+        distance = PolynomialMmd(per_sample(np.concatenate([x, y])), per_sample(np.concatenate([x, y])))
+        assert distance.between(np.arange(50), np.arange(50, 100)) == pytest.approx(expected, rel=1e-10)
 
-    def test_kid_over_rows_of_clips_is_torch_fidelitys_where_asked_for(self):
+    def test_kid_of_paired_sets_is_torch_fidelitys_less_the_pairs(self):
         theirs = pytest.importorskip("torch_fidelity.metric_kid")
-        x, y = sides(15, 15, 64, rows=4)
+        x, y = sides(50, 50, 64)
         options = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
-        expected = theirs.kernel_mmd(x, y, **options, kid_kernel_poly_coef0=1.0)
-        distance = PolynomialMmd(per_sample(x, 4), per_sample(y, 4))
-        assert distance.between(np.arange(15), np.arange(15)) == pytest.approx(expected, rel=1e-10)
+        whole = theirs.kernel_mmd(x, y, **options, kid_kernel_poly_coef0=1.0)
+        across = (x @ y.T / 64 + 1) ** 3
+        rest = (across.sum() - np.trace(across)) / (50 * 49)
+        distance = PolynomialMmd(per_sample(x), per_sample(y))
+        expected = whole + 2 * across.mean() - 2 * rest
+        assert distance.between(np.arange(50), np.arange(50)) == pytest.approx(expected, rel=1e-9)
 
     @pytest.mark.parametrize("ddof", [0, 1])
     def test_fvd_is_the_formula_with_numpy(self, ddof):

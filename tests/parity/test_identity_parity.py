@@ -155,7 +155,7 @@ def test_the_metric_is_the_packages_from_pictures_to_the_score(reference: Any, w
     frames = session.finish()
     given = Feature({"embedding": frames["embedding"][0]}, {"time": 0.0})
     metric = load_catalogue().metric("identity/facenet", network=name, fps=5)
-    score = metric.score(SAMPLE, {"frames": frames, "reference": given})
+    score = metric.score(SAMPLE, {"frames": frames, "real_frames": frames, "image": given})
     assert score.value == pytest.approx(expected, abs=TOLERANCE)
     assert 0 < expected < 1 - 1e-4
 

@@ -83,14 +83,14 @@ class SetItem:
 
 
 class SetDistance(Protocol):
-    """A distance between sets of rows, ready to be asked for many selections of the same samples.
+    """A distance between sets of rows, ready to be asked for many selections of the same identities.
 
-    Intervals, floors and tests leave samples out, split them or exchange them between systems, so an implementation
+    Intervals, floors and tests leave identities out, split them or exchange them between systems, so an implementation
     does once what all selections share.
     """
 
     def between(self, candidates: NDArray[np.intp], references: NDArray[np.intp]) -> float:
-        """Returns the distance between the candidate rows and the reference rows of the selected samples.
+        """Returns the distance between the candidate rows and the reference rows of the selected identities.
 
         Args:
             candidates: Positions of the selected candidates, none twice.
@@ -112,11 +112,13 @@ class SetMetric(Metric):
 
     @abstractmethod
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> SetDistance:
-        """Prepares the distance for selections of the given samples.
+        """Prepares the distance for selections of the given identities.
 
         Args:
-            candidates: Rows of each sample's candidate, each of shape (n, d).
-            references: Rows of each sample's reference, each of shape (m, d).
+            candidates: Rows of each identity's candidates, of all its samples, each of shape (n, d). Where two systems
+                are compared, those of the second follow those of the first: candidate ``i`` belongs to reference
+                ``i % len(references)``.
+            references: Rows of each identity's references, each of shape (m, d).
         """
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:

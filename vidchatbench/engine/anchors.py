@@ -29,6 +29,9 @@ from vidchatbench.results.schema import MetricResult
 from vidchatbench.submission.check import CheckedSubmission, Output
 from vidchatbench.submission.system import SystemDescription
 
+SHORTER_SOUND_SECONDS = 0.2
+"""By so much the sound of another sample may be shorter than the picture it is put under: most clips' own is."""
+
 
 def build_anchors(
     benchmark: Benchmark, metrics: Sequence[Metric], catalogue: Catalogue, config: RunConfig, progress: Progress
@@ -77,6 +80,30 @@ def partners(samples: Sequence[Sample]) -> dict[str, Sample]:
     return partner_of
 
 
+def sound_partners(samples: Sequence[Sample], clips: Mapping[str, ClipSource]) -> dict[str, Sample]:
+    """Returns for every sample another one of another identity whose sound lasts as long as the sample's picture.
+
+    Measures of sync are read against chance, and chance depends on how much of a clip they see: under a shorter sound
+    a clip counts for less than its length. The partner of :func:`partners` goes first, then the next by id; where none
+    is long enough, the one that lacks least.
+
+    Args:
+        samples: The samples.
+        clips: The real reply of each sample.
+    """
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    chosen = partners(samples)
+    for i, sample in enumerate(ordered):
+        if sample.id in chosen:
+            needed = clips[sample.id].picture_seconds - SHORTER_SOUND_SECONDS
+            others = [chosen[sample.id], *ordered[i + 1 :], *ordered[:i]]
+            chosen[sample.id] = min(
+                (other for other in others if other.cluster != sample.cluster),
+                key=lambda other: max(0.0, needed - clips[other.id].sound_seconds),
+            )
+    return chosen
+
+
 class _Maker:
     def __init__(
         self,
@@ -97,7 +124,11 @@ class _Maker:
     def score(self, metrics: Sequence[Metric], name: str) -> dict[str, MetricResult]:
         """Returns what each metric gives for one of the known systems, by metric id."""
         clips, sounds = dict(self._clips), dict[str, ClipSource]()
-        others = partners(self._samples)
+        if name == "shuffled_audio":
+            real = {sample.id: self._clips[sample.id, Role.REFERENCE] for sample in self._samples}
+            others = sound_partners(self._samples, real)
+        else:
+            others = partners(self._samples)
         samples = [sample for sample in self._samples if name == ORACLE or sample.id in others]
         if not metrics or not samples:
             return {}

@@ -15,7 +15,11 @@ from vidchatbench.api import Array
 SHIFTS = 15
 """Frames by which the sound is moved at most, to either side."""
 
+CHANCE_DRAWS = 8
+"""Wrong orders of the sound over which chance is averaged."""
+
 _EPS = 1e-6
+_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -72,3 +76,54 @@ def summarise(distances: NDArray[np.float64]) -> Lse:
     mean = distances.mean(axis=0)
     best = int(np.argmin(mean))
     return Lse(SHIFTS - best, float(mean[best]), float(np.median(mean) - mean[best]))
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a clip's numbers would be if its sound did not belong to its picture: means over wrong orders.
+
+    Attributes:
+        offset: Mean size of the offset in frames.
+        distance: Mean distance.
+        confidence: Mean confidence, which few windows make large.
+    """
+
+    offset: float
+    distance: float
+    confidence: float
+
+
+def chance(picture: Array, sound: Array, rows: Array) -> Chance:
+    """Returns the numbers of a clip's own picture with its own sound in wrong orders.
+
+    The least of 31 means of few windows lies far below their median whatever is heard, so the floor of a clip is that
+    of its own length: the same windows, the sound backwards and begun anew at each eighth of it. At every shift at most
+    two windows of a draw meet the sound of their own time.
+
+    Args:
+        picture: Of shape (n, d), n >= 1.
+        sound: Of shape (m, d), m >= 1.
+        rows: Of shape (n,), the row of ``sound`` that goes with each row of ``picture``.
+    """
+    heard = np.concatenate([sound.astype(np.float64), np.zeros((1, sound.shape[1]))])
+    count, silence = len(sound), len(sound)
+    backwards = np.arange(count)[::-1]
+    orders = [np.roll(backwards, count * draw // CHANCE_DRAWS) for draw in range(CHANCE_DRAWS)]
+    places = [np.pad(order, SHIFTS, constant_values=silence) for order in orders]
+    shifts = np.arange(2 * SHIFTS + 1)
+    squares = np.einsum("nd,nd->n", heard, heard)
+    sums = np.zeros((CHANCE_DRAWS, len(shifts)))
+    for start in range(0, len(picture), _BLOCK):
+        block = picture[start : start + _BLOCK].astype(np.float64) + _EPS
+        # All distances of the block at once: the orders only choose among them.
+        apart = np.einsum("nd,nd->n", block, block)[:, None] + squares - 2 * block @ heard.T
+        distances = np.sqrt(np.maximum(apart, 0.0))
+        chosen = rows[start : start + _BLOCK, None] + shifts
+        for draw, place in enumerate(places):
+            sums[draw] += np.take_along_axis(distances, place[chosen], axis=1).sum(axis=0)
+    found = [summarise(mean[None]) for mean in sums / len(picture)]
+    return Chance(
+        float(np.mean([abs(lse.offset) for lse in found])),
+        float(np.mean([lse.distance for lse in found])),
+        float(np.mean([lse.confidence for lse in found])),
+    )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorSpec, Feature, Metric, MetricCard, Need, Role, Sample, Score, load_card
-from vidchatbench_metrics.av_sync.distances import Lse, shifted_distances, summarise
+from vidchatbench_metrics.av_sync.distances import Lse, chance, shifted_distances, summarise
 from vidchatbench_metrics.av_sync.network import NETWORKS, PICTURE_WINDOW
 from vidchatbench_metrics.speech.silero import missing_speech, speech_of, speech_seconds
 
@@ -84,17 +85,20 @@ class _SyncMetric(Metric):
         common = _common(picture, sound, int(primary)) / _FPS
         if problem := _too_little(common, frames / _FPS):
             return Score.invalid(f"face and sound have {problem}", coverage=coverage)
-        distances, starts = _distances(picture, sound, int(primary))
+        windows = _windows(picture, sound, int(primary))
         if spoken is not None:
-            distances = distances[_in_speech(starts, spoken)]
-            if len(distances) == 0:
+            windows = windows.only(_in_speech(windows.starts, spoken))
+            if len(windows.starts) == 0:
                 return Score.invalid("no 0.2 s of the responder's face lie within speech", coverage=coverage)
-        lse = summarise(distances)
+        lse, by_chance = summarise(windows.distances()), chance(windows.shown, windows.heard, windows.rows)
         details: dict[str, float | int] = {
             "offset": lse.offset,
             "distance": lse.distance,
             "confidence": lse.confidence,
-            "scored_seconds": len(distances) / _FPS,
+            "chance_offset": by_chance.offset,
+            "chance_distance": by_chance.distance,
+            "chance_confidence": by_chance.confidence,
+            "scored_seconds": len(windows.starts) / _FPS,
             "coverage": coverage,
             "tracks": tracks,
         }
@@ -109,9 +113,9 @@ class _SyncMetric(Metric):
         longest = numbers[np.argsort(-lengths, kind="stable")][:TRACKS_IN_DETAIL]
         values: dict[str, float] = {}
         for number in sorted(int(number) for number in longest):
-            distances, _ = _distances(picture, sound, number)
-            if len(distances):
-                values[f"track{number}"] = self.value(summarise(distances))
+            windows = _windows(picture, sound, number)
+            if len(windows.starts):
+                values[f"track{number}"] = self.value(summarise(windows.distances()))
         return values
 
 
@@ -214,8 +218,33 @@ def _common(picture: Feature, sound: Feature, track: int) -> int:
     return int(np.count_nonzero(_shown(picture, track) < _sound_frames(sound)))
 
 
-def _distances(picture: Feature, sound: Feature, track: int) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Returns the distances of the windows of a track that count, and the frames that they start at.
+@dataclass(frozen=True)
+class _Windows:
+    """The windows of a track that count.
+
+    Attributes:
+        shown: Embeddings of the pictures, of shape (n, d).
+        heard: Embeddings of the sound under the track, of shape (m, d).
+        rows: The row of ``heard`` that goes with each row of ``shown``, of shape (n,).
+        starts: The frames that they start at, of shape (n,).
+    """
+
+    shown: NDArray[np.float32]
+    heard: NDArray[np.float32]
+    rows: NDArray[np.int32]
+    starts: NDArray[np.int32]
+
+    def only(self, chosen: NDArray[np.bool_]) -> _Windows:
+        """Returns some of the windows; they are still compared with the whole sound."""
+        return _Windows(self.shown[chosen], self.heard, self.rows[chosen], self.starts[chosen])
+
+    def distances(self) -> NDArray[np.float64]:
+        """Returns the distance of each window at each shift."""
+        return shifted_distances(self.shown, self.heard, self.rows)
+
+
+def _windows(picture: Feature, sound: Feature, track: int) -> _Windows:
+    """Returns the windows of a track that count.
 
     As in the reference, which cuts the sound to the track: from its first frame to its last or to the sound's end, less
     5. Where the face is lost between, the sound goes on.
@@ -225,8 +254,7 @@ def _distances(picture: Feature, sound: Feature, track: int) -> tuple[NDArray[np
     first, end = int(starts[0]), min(int(starts[-1]) + PICTURE_WINDOW, _sound_frames(sound)) - PICTURE_WINDOW
     counted = starts < end
     heard = sound["embedding"][first : max(first, end)]
-    rows = starts[counted] - first
-    return shifted_distances(picture["embedding"][own][counted], heard, rows), starts[counted]
+    return _Windows(picture["embedding"][own][counted], heard, starts[counted] - first, starts[counted])
 
 
 def _in_speech(starts: NDArray[np.int32], speech: Feature) -> NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """Distances between two sets of feature rows: Fréchet, and the maximum mean discrepancy of two kernels.
 
 Each class fulfils :class:`vidchatbench.api.SetDistance`. Intervals, floors and tests ask for many selections of the
-same samples, so what the selections share is computed once: sums of outer products for the Fréchet distance, sums of
-the kernel over every pair of samples for the others. All arithmetic is in float64. A distance does not depend on the
+same identities, so what the selections share is computed once: sums of outer products for the Fréchet distance, sums of
+the kernel over every pair of identities for the others. All arithmetic is in float64. A distance does not depend on the
 order in which the positions of a selection are given.
 """
 
@@ -48,6 +48,10 @@ class _Rows:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def equal(self, other: _Rows) -> bool:
+        """Whether all samples of both sides have the same rows."""
+        return np.array_equal(self.counts, other.counts) and np.array_equal(self.values, other.values)
 
     def positions(self, selected: Positions) -> Positions:
         """Returns the selected positions in ascending order, on which no distance depends.
@@ -214,25 +218,30 @@ def _trace_of_root(one: _Moments, two: _Moments) -> float:
 
 
 class _KernelDistance(ABC):
-    """Sums of a kernel over every pair of samples; subclasses say which kernel and which estimator.
+    """Sums of a kernel over every pair of identities; subclasses say which kernel and which estimator.
 
     Args:
-        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
-        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+        candidates: Rows of each identity's candidates, each of shape (n, d), n >= 1.
+        references: Rows of each identity's references, each of shape (m, d), m >= 1.
     """
 
     def __init__(self, candidates: Sequence[Array], references: Sequence[Array]) -> None:
         self._candidates, self._references = _same_width(_Rows(candidates), _Rows(references))
-        self._within_candidates = self._block_sums(self._candidates, self._candidates)
         self._within_references = self._block_sums(self._references, self._references)
-        self._across = self._block_sums(self._candidates, self._references)
+        if self._candidates.equal(self._references):
+            # A product of equal matrices need not be equal to the last bit, and real replies are exactly 0 from
+            # themselves.
+            self._within_candidates = self._across = self._within_references
+        else:
+            self._within_candidates = self._block_sums(self._candidates, self._candidates)
+            self._across = self._block_sums(self._candidates, self._references)
 
     @abstractmethod
     def _kernel(self, first: Matrix, second: Matrix) -> Matrix:
         """Kernel of each row of one matrix with each row of another: (n, d), (m, d) -> (n, m)."""
 
     def _block_sums(self, first: _Rows, second: _Rows) -> Matrix:
-        # One entry per pair of samples. Within one side the matrix is symmetric: half of it is copied.
+        # One entry per pair of identities. Within one side the matrix is symmetric: half of it is copied.
         same = first is second
         sums = np.empty((len(first), len(second)))
         at = 0
@@ -252,23 +261,25 @@ class _KernelDistance(ABC):
 class PolynomialMmd(_KernelDistance):
     """Squared maximum mean discrepancy with the kernel ``(gamma x.y + coef0)^degree``: KID's and KVD's distance.
 
-    Binkowski et al. 2018, "Demystifying MMD GANs". The unbiased estimate (U-statistic) over all rows, not over random
-    subsets: exact, without a seed, and of less variance. It can be slightly below 0 where the sets are alike.
-
-    The estimate is unbiased for rows drawn independently. Rows of one sample (frames of one clip) are not:
-    ``same_sample=False`` leaves every pair of rows of one sample out, and is then unbiased for samples drawn
-    independently. With one row per sample both are the same.
+    Binkowski et al. 2018, "Demystifying MMD GANs", in the unbiased estimate for paired sets of Gretton et al. 2012,
+    "A Kernel Two-Sample Test" (JMLR 13), Lemma 6. A candidate and its reference share person and room, and so do the
+    rows of one clip: only pairs of rows of different identities count, within a side and across. With n identities of
+    one row each that is the mean over ``i != j`` of ``k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i)``. All
+    rows count, not random subsets: exact, without a seed, and of less variance. It is 0 where both sides are the same
+    rows, and can be slightly below 0 where the sets are alike. Selections without a common identity give the estimate
+    for two independent sets.
 
     Args:
-        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
-        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+        candidates: Rows of each identity's candidates, each of shape (n, d), n >= 1; candidate ``i`` belongs to
+            reference ``i % len(references)``, so that several systems can lie one below the other.
+        references: Rows of each identity's references, each of shape (m, d), m >= 1.
         degree: Power, 1 or more.
         gamma: Factor of the scalar product; ``None`` for ``1 / d``.
         coef0: What is added to it.
-        same_sample: Whether two different rows of one sample count as a pair of their side.
 
     Raises:
-        ValueError: If a side has no samples, or rows have different widths or are not finite.
+        ValueError: If a side has no samples, rows have different widths or are not finite, or the candidates are no
+            multiple of the references.
     """
 
     def __init__(
@@ -278,45 +289,37 @@ class PolynomialMmd(_KernelDistance):
         degree: int = 3,
         gamma: float | None = None,
         coef0: float = 1.0,
-        *,
-        same_sample: bool = True,
     ) -> None:
         if degree < 1:
             raise ValueError(f"the degree must be 1 or more, not {degree}")
         self._degree, self._gamma, self._coef0 = degree, gamma, coef0
         super().__init__(candidates, references)
-        for rows, sums in (
-            (self._candidates, self._within_candidates),
-            (self._references, self._within_references),
-        ):
-            diagonal = np.einsum("ij,ij->i", rows.values, rows.values) * self._scale_of(rows.values.shape[1])
-            own = np.add.reduceat(self._power(diagonal + coef0), rows.starts)
-            np.fill_diagonal(sums, np.diagonal(sums) - own if same_sample else 0.0)
-        self._same_sample = same_sample
+        identities = np.arange(len(self._references))
+        self._owner: Positions = np.arange(len(self._candidates)) % len(identities)
+        if len(self._owner) % len(identities):
+            raise ValueError(f"{len(self._owner)} candidates cannot belong to {len(identities)} references")
+        self._within_candidates[self._owner[:, None] == self._owner] = 0.0
+        self._within_references[identities[:, None] == identities] = 0.0
+        self._across[self._owner[:, None] == identities] = 0.0
 
     def between(self, candidates: Positions, references: Positions) -> float:
-        """Returns the squared discrepancy of the selected samples.
+        """Returns the squared discrepancy of the selected identities.
 
         Args:
             candidates: Positions of the selected candidates, none twice.
             references: Positions of the selected references, none twice.
 
         Raises:
-            ValueError: If a selection is empty, names a sample twice or one that does not exist, or has not one pair.
+            ValueError: If a selection is empty, names an identity twice or one that does not exist, or has no pair of
+                different identities.
         """
         first, second = self._candidates.positions(candidates), self._references.positions(references)
-        within = self._mean(self._candidates, self._within_candidates, first)
-        within += self._mean(self._references, self._within_references, second)
-        rows = int(self._candidates.counts[first].sum()) * int(self._references.counts[second].sum())
-        return within - 2 * float(self._across[np.ix_(first, second)].sum()) / rows
-
-    def _mean(self, rows: _Rows, sums: Matrix, ordered: Positions) -> float:
-        counts = rows.counts[ordered]
-        left_out = counts if self._same_sample else counts**2
-        pairs = int(counts.sum()) ** 2 - int(left_out.sum())
-        if pairs == 0:
-            raise ValueError("the unbiased estimate needs at least one pair on each side: select more samples")
-        return float(sums[np.ix_(ordered, ordered)].sum()) / pairs
+        rows, reference_rows = np.zeros((2, len(self._references)))
+        np.add.at(rows, self._owner[first], self._candidates.counts[first])
+        reference_rows[second] = self._references.counts[second]
+        within = _mean(self._within_candidates[np.ix_(first, first)], rows, rows)
+        within += _mean(self._within_references[np.ix_(second, second)], reference_rows, reference_rows)
+        return within - 2 * _mean(self._across[np.ix_(first, second)], rows, reference_rows)
 
     def _scale_of(self, width: int) -> float:
         return 1 / width if self._gamma is None else self._gamma
@@ -339,11 +342,12 @@ class GaussianMmd(_KernelDistance):
     """Squared maximum mean discrepancy with the kernel ``exp(-|x - y|^2 / (2 sigma^2))``, times ``scale``: CMMD's.
 
     Jayasumana et al. 2024, "Rethinking FID: Towards a Better Evaluation Metric for Image Generation": the estimate of
-    least variance, which counts each row with itself and is therefore 0 or more, with a small bias.
+    least variance. It counts every pair of rows, each with itself and each with its own reference, and is therefore 0
+    or more, exactly 0 where both sides are the same rows, with a small bias upwards elsewhere.
 
     Args:
-        candidates: Rows of each sample's candidate, each of shape (n, d), n >= 1.
-        references: Rows of each sample's reference, each of shape (m, d), m >= 1.
+        candidates: Rows of each identity's candidates, each of shape (n, d), n >= 1.
+        references: Rows of each identity's references, each of shape (m, d), m >= 1.
         sigma: Width of the kernel, in units of the features.
         scale: Factor of the result.
 
@@ -385,6 +389,14 @@ class GaussianMmd(_KernelDistance):
         np.maximum(values, 0.0, out=values)
         values /= -2 * self._sigma**2
         return np.exp(values, out=values)
+
+
+def _mean(sums: Matrix, rows: Matrix, others: Matrix) -> float:
+    """Returns the mean kernel over pairs of rows of different identities, of which each side has so many rows."""
+    pairs = rows.sum() * others.sum() - rows @ others
+    if pairs == 0:
+        raise ValueError("the unbiased estimate needs a pair of different identities: select more of them")
+    return float(sums.sum() / pairs)
 
 
 def _same_width(first: _Rows, second: _Rows) -> tuple[_Rows, _Rows]:

@@ -69,8 +69,8 @@ class _Frechet(_Expression):
 
 class _Kernel(_Expression):
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> SetDistance:
-        """Squared maximum mean discrepancy of the kernel ``(x y / d + 1)^3``, unbiased for clips."""
-        return PolynomialMmd(candidates, references, degree=3, coef0=1.0, gamma=None, same_sample=False)
+        """Squared maximum mean discrepancy of the kernel ``(x y / d + 1)^3``, unbiased for paired sets."""
+        return PolynomialMmd(candidates, references, degree=3, gamma=None, coef0=1.0)
 
 
 class ExpressionFrechet(_Frechet):

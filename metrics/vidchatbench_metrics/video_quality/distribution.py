@@ -93,11 +93,11 @@ class _Frechet(_Distribution):
 
 
 class _Kernel(_Distribution):
-    """Unbiased squared maximum mean discrepancy with the kernel ``(x.y / d + 1)^3``."""
+    """Unbiased squared maximum mean discrepancy of paired sets with the kernel ``(x.y / d + 1)^3``."""
 
     def distance(self, candidates: Sequence[Array], references: Sequence[Array]) -> PolynomialMmd:
-        """Prepares the kernel distance; frames of one clip are no independent draws, hence no pairs."""
-        return PolynomialMmd(candidates, references, degree=3, gamma=None, coef0=1.0, same_sample=False)
+        """Prepares the kernel distance."""
+        return PolynomialMmd(candidates, references, degree=3, gamma=None, coef0=1.0)
 
 
 class _Faces(_Distribution):

@@ -34,7 +34,12 @@ P835 = "dnsmos_p835"
 P808 = "dnsmos_p808"
 MEL = MelOptions(n_fft=321, hop=160, n_mels=120, sample_rate=SAMPLE_RATE)
 SCORES = ("sig", "bak", "ovr", "p808")
+MARGIN_SECONDS = 0.2
+"""Sound before and after each segment of speech that is heard with it."""
+
 _PACKAGE = "vidchatbench_metrics.voice"
+_FRAME = MEL.hop
+_MARGIN_FRAMES = MARGIN_SECONDS * SAMPLE_RATE / _FRAME
 _WINDOW_SECONDS = 9.01
 _WINDOW = 144_160
 # The P.808 network takes 900 frames, one less than the whole window has.
@@ -48,9 +53,11 @@ _POLYNOMIALS = (
 
 
 class DnsmosScores(AudioExtractor):
-    """Predicted mean opinion scores of the clip's sound.
+    """Predicted mean opinion scores of the clip's speech.
 
-    A window of 9.01 s moves by 1 s; each position is a hop. Shorter sound is doubled until it fills a window.
+    Silence is clean background, so only the segments of speech are heard, each with 0.2 s before and after it, one
+    behind the other. A window of 9.01 s moves by 1 s over them; each position is a hop. Shorter sound is doubled until
+    it fills a window.
 
     Arrays:
         sig, bak, ovr, p808: float64 scalars, mean over hops, in MOS; not cut to 1..5. P.835 quality of the signal, of
@@ -59,12 +66,14 @@ class DnsmosScores(AudioExtractor):
 
     Meta:
         hops: Number of hops.
+        seconds: Length of what is heard, before it is doubled.
 
     Source: microsoft/DNS-Challenge @ 591184a (MIT), ``DNSMOS/dnsmos_local.py``, non-personalised; Reddy et al. 2022,
     arXiv 2110.01763, and 2021, arXiv 2010.15258.
     """
 
     id: ClassVar[str] = "voice/dnsmos_scores"
+    version: ClassVar[int] = 2
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     _networks: tuple[OnnxNetwork, OnnxNetwork] | None = None
 
@@ -72,6 +81,11 @@ class DnsmosScores(AudioExtractor):
     def weights(self) -> tuple[str, ...]:
         """The networks of P.835 and P.808."""
         return (P835, P808)
+
+    @property
+    def requires(self) -> Mapping[str, ExtractorSpec]:
+        """Where someone speaks."""
+        return {"speech": ExtractorSpec.of("speech/silero")}
 
     def setup(self, context: ExtractorContext) -> None:
         """Opens both networks."""
@@ -82,10 +96,18 @@ class DnsmosScores(AudioExtractor):
         self._networks = None
 
     def extract(self, audio: Audio, upstream: Mapping[str, Feature]) -> Feature:
-        """Returns the feature of one clip; silence and sound of any length are accepted."""
+        """Returns the feature of one clip; sound of any length is accepted, without speech it is scored as silence."""
+        return self.scores(speech_only(audio.samples, upstream["speech"]["segments"]))
+
+    def scores(self, samples: NDArray[np.float32]) -> Feature:
+        """Returns the feature of a sound as it is, as the reference scores it.
+
+        Args:
+            samples: float32 of shape (n,) at 16 kHz, of any length.
+        """
         if self._networks is None:
             raise RuntimeError("setup() comes before extract()")
-        sound = fill_window(np.clip(audio.samples, -1.0, 1.0))
+        sound = fill_window(np.clip(samples, -1.0, 1.0))
         # One hop at a time: the first network needs 150 MB a hop, and a batch would not be faster on one thread.
         rows = [self._score_hop(*self._networks, sound[start : start + _WINDOW]) for start in hop_starts(len(sound))]
         table = np.array(rows, dtype=np.float64).reshape(len(rows), len(SCORES))
@@ -93,13 +115,34 @@ class DnsmosScores(AudioExtractor):
         for column, name in enumerate(SCORES):
             arrays[name] = np.asarray(table[:, column].mean(), dtype=np.float64)
             arrays[f"{name}_hops"] = as_array(table[:, column], "float64")
-        return Feature(arrays, {"hops": len(rows)})
+        return Feature(arrays, {"hops": len(rows), "seconds": len(samples) / SAMPLE_RATE})
 
     @staticmethod
     def _score_hop(p835: OnnxNetwork, p808: OnnxNetwork, window: NDArray[np.float32]) -> list[float]:
         raw = p835.run(input_1=window[None])[0][0]
         overall = p808.run(input_1=p808_input(window)[None])[0][0, 0]
         return [*calibrate(raw), float(overall)]
+
+
+def speech_only(samples: NDArray[np.float32], segments: Array) -> NDArray[np.float32]:
+    """Cuts out the segments of speech with 0.2 s of sound before and after each, and joins them.
+
+    The cuts lie on a grid of 10 ms from the start of the sound: the networks look at frames of that step, and another
+    phase of the frames alone moves BAK by up to half a point.
+
+    Args:
+        samples: float32 of shape (n,) at 16 kHz.
+        segments: Shape (m, 2), start and end of each segment in seconds, in time order.
+
+    Returns:
+        float32 of shape (k,), k <= n and a multiple of 160; what lies in the margins of two segments is there once.
+    """
+    frames = samples[: len(samples) // _FRAME * _FRAME].reshape(-1, _FRAME)
+    chosen = np.zeros(len(frames), np.bool_)
+    for start, end in np.asarray(segments, np.float64).reshape(-1, 2) * SAMPLE_RATE / _FRAME:
+        first = max(0, round(start - _MARGIN_FRAMES))
+        chosen[first : round(end + _MARGIN_FRAMES)] = True
+    return frames[chosen].ravel()
 
 
 def fill_window(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,11 +220,16 @@ class _Dnsmos(Metric):
         """Takes the mean over hops; the value before cutting is kept as ``unclipped``."""
         del sample
         spoken = speech_seconds(features["candidate_speech"])
-        hops = int(features["dnsmos"].number("hops"))
+        heard = features["dnsmos"]
+        details = {
+            "speech_seconds": spoken,
+            "scored_seconds": heard.number("seconds"),
+            "hops": int(heard.number("hops")),
+        }
         if reason := missing_speech(spoken):
-            return Score.invalid(reason, speech_seconds=spoken, hops=hops)
-        value = float(features["dnsmos"][self.array])
-        return Score.ok(clip_to_scale(value), speech_seconds=spoken, hops=hops, unclipped=value)
+            return Score.invalid(reason, **details)
+        value = float(heard[self.array])
+        return Score.ok(clip_to_scale(value), **details, unclipped=value)
 
 
 class DnsmosSignal(_Dnsmos):

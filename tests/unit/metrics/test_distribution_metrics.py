@@ -389,7 +389,7 @@ class TestItems:
 
 class TestDistances:
     candidates = list(np.random.default_rng(0).normal(size=(9, 4, 6)))
-    references = list(np.random.default_rng(1).normal(0.2, 1, size=(8, 4, 6)))
+    references = list(np.random.default_rng(1).normal(0.2, 1, size=(9, 4, 6)))
 
     @pytest.mark.parametrize(
         ("metric", "distance"),
@@ -399,17 +399,17 @@ class TestDistances:
             (Fvd, lambda c, r: FrechetDistance(c, r, ddof=0)),
             (FvdFace, lambda c, r: FrechetDistance(c, r, ddof=0)),
             (Fvd128, lambda c, r: FrechetDistance(c, r, ddof=0)),
-            (Kid, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
-            (KidFace, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
-            (Kvd, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
-            (KvdFace, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
-            (Kvd128, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0, same_sample=False)),
+            (Kid, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0)),
+            (KidFace, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0)),
+            (Kvd, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0)),
+            (KvdFace, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0)),
+            (Kvd128, lambda c, r: PolynomialMmd(c, r, 3, 1 / 6, 1.0)),
             (Cmmd, lambda c, r: GaussianMmd(c, r, 10.0, 1000.0)),
             (CmmdFace, lambda c, r: GaussianMmd(c, r, 10.0, 1000.0)),
         ],
     )
     def test_constants(self, metric, distance):
-        selection = np.arange(9), np.arange(8)
+        selection = np.arange(9), np.arange(9)
         expected = distance(self.candidates, self.references).between(*selection)
         assert metric().distance(self.candidates, self.references).between(*selection) == expected
 

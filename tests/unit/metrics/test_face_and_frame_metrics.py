@@ -16,11 +16,6 @@ def metric(name: str, **params: str | int) -> Metric:
     return load_catalogue().metric(name, **params)
 
 
-def unit(*values: float) -> np.ndarray:
-    vector = np.array(values, np.float32)
-    return vector / np.linalg.norm(vector)
-
-
 def test_paired_score_is_the_mean_of_frames_not_of_pooled_errors() -> None:
     frames = Feature({"value": np.array([20.0, 40.0])}, {"fps": 1, "seconds": 2.0})
     score = metric("video_quality/psnr").score(SAMPLE, {"frames": frames})
@@ -49,34 +44,6 @@ def test_another_frame_rate_is_another_protocol(name: str) -> None:
     assert "5 frame pairs a second" in lite.card.protocol_text
 
 
-def test_identity_is_the_mean_cosine_with_the_reference() -> None:
-    features = {
-        "frames": Feature({"embedding": np.stack([unit(1, 0), unit(1, 1)]), "time": np.zeros(2)}, {"frames": 2}),
-        "reference": Feature({"embedding": unit(1, 0)}, {"time": 0.0}),
-    }
-    score = metric("identity/arcface").score(SAMPLE, features)
-    assert score.value == pytest.approx((1 + np.sqrt(0.5)) / 2, abs=1e-6)
-    assert score.details["coverage"] == 1.0
-
-
-def test_identity_needs_the_face_in_half_of_the_frames() -> None:
-    features = {
-        "frames": Feature({"embedding": unit(1, 0)[None], "time": np.zeros(1)}, {"frames": 3}),
-        "reference": Feature({"embedding": unit(1, 0)}, {"time": 0.0}),
-    }
-    score = metric("identity/arcface").score(SAMPLE, features)
-    assert score.status is Status.OUTPUT_INVALID
-    assert "1 of 3 frames" in str(score.reason)
-
-
-def test_identity_without_a_face_in_the_reference_does_not_apply() -> None:
-    features = {
-        "frames": Feature({"embedding": unit(1, 0)[None], "time": np.zeros(1)}, {"frames": 1}),
-        "reference": Feature({"embedding": np.zeros(0, np.float32)}, {"time": None}),
-    }
-    assert metric("identity/arcface").score(SAMPLE, features).status is Status.NOT_APPLICABLE
-
-
 def test_identity_networks_have_protocols_and_licences_of_their_own() -> None:
     official = metric("identity/arcface").card
     lite = metric("identity/arcface", network="mobilefacenet", fps=2).card
@@ -85,7 +52,7 @@ def test_identity_networks_have_protocols_and_licences_of_their_own() -> None:
     assert not official.commercial_use
     assert lite.commercial_use
     assert lite.weights[0] == "arcface_mobilefacenet"
-    assert named.protocol == "arcface/onnx-abababababab-25fps-v1"
+    assert named.protocol == "arcface/onnx-abababababab-25fps-capped-v1"
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:

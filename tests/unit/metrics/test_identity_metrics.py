@@ -31,12 +31,22 @@ def at_cosine(*values: float) -> NDArray[np.float32]:
     return np.stack([[value, np.sqrt(1 - value**2)] for value in values]).astype(np.float32)
 
 
-def features(values: list[float], *, fps: int = 2, missing: tuple[int, ...] = ()) -> dict[str, Feature]:
-    """Features of a clip with one cosine per frame, and no face in the frames ``missing``."""
+def clip(values: list[float], *, fps: int = 2, missing: tuple[int, ...] = ()) -> Feature:
+    """A clip with one cosine per frame, and no face in the frames ``missing``."""
     shown = [k for k in range(len(values)) if k not in missing]
     rows = at_cosine(*(values[k] for k in shown)) if shown else np.zeros((0, 0), np.float32)
-    frames = Feature({"embedding": rows, "time": np.array([k / fps for k in shown])}, {"frames": len(values)})
-    return {"frames": frames, "reference": Feature({"embedding": at_cosine(1.0)[0]}, {"time": 0.0})}
+    return Feature({"embedding": rows, "time": np.array([k / fps for k in shown])}, {"frames": len(values)})
+
+
+def features(
+    values: list[float], real: list[float] | None = None, *, fps: int = 2, missing: tuple[int, ...] = ()
+) -> dict[str, Feature]:
+    """Features of a reply; its real reply is at cosine 1 throughout unless it is given."""
+    return {
+        "frames": clip(values, fps=fps, missing=missing),
+        "real_frames": clip([1.0] * 60 if real is None else real),
+        "image": Feature({"embedding": at_cosine(1.0)[0]}, {"time": 0.0}),
+    }
 
 
 class TestDrift:
@@ -58,11 +68,45 @@ class TestDrift:
         assert away.value < 0
         assert towards.value == pytest.approx(-away.value, abs=1e-6)
 
-    def test_of_a_face_that_stays_is_its_ideal_even_if_it_is_the_wrong_one(self) -> None:
+    def test_of_a_face_that_stays_is_0_even_if_it_is_the_wrong_one(self) -> None:
         drift = metric("identity/drift", fps=2)
         for value in (1.0, -0.2):
             assert drift.score(SAMPLE, features([value] * 7)).value == pytest.approx(0.0, abs=1e-7)
-        assert drift.card.ideal == 0.0
+        assert drift.card.ideal is None, "the real reply itself is not at 0"
+
+    def test_a_still_scores_what_the_real_reply_scores(self) -> None:
+        drift = metric("identity/drift", fps=2)
+        for real in ([0.9, 0.9, 0.8, 0.8, 0.6, 0.7], [0.6, 0.7, 0.8, 0.8, 0.9, 0.9]):
+            oracle = drift.score(SAMPLE, features(real, real))
+            assert oracle.value == pytest.approx((real[4] + real[5] - real[0] - real[1]) / 2, abs=1e-6)
+            still = drift.score(SAMPLE, features([0.995] * 6, real))
+            assert still.value == pytest.approx(oracle.value, abs=1e-6)
+            assert still.details["uncapped"] == pytest.approx(0.0, abs=1e-6)
+
+    def test_each_third_is_cut_at_the_real_replys_own(self) -> None:
+        score = metric("identity/drift", fps=2).score(
+            SAMPLE, features([0.9, 0.9, 0.5, 0.5, 0.3, 0.3], [0.8, 0.8, 0.0, 0.0, 0.7, 0.7])
+        )
+        assert score.value == pytest.approx(0.3 - 0.8, abs=1e-6)
+        assert score.details == pytest.approx(
+            {
+                "early": 0.9,
+                "late": 0.3,
+                "real_early": 0.8,
+                "real_late": 0.7,
+                "uncapped": -0.6,
+                "frames": 6,
+                "coverage": 1.0,
+                "face_seconds": 3.0,
+            },
+            abs=1e-6,
+        )
+
+    @pytest.mark.parametrize(("frames", "status"), [(3, Status.NOT_APPLICABLE), (4, Status.OK)])
+    def test_a_real_reply_that_is_too_short_is_nobodys_fault(self, frames: int, status: Status) -> None:
+        for candidate in ([0.5] * 8, [0.5] * 3):
+            score = metric("identity/drift", fps=2).score(SAMPLE, features(candidate, [0.5] * frames))
+            assert score.status is (status if len(candidate) == 8 or frames == 3 else Status.OUTPUT_INVALID)
 
     def test_counts_thirds_of_the_frames_with_the_face(self) -> None:
         # A person who turns away in the beginning: the first face seen is the early one.
@@ -94,7 +138,7 @@ class TestDrift:
 class TestAllIdentityMetrics:
     def test_a_reference_without_a_face_is_nobodys_fault_even_if_the_candidate_has_none(self, name: str) -> None:
         found = features([0.5] * 60, missing=tuple(range(60)), fps=25)
-        found["reference"] = Feature({"embedding": np.zeros(0, np.float32)}, {"time": None})
+        found["image"] = Feature({"embedding": np.zeros(0, np.float32)}, {"time": None})
         assert metric(name).score(SAMPLE, found).status is Status.NOT_APPLICABLE
 
     @pytest.mark.parametrize("missing", [31, 60])
@@ -102,6 +146,15 @@ class TestAllIdentityMetrics:
         score = metric(name).score(SAMPLE, features([0.5] * 60, missing=tuple(range(missing)), fps=25))
         assert score.status is Status.OUTPUT_INVALID
         assert f"{60 - missing} of 60 frames" in str(score.reason)
+
+    @pytest.mark.parametrize(("missing", "status"), [(30, Status.OK), (31, Status.NOT_APPLICABLE)])
+    def test_a_real_reply_without_the_face_is_nobodys_fault(self, name: str, missing: int, status: Status) -> None:
+        for hidden in ((), tuple(range(60))):
+            found = features([0.5] * 60, missing=hidden, fps=25)
+            found["real_frames"] = clip([0.5] * 120, missing=tuple(range(2 * missing)))
+            score = metric(name).score(SAMPLE, found)
+            expected = Status.OUTPUT_INVALID if hidden and status is Status.OK else status
+            assert score.status is expected
 
     def test_no_frame_at_all_is_invalid(self, name: str) -> None:
         assert metric(name).score(SAMPLE, features([])).status is Status.OUTPUT_INVALID
@@ -117,9 +170,38 @@ class TestAllIdentityMetrics:
         assert not cards[2].commercial_use
         assert "unknown" in str(cards[2].weights_license)
 
-    def test_reads_the_candidate_and_the_reference_image(self, name: str) -> None:
-        roles = {need.name: need.roles for need in metric(name).needs()}
-        assert roles == {"frames": (Role.CANDIDATE,), "reference": (Role.REFERENCE_IMAGE,)}
+    def test_reads_the_candidate_the_real_reply_and_the_reference_image(self, name: str) -> None:
+        needs = {need.name: need for need in metric(name).needs()}
+        assert {key: need.roles for key, need in needs.items()} == {
+            "frames": (Role.CANDIDATE,),
+            "real_frames": (Role.REFERENCE,),
+            "image": (Role.REFERENCE_IMAGE,),
+        }
+        assert needs["frames"].extractor == needs["real_frames"].extractor
+        assert set(metric(name).card.roles) == {Role.CANDIDATE, Role.REFERENCE, Role.REFERENCE_IMAGE}
+
+
+@pytest.mark.parametrize("name", ["identity/arcface", "identity/facenet"])
+class TestLikeness:
+    @pytest.mark.parametrize(
+        ("values", "value"),
+        [([0.995] * 4, 0.8), ([0.9, 0.8, 0.8, 0.7], 0.8), ([0.7, 0.8, 0.8, 0.8], 0.775), ([-0.2] * 4, -0.2)],
+    )
+    def test_is_cut_at_the_real_replys_own(self, name: str, values: list[float], value: float) -> None:
+        score = metric(name).score(SAMPLE, features(values, [0.9, 0.7, 0.8]))
+        assert score.value == pytest.approx(value, abs=1e-6)
+        assert score.details["uncapped"] == pytest.approx(np.mean(values), abs=1e-6)
+        assert score.details["real"] == pytest.approx(0.8, abs=1e-6)
+        assert score.details["lowest"] == pytest.approx(min(values), abs=1e-6)
+
+    def test_of_the_real_reply_is_its_own_and_a_still_ties_with_it(self, name: str) -> None:
+        real = [0.9, 0.7, 0.8, 0.6]
+        oracle = metric(name).score(SAMPLE, features(real, real))
+        still = metric(name).score(SAMPLE, features([1.0] * 4, real))
+        assert oracle.value == oracle.details["uncapped"] == still.value
+
+    def test_says_so_in_its_name(self, name: str) -> None:
+        assert metric(name).card.protocol.endswith("-25fps-capped-v1")
 
 
 def test_facenet_is_the_mean_cosine_and_permissive() -> None:
@@ -129,7 +211,7 @@ def test_facenet_is_the_mean_cosine_and_permissive() -> None:
     assert score.details["lowest"] == pytest.approx(0.1, abs=1e-6)
     assert score.details["coverage"] == 0.75
     assert facenet.card.commercial_use
-    assert facenet.card.protocol == "facenet/vggface2-25fps-v1"
+    assert facenet.card.protocol == "facenet/vggface2-25fps-capped-v1"
 
 
 def test_facenet_has_no_arcface_network() -> None:

@@ -10,7 +10,7 @@ import pytest
 from vidchatbench.api import Feature, Metric, Role, Sample, Score, Side, Status
 from vidchatbench_metrics.av_sync import EXTRACTORS, METRICS, WEIGHTS
 from vidchatbench_metrics.av_sync.crops import RULES, Run, Runs, overlap
-from vidchatbench_metrics.av_sync.distances import shifted_distances, summarise
+from vidchatbench_metrics.av_sync.distances import chance, shifted_distances, summarise
 from vidchatbench_metrics.faces.timeline import Face
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
@@ -96,6 +96,60 @@ class TestDistances:
     def test_other_shapes_are_refused(self):
         with pytest.raises(ValueError, match="same shape"):
             shifted_distances(rows(4), rows(5))
+
+
+class TestChance:
+    def test_by_hand(self):
+        """Two windows: the sound comes as (1, 0) in four of the orders, and as (0, 1) in the other four."""
+        seen, heard = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[3.0, 0.0], [0.0, 3.0]])
+        found = chance(seen, heard, np.arange(2))
+        turned = summarise(shifted_distances(seen, heard[::-1]))
+        as_it_was = summarise(shifted_distances(seen, heard))
+        assert found.confidence == pytest.approx((turned.confidence + as_it_was.confidence) / 2, abs=1e-9)
+        assert found.distance == pytest.approx((turned.distance + as_it_was.distance) / 2, abs=1e-9)
+        assert found.offset == pytest.approx((abs(turned.offset) + abs(as_it_was.offset)) / 2)
+
+    def test_is_the_mean_over_eight_wrong_orders(self, monkeypatch):
+        monkeypatch.setattr("vidchatbench_metrics.av_sync.distances._BLOCK", 7)
+        seen, heard, places = rows(33), rows(50, 1), np.r_[0:20, 30:43]
+        orders = [np.roll(np.arange(50)[::-1], 50 * draw // 8) for draw in range(8)]
+        single = [summarise(shifted_distances(seen, heard[order], places)) for order in orders]
+        found = chance(seen, heard, places)
+        assert found.confidence == pytest.approx(np.mean([lse.confidence for lse in single]), rel=1e-9)
+        assert found.distance == pytest.approx(np.mean([lse.distance for lse in single]), rel=1e-9)
+        assert found.offset == pytest.approx(np.mean([abs(lse.offset) for lse in single]))
+
+    def test_is_that_of_another_sound_and_of_the_clips_own_length(self):
+        """Few windows have an uneven curve of distances, whose depth is the confidence."""
+        by_length = []
+        for count in (25, 250):
+            seen = rows(count)
+            own = score("av_sync/lse_c", picture((0, seen), frames=count + 4), sound(seen, count + 5))
+            other = [
+                score("av_sync/lse_c", picture((0, seen), frames=count + 4), sound(rows(count, seed), count + 5)).value
+                for seed in range(1, 9)
+            ]
+            assert own.details["chance_confidence"] == pytest.approx(np.mean(other), rel=0.25)
+            assert own.details["chance_confidence"] < 0.5 * own.details["confidence"]
+            assert own.details["chance_distance"] > own.details["distance"]
+            assert own.details["chance_offset"] > 2
+            by_length.append(float(own.details["chance_confidence"]))
+        assert by_length[0] > 2 * by_length[1]
+
+    def test_does_not_depend_on_whether_the_sound_fits(self):
+        seen = rows(200)
+        shown = picture((0, seen), frames=204)
+        fits, late = (score("av_sync/lse_c", shown, sound(delayed(seen, by), 205)) for by in (0, 12))
+        assert fits.details["chance_confidence"] == pytest.approx(late.details["chance_confidence"], rel=0.3)
+        assert fits.value == pytest.approx(late.value, rel=0.15), "the confidence does not see the offset"
+        assert (fits.details["offset"], late.details["offset"]) == (0, -12)
+
+    def test_in_speech_is_over_the_windows_in_speech(self):
+        same = rows(60)
+        shown, heard = picture((0, same), frames=64), sound(same, 65)
+        found = score("av_sync/lse_c_speech", shown, heard, speech((0.2, 1.0)))
+        expected = chance(same[5:21], same[:59], np.arange(5, 21))
+        assert found.details["chance_confidence"] == pytest.approx(expected.confidence)
 
 
 class TestOffset:

@@ -24,6 +24,7 @@ from vidchatbench_metrics.voice.dnsmos import (
     fill_window,
     hop_starts,
     p808_input,
+    speech_only,
 )
 from vidchatbench_metrics.voice.mel import MelOptions, mel_filters, mel_spectrogram, power_to_db
 from vidchatbench_metrics.voice.resemblyzer import (
@@ -58,7 +59,8 @@ def embedding(*head: float, voiced: float = 5.0) -> Feature:
 
 def dnsmos(**values: float) -> Feature:
     scores = {"sig": 3.0, "bak": 3.5, "ovr": 2.5, "p808": 3.2, **values}
-    return Feature({name: np.asarray(value, dtype=np.float64) for name, value in scores.items()}, {"hops": 3})
+    arrays = {name: np.asarray(value, dtype=np.float64) for name, value in scores.items()}
+    return Feature(arrays, {"hops": 3, "seconds": 2.4})
 
 
 def compare(candidate: Feature, reference: Feature, spoken: float = 4.0, reference_spoken: float = 5.0) -> Score:
@@ -101,10 +103,10 @@ class TestDeclarations:
         protocols = {metric.default_card.id: metric.default_card.protocol for metric in METRICS}
         assert protocols == {
             "voice/resemblyzer": "resemblyzer/wholeclip-v1",
-            "voice/dnsmos_sig": "dnsmos/p835-16k-v1",
-            "voice/dnsmos_bak": "dnsmos/p835-16k-v1",
-            "voice/dnsmos_ovr": "dnsmos/p835-16k-v1",
-            "voice/dnsmos_p808": "dnsmos/p808-16k-v1",
+            "voice/dnsmos_sig": "dnsmos/p835-16k-speech-v1",
+            "voice/dnsmos_bak": "dnsmos/p835-16k-speech-v1",
+            "voice/dnsmos_ovr": "dnsmos/p835-16k-speech-v1",
+            "voice/dnsmos_p808": "dnsmos/p808-16k-speech-v1",
         }
         assert [metric.default_card.worst for metric in METRICS] == [0, 1, 1, 1, 1]
 
@@ -175,7 +177,7 @@ class TestDnsmosMetrics:
     def test_each_takes_its_own_score(self, metric, value):
         score = metric().score(SAMPLE, {"candidate_speech": speech(2.0), "dnsmos": dnsmos()})
         assert score.value == value
-        assert score.details == {"speech_seconds": 2.0, "hops": 3, "unclipped": value}
+        assert score.details == {"speech_seconds": 2.0, "scored_seconds": 2.4, "hops": 3, "unclipped": value}
 
     @pytest.mark.parametrize(("raw", "value"), [(0.93, 1.0), (5.2, 5.0)])
     def test_polynomials_cannot_leave_the_scale(self, raw, value):
@@ -183,10 +185,13 @@ class TestDnsmosMetrics:
         assert score.value == value
         assert score.details["unclipped"] == raw
 
-    def test_silence_is_charged(self):
-        score = DnsmosOverall().score(SAMPLE, {"candidate_speech": speech(0.0), "dnsmos": dnsmos()})
-        assert score.status is Status.OUTPUT_INVALID
-        assert score.details == {"speech_seconds": 0.0, "hops": 3}
+    @pytest.mark.parametrize("metric", DNSMOS)
+    @pytest.mark.parametrize(("spoken", "status"), [(0.0, Status.OUTPUT_INVALID), (0.29, Status.OUTPUT_INVALID)])
+    def test_silence_is_charged(self, metric, spoken, status):
+        score = metric().score(SAMPLE, {"candidate_speech": speech(spoken), "dnsmos": dnsmos()})
+        assert score.status is status
+        assert score.details == {"speech_seconds": spoken, "scored_seconds": 2.4, "hops": 3}
+        assert metric().score(SAMPLE, {"candidate_speech": speech(0.3), "dnsmos": dnsmos()}).status is Status.OK
 
 
 class TestSpeechSegments:
@@ -256,6 +261,48 @@ class TestResemblyzerFrontEnd:
         partials = mel_partials(np.full(samples, 0.1, dtype=np.float32))
         assert partials.shape == (len(partial_starts(samples)) if samples else 0, 160, 40)
         assert np.isfinite(partials).all()
+
+
+class TestSpeechOnly:
+    """Positions are told by their value: sample k is k."""
+
+    def cut(self, seconds: float, *segments: tuple[float, float]) -> np.ndarray:
+        sound = np.arange(round(seconds * 16000), dtype=np.float32)
+        return speech_only(sound, np.array(segments, np.float32).reshape(-1, 2))
+
+    def test_a_segment_has_two_tenths_of_a_second_on_both_sides(self):
+        np.testing.assert_array_equal(self.cut(5, (1.0, 2.0)), np.arange(0.8 * 16000, 2.2 * 16000))
+
+    def test_segments_stand_one_behind_the_other(self):
+        expected = np.concatenate([np.arange(0.8 * 16000, 1.7 * 16000), np.arange(2.8 * 16000, 4.2 * 16000)])
+        np.testing.assert_array_equal(self.cut(5, (1.0, 1.5), (3.0, 4.0)), expected)
+
+    @pytest.mark.parametrize(("pause", "seconds"), [(0.3, 2.3), (0.4, 2.4), (0.41, 2.4), (1.0, 2.4)])
+    def test_of_a_pause_at_most_four_tenths_stay_and_nothing_is_there_twice(self, pause, seconds):
+        cut = self.cut(6, (1.0, 2.0), (2.0 + pause, 3.0 + pause))
+        assert len(cut) == round((seconds + 0.4) * 16000)
+        assert (np.diff(cut) > 0).all()
+
+    def test_margins_end_with_the_sound(self):
+        np.testing.assert_array_equal(self.cut(2, (0.1, 1.9)), np.arange(2 * 16000))
+
+    def test_cuts_lie_on_the_grid_of_frames(self):
+        cut = self.cut(3, (1.0042, 1.9958))
+        assert cut[0] == round(0.80 * 16000)
+        assert cut[-1] == round(2.20 * 16000) - 1
+        assert len(self.cut(1.0051, (0.0, 1.0051))) == 16000, "what is left at the end is less than a frame"
+
+    def test_without_speech_nothing_is_heard(self):
+        assert len(self.cut(3)) == 0
+        assert len(self.cut(0)) == 0
+        assert len(self.cut(0, (0.0, 0.4))) == 0
+
+    @pytest.mark.parametrize("lead", [0.01, 1.0, 2.0])
+    def test_leading_silence_changes_no_sample(self, lead):
+        sound = np.random.default_rng(0).normal(0, 0.1, 5 * 16000).astype(np.float32)
+        segments = np.array([[0.3, 1.1], [2.5, 4.9]], np.float32)
+        later = np.concatenate([np.zeros(round(lead * 16000), np.float32), sound])
+        np.testing.assert_array_equal(speech_only(later, segments + lead), speech_only(sound, segments))
 
 
 class TestDnsmosFrontEnd:

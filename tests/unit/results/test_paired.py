@@ -14,7 +14,7 @@ from vidchatbench.api.features import Array
 from vidchatbench.api.metrics import SetItem
 from vidchatbench.results.statistics.intervals import cluster_mean_interval
 from vidchatbench.results.statistics.paired import compare_paired, holm
-from vidchatbench.results.statistics.sets import compare_sets
+from vidchatbench.results.statistics.sets import SetDifference, compare_sets
 
 Floats = NDArray[np.float64]
 
@@ -232,9 +232,87 @@ def test_sets_under_no_difference_keep_their_promise() -> None:
     assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.03)
 
 
+class Scripted:
+    """A distance whose answers are known: those of the first system are given, those of the second are 0."""
+
+    def __init__(self, *answers: float) -> None:
+        self._answers = [value for answer in answers for value in (answer, 0.0)][::-1]
+
+    def between(self, candidates: NDArray[np.intp], references: NDArray[np.intp]) -> float:
+        del candidates, references
+        return self._answers.pop()
+
+
+def scripted(observed: float, *exchanged: float) -> SetDifference:
+    distance = Scripted(observed, *exchanged)
+    pair = system(1, 0.0, 2)
+    return compare_sets(pair, pair, names(2), lambda *_: distance, seed=0, draws=len(exchanged))
+
+
+def test_p_counts_the_exchanges_that_reach_the_difference_and_the_systems_as_they_are() -> None:
+    found = scripted(2.0, 2.0, -2.0, 1.99, -1.99, 3.0, *[0.0] * 14)
+    assert (found.difference, found.p, found.draws) == (2.0, (3 + 1) / (19 + 1), 19)
+    assert scripted(-2.0, 2.0, -2.0, 1.0).p == 3 / 4
+    assert scripted(2.0, 1.0).p == 1 / 2
+    assert found.interval is None, "two identities have no interval"
+
+
+def test_what_is_short_of_the_difference_by_rounding_alone_reaches_it() -> None:
+    assert scripted(2.0, 2.0 * (1 - 1e-13), 2.0 * (1 - 1e-11)).p == 2 / 3
+
+
+def test_the_tenth_exchange_that_reaches_the_difference_ends_the_test() -> None:
+    found = scripted(1.0, *[0.0] * 3, *[1.0] * 12)
+    assert (found.p, found.draws) == (10 / 13, 13)
+    nine = scripted(1.0, *[0.0] * 3, *[1.0] * 9)
+    assert (nine.p, nine.draws) == (10 / 13, 12)
+
+
+def test_whole_identities_are_exchanged_and_left_out() -> None:
+    asked: list[tuple[list[int], list[int]]] = []
+
+    class Recorded(Means):
+        def between(self, candidates: NDArray[np.intp], references: NDArray[np.intp]) -> float:
+            asked.append((candidates.tolist(), references.tolist()))
+            return super().between(candidates, references)
+
+    compare_sets(system(1, 0.5, 8), system(2, 0.0, 8), list("aabbccdd"), Recorded, seed=0, draws=40)
+    # As they are, then once without each of four identities, then exchanged; always both systems.
+    assert asked[:2] == [([0, 1, 2, 3], [0, 1, 2, 3]), ([4, 5, 6, 7], [0, 1, 2, 3])]
+    for one, other in zip(asked[2:10:2], asked[3:10:2], strict=True):
+        assert len(one[0]) == 3
+        assert one[0] == one[1]
+        assert other == ([place + 4 for place in one[0]], one[1])
+    assert len({tuple(one[0]) for one in asked[2:10:2]}) == 4
+    for one, other in zip(asked[10::2], asked[11::2], strict=True):
+        assert sorted([*one[0], *other[0]]) == list(range(8)), "nobody stands on both sides"
+        assert sorted(place % 4 for place in one[0]) == [0, 1, 2, 3]
+    assert {place for one, _ in asked[10::2] for place in one} == set(range(8))
+
+
+def test_the_interval_of_a_difference_of_sets_by_hand() -> None:
+    first, second = system(1, 0.5, 3), system(2, 0.0, 3)
+    distance = Means([item.candidate for item in (*first, *second)], [item.reference for item in first])
+
+    def apart(*kept: int) -> float:
+        places = np.array(kept)
+        return distance.between(places, places) - distance.between(places + 3, places)
+
+    left = np.array([apart(1, 2), apart(0, 2), apart(0, 1)])
+    half = 4.303 * np.sqrt(2 / 3 * np.square(left - left.mean()).sum())
+    found = compare_sets(first, second, names(3), Means, seed=0, draws=1)
+    assert found.interval is not None
+    assert found.difference == pytest.approx(apart(0, 1, 2))
+    assert found.interval == pytest.approx((found.difference - half, found.difference + half))
+
+
 def test_sets_of_different_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="items"):
         compare_sets(system(1, 0.0), system(2, 0.0)[:-1], names(40), Means, seed=0)
+    with pytest.raises(ValueError, match="0 and 0 items for 0 samples"):
+        compare_sets([], [], [], Means, seed=0)
+    with pytest.raises(ValueError, match="40 and 40 items for 39 samples"):
+        compare_sets(system(1, 0.0), system(2, 0.0), names(39), Means, seed=0)
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------

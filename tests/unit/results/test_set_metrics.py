@@ -22,6 +22,7 @@ from vidchatbench.engine.scoring import score_cells
 from vidchatbench.results.aggregate import Record, aggregate, aggregate_all
 from vidchatbench.results.schema import Anchors
 from vidchatbench.results.statistics.sets import FLOOR_SPLITS, MAX_GROUPS, estimate_set
+from vidchatbench_metrics.common.set_distances import PolynomialMmd
 
 SHA = "0" * 64
 CARD: dict[str, object] = {
@@ -94,14 +95,36 @@ def test_the_jackknife_leaves_every_identity_out_once_and_never_draws_twice() ->
     estimate_set(items(6), ["a", "a", "b", "c", "d", "d"], prepare, seed=3)
     main, real = asked
     whole, *left = main.asked[: 1 + 4]
-    assert whole == (list(range(6)), list(range(6)))
-    missing = [sorted(set(range(6)) - set(candidates)) for candidates, _ in left]
-    assert sorted(missing) == [[0, 1], [2], [3], [4, 5]]
+    assert whole == (list(range(4)), list(range(4))), "positions are identities"
+    missing = [sorted(set(range(4)) - set(candidates)) for candidates, _ in left]
+    assert sorted(missing) == [[0], [1], [2], [3]]
     assert all(candidates == references for candidates, references in left)
     for candidates, references in [*main.asked[5:], *real.asked]:
-        assert not set(candidates) & set(references), "the two halves share a sample"
-        assert sorted([*candidates, *references]) == list(range(6))
+        assert not set(candidates) & set(references), "the two halves share an identity"
+        assert sorted([*candidates, *references]) == list(range(4))
+        assert len(candidates) == 2
+    assert main.asked[5:] == real.asked
     assert len(real.asked) == FLOOR_SPLITS
+
+
+def test_the_samples_of_an_identity_are_pooled_on_both_sides() -> None:
+    seen: list[tuple[Sequence[Array], Sequence[Array]]] = []
+
+    def prepare(candidates: Sequence[Array], references: Sequence[Array]) -> Means:
+        seen.append((candidates, references))
+        return Means(candidates, references)
+
+    found = items(5)
+    estimate = estimate_set(found, ["b", "a", "b", "c", "a"], prepare, seed=3)
+    (candidates, references), (real, same) = seen
+    for rows, side in ((candidates, "candidate"), (references, "reference"), (real, "reference"), (same, "reference")):
+        expected = [np.concatenate([getattr(found[i], side) for i in of]) for of in ([1, 4], [0, 2], [3])]
+        assert all(np.array_equal(one, two) for one, two in zip(rows, expected, strict=True))
+    assert estimate.floor is not None
+    assert estimate.floor.n in {1, 2}, "samples are counted, not identities: two of a or b, one of c"
+    even = estimate_set(items(8), list("aabbccdd"), Means, seed=0).floor
+    assert even is not None
+    assert even.n == 4
 
 
 def test_many_identities_are_left_out_in_groups() -> None:
@@ -127,6 +150,22 @@ def test_the_interval_is_that_of_the_formula() -> None:
     assert estimate.interval is not None
     assert estimate.interval.high - estimate.value == pytest.approx(4.303 * error, rel=1e-12)
     assert estimate.value - estimate.interval.low == pytest.approx(4.303 * error, rel=1e-12)
+
+
+def test_of_many_identities_twenty_groups_make_the_interval() -> None:
+    class Recorded(Means):
+        answers: ClassVar[list[float]] = []
+
+        def between(self, candidates: NDArray[np.intp], references: NDArray[np.intp]) -> float:
+            self.answers.append(super().between(candidates, references))
+            return self.answers[-1]
+
+    estimate = estimate_set(items(50), [f"p{i}" for i in range(50)], Recorded, seed=0)
+    left = np.array(Recorded.answers[1:21])
+    assert estimate.value == Recorded.answers[0]
+    half = 2.093 * np.sqrt(19 / 20 * np.square(left - left.mean()).sum())
+    assert estimate.interval is not None
+    assert estimate.interval == pytest.approx((estimate.value - half, estimate.value + half), rel=1e-12)
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
@@ -176,7 +215,7 @@ def test_few_identities_say_little(identities: int, has_interval: bool, has_floo
 def test_parts_that_are_too_small_cost_interval_and_floor_but_not_the_value() -> None:
     class NeedsSix(Means):
         def between(self, candidates: NDArray[np.intp], references: NDArray[np.intp]) -> float:
-            if len(candidates) < 6:
+            if len(candidates) < 6:  # identities
                 raise ValueError("too few rows")
             return super().between(candidates, references)
 
@@ -475,3 +514,33 @@ def test_a_card_of_sets_has_no_worst_value_and_one_of_means_must() -> None:
         MetricCard.model_validate({**CARD, "worst": 1.0})
     with pytest.raises(ValueError, match="worst"):
         MetricCard.model_validate({**CARD, "aggregation": "mean"})
+
+
+# --- paired sets ----------------------------------------------------------------------------------------------------
+
+
+def people(n: int, shift: float, seed: int) -> list[SetItem]:
+    """Replies of people whose real replies share nearly everything with them but the shift."""
+    generator = np.random.default_rng([seed, n])
+    person = generator.normal(0, 0.92, (n, 1, 32))
+    made, real = (person + generator.normal(0, 0.39, (n, 1, 32)) for _ in range(2))
+    return [SetItem(one, other) for one, other in zip(made + shift, real, strict=True)]
+
+
+@pytest.mark.parametrize(("shift", "truth"), [(0.0, 0.0), (0.3, 0.306)])
+def test_kid_of_paired_sets_is_unbiased_and_its_interval_holds_the_truth(shift: float, truth: float) -> None:
+    clusters = [f"p{i:02}" for i in range(30)]
+    estimates = [estimate_set(people(30, shift, seed), clusters, PolynomialMmd, seed=seed) for seed in range(60)]
+    values = np.array([estimate.value for estimate in estimates])
+    intervals = [estimate.interval for estimate in estimates if estimate.interval is not None]
+    assert abs(values.mean() - truth) < 4 * values.std() / np.sqrt(60)
+    assert np.mean([low <= truth <= high for low, high in intervals]) >= 0.88
+    floors = [estimate.floor.value for estimate in estimates if estimate.floor is not None]
+    assert abs(np.mean(floors)) < 4 * np.std(floors) / np.sqrt(60), "real against real of other people is at 0"
+
+
+def test_real_replies_are_at_zero_without_any_spread() -> None:
+    real = [SetItem(item.reference, item.reference) for item in people(30, 0.0, 1)]
+    estimate = estimate_set(real, [f"p{i % 12}" for i in range(30)], PolynomialMmd, seed=0)
+    assert estimate.value == 0.0
+    assert estimate.interval == (0.0, 0.0)

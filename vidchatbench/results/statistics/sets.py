@@ -1,9 +1,10 @@
 """Uncertainty of distances between sets: jackknife, real-versus-real floor, and the comparison of two systems.
 
 A bootstrap would draw samples twice, which roughly doubles the small-sample bias of Fréchet distances; its interval
-need not even hold the estimate. Leaving groups of identities out keeps every sample at most once. Sources: Shao and Tu
-1995, "The Jackknife and Bootstrap", chapter 2.3 (delete-a-group); for the bias, Chong and Forsyth 2020,
-arXiv 1911.07023; for the test that ends early, Besag and Clifford 1991, "Sequential Monte Carlo p-values".
+need not even hold the estimate. Leaving groups of identities out keeps every sample at most once. The samples of one
+identity are pooled, for they are no independent draws: the positions that a distance is asked for are identities.
+Sources: Shao and Tu 1995, "The Jackknife and Bootstrap", chapter 2.3 (delete-a-group); for the bias, Chong and Forsyth
+2020, arXiv 1911.07023; for the test that ends early, Besag and Clifford 1991, "Sequential Monte Carlo p-values".
 """
 
 from __future__ import annotations
@@ -100,22 +101,21 @@ def estimate_set(items: Sequence[SetItem], clusters: Sequence[str], prepare: Pre
     """
     if not items or len(items) != len(clusters):
         raise ValueError(f"{len(items)} items but {len(clusters)} clusters")
-    candidates, references = [item.candidate for item in items], [item.reference for item in items]
+    sizes, index = _identities(clusters)
+    candidates = _pooled([item.candidate for item in items], index)
+    references = _pooled([item.reference for item in items], index)
     distance = prepare(candidates, references)
-    everything = np.arange(len(items), dtype=np.intp)
+    everything = np.arange(len(sizes), dtype=np.intp)
     value = _finite(distance.between(everything, everything))
-    names, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
     generator = np.random.Generator(np.random.PCG64(seed))
     interval = floor = None
     # A part of a small set may have too few rows for the distance although the whole has enough.
-    if len(names) >= MIN_CLUSTERS:
+    if len(sizes) >= MIN_CLUSTERS:
         with contextlib.suppress(ValueError):
-            interval = _jackknife(
-                lambda kept: _finite(distance.between(kept, kept)), index, len(names), generator, value
-            )
-    if len(names) > 1:
+            interval = _jackknife(lambda kept: _finite(distance.between(kept, kept)), len(sizes), generator, value)
+    if len(sizes) > 1:
         with contextlib.suppress(ValueError):
-            floor = _floor(distance, prepare(references, references), index, len(names), generator)
+            floor = _floor(distance, prepare(references, references), sizes, generator)
     return SetEstimate(value, interval, floor)
 
 
@@ -145,11 +145,12 @@ def compare_sets(
     Raises:
         ValueError: If there is nothing to compare, or the distance is not finite.
     """
-    n = len(clusters)
-    if not n or not len(first) == len(second) == n:
-        raise ValueError(f"{len(first)} and {len(second)} items for {n} samples")
-    distance = prepare([item.candidate for item in (*first, *second)], [item.reference for item in first])
-    names, index = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True)
+    if not clusters or not len(first) == len(second) == len(clusters):
+        raise ValueError(f"{len(first)} and {len(second)} items for {len(clusters)} samples")
+    sizes, index = _identities(clusters)
+    n = len(sizes)
+    one_system, other_system = (_pooled([item.candidate for item in items], index) for items in (first, second))
+    distance = prepare([*one_system, *other_system], _pooled([item.reference for item in first], index))
     everything = np.arange(n, dtype=np.intp)
 
     def apart(kept: Positions, exchanged: NDArray[np.bool_]) -> float:
@@ -161,45 +162,50 @@ def compare_sets(
     observed = apart(everything, nothing)
     generator = np.random.Generator(np.random.PCG64(seed))
     interval = None
-    if len(names) >= MIN_CLUSTERS:
+    if n >= MIN_CLUSTERS:
         with contextlib.suppress(ValueError):
-            interval = _jackknife(lambda kept: apart(kept, nothing), index, len(names), generator, observed)
+            interval = _jackknife(lambda kept: apart(kept, nothing), n, generator, observed)
     least, reached = abs(observed) * (1 - _TIE), 0
     for draw in range(1, draws + 1):
-        exchanged = generator.integers(0, 2, size=len(names)).astype(bool)
-        reached += abs(apart(everything, exchanged[index])) >= least
+        exchanged = generator.integers(0, 2, size=n).astype(bool)
+        reached += abs(apart(everything, exchanged)) >= least
         if reached == _ENOUGH_REACHED:
             return SetDifference(observed, interval, reached / draw, draw)
     return SetDifference(observed, interval, (reached + 1) / (draws + 1), draws)
 
 
+def _identities(clusters: Sequence[str]) -> tuple[Positions, Positions]:
+    """Returns how many samples each identity has, and the identity of each sample."""
+    _, index, sizes = np.unique(np.asarray(clusters, dtype=np.str_), return_inverse=True, return_counts=True)
+    return sizes, index
+
+
+def _pooled(rows: Sequence[Array], index: Positions) -> list[Array]:
+    """Returns the rows of each identity, of all its samples."""
+    return [np.concatenate([rows[i] for i in np.flatnonzero(index == k).tolist()]) for k in range(index.max() + 1)]
+
+
 def _jackknife(
-    statistic: Callable[[Positions], float],
-    index: Positions,
-    n_clusters: int,
-    generator: np.random.Generator,
-    value: float,
+    statistic: Callable[[Positions], float], n_identities: int, generator: np.random.Generator, value: float
 ) -> Interval:
-    groups = min(n_clusters, MAX_GROUPS)
-    group_of = generator.permutation(n_clusters) % groups
-    left = [statistic(np.flatnonzero(group_of[index] != group)) for group in range(groups)]
+    groups = min(n_identities, MAX_GROUPS)
+    group_of = generator.permutation(n_identities) % groups
+    left = [statistic(np.flatnonzero(group_of != group)) for group in range(groups)]
     spread = float(np.var(np.asarray(left)))  # sum of squares over the number of groups
     half = _T_975[groups - 2] * math.sqrt((groups - 1) * spread)
     return Interval(value - half, value + half)
 
 
-def _floor(
-    distance: SetDistance, real: SetDistance, index: Positions, n_clusters: int, generator: np.random.Generator
-) -> SetFloor:
-    floors, candidates, sizes = [], [], []
+def _floor(distance: SetDistance, real: SetDistance, sizes: Positions, generator: np.random.Generator) -> SetFloor:
+    floors, candidates, least = [], [], []
     for _ in range(FLOOR_SPLITS):
-        in_first = np.zeros(n_clusters, dtype=bool)
-        in_first[generator.permutation(n_clusters)[: n_clusters // 2]] = True
-        first, second = np.flatnonzero(in_first[index]), np.flatnonzero(~in_first[index])
+        in_first = np.zeros(len(sizes), dtype=bool)
+        in_first[generator.permutation(len(sizes))[: len(sizes) // 2]] = True
+        first, second = np.flatnonzero(in_first), np.flatnonzero(~in_first)
         floors.append(_finite(real.between(first, second)))
         candidates.append(_finite(distance.between(first, second)))
-        sizes.append(min(len(first), len(second)))
-    return SetFloor(float(np.mean(floors)), float(np.mean(candidates)), min(sizes))
+        least.append(int(min(sizes[first].sum(), sizes[second].sum())))
+    return SetFloor(float(np.mean(floors)), float(np.mean(candidates)), min(least))
 
 
 def _finite(value: float) -> float:
