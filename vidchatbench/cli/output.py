@@ -89,12 +89,11 @@ def print_results(console: Console, results: Results) -> None:
 
 def _result_cells(metric: MetricResult) -> Row:
     arrow = "↑" if metric.direction == "higher" else "↓"
-    low, high = metric.ci95 if metric.ci95 is not None else (None, None)
     return (
         f"{metric.id} {arrow}",
         "–" if metric.value is None else format_value(metric.value),
         metric.unit if metric.value is not None else "",
-        "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
+        format_interval(metric.ci95, is_set=metric.aggregation == "set"),
         "" if metric.anchored is None else f"{metric.anchored:.0f}",
         f"{metric.n_ok}/{metric.n_expected - metric.n_not_applicable}",
         str(metric.n_failed or ""),
@@ -106,6 +105,8 @@ def _result_cells(metric: MetricResult) -> Row:
 
 
 def _print_footnotes(console: Console, results: Results) -> None:
+    from vidchatbench.results.schema import UNSEEN
+
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
@@ -123,6 +124,10 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say("error: our fault; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
+    if any(metric.interval_method == UNSEEN for metric in results.metrics):
+        say("interval: where no sample failed, it has room for failures that did not occur", "dim")
+    if any(metric.ci95 is not None and metric.aggregation == "set" for metric in results.metrics):
+        say("at this N: the interval is of the distance at this number of samples; Fréchet's falls as N grows", "dim")
     for missing in results.unavailable:
         say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
     if not results.complete:
@@ -171,6 +176,19 @@ def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None])
         )
     if metric.unranked is not None:
         say(f"{metric.id}: not ranked, {metric.unranked}", "yellow")
+
+
+def format_interval(limits: tuple[float, float] | None, *, is_set: bool = False) -> str:
+    """Returns an interval for a table; that of a set's distance says that it holds at this number of samples alone.
+
+    Limits that print alike are no certainty, and are not printed as if they were.
+    """
+    if limits is None:
+        return "–"
+    low, high = map(format_value, limits)
+    if low == high:
+        return "all alike"
+    return f"{low} … {high}{' at this N' if is_set else ''}"
 
 
 def format_value(value: float) -> str:

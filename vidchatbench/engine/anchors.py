@@ -8,6 +8,7 @@ features, so that what an evaluation has extracted already is not extracted agai
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vidchatbench.api.cards import NullAnchor
@@ -88,7 +89,7 @@ class _Maker:
     ) -> None:
         self._samples = samples
         store = FeatureStore(config.store or paths.feature_root())
-        self._pipeline = Pipeline(catalogue, store, config, progress)
+        self._pipeline = Pipeline(catalogue, store, replace(config, fallible=False), progress)
         nothing = CheckedSubmission(
             benchmark.root, SystemDescription(name=ORACLE), {sample.id: Output(None, None) for sample in benchmark}
         )

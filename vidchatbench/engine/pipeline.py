@@ -113,8 +113,14 @@ class Pipeline:
         clock.restart()
         records = score_cells(plan.cells, inputs.outputs, features)
         clock.lap("score")
-        weights, seed = self._catalogue.weights, self._config.seed
-        numbers = aggregate_all(metrics, records, weights, seed=seed, anchors=anchors)
+        numbers = aggregate_all(
+            metrics,
+            records,
+            self._catalogue.weights,
+            seed=self._config.seed,
+            anchors=anchors,
+            fallible=self._config.fallible,
+        )
         clock.lap("aggregate")
         if (deaths := describe_deaths(extraction)) is not None:
             self._progress.note(deaths)

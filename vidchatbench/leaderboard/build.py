@@ -43,8 +43,7 @@ from vidchatbench.leaderboard.verification.verify import compare_with_others, re
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.anchors import ANCHORS_FILE, AnchorEntry
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
-from vidchatbench.results.statistics.intervals import DRAWS
-from vidchatbench.results.statistics.paired import LEVEL
+from vidchatbench.results.statistics.intervals import DRAWS, LEVEL
 from vidchatbench.submission.system import SystemDescription
 
 SEED = 0

@@ -11,15 +11,23 @@ of the systems play no part.
 **Rank interval.** Identities are drawn with replacement, the same draws for every system and metric; a draw re-ranks
 everybody, and the interval holds the middle 95 % of a system's ranks, widened to hold its rank.
 
-**Tier.** One system is significantly better than another if its score is better and the paired permutation test over
-identities (the one of `compare`) gives p < 0.05. That says something of two systems and does not know of a third: there
-is no correction for their number. The tier of a system is the length of the longest chain of systems that ends with it
-and in which each is significantly better than the next. So nobody is significantly better than another of the same
-tier; a copy of a system joins its tier and moves nobody; a system that beats nobody significantly moves nobody; and a
-new best one moves those that it beats down, without changing who is significantly better than whom.
+**Tier.** One system is significantly better than another if its score is better, the permutation test over identities
+gives p < 0.05 after adjustment for all pairs of the column, and the BCa interval of the difference excludes 0. The
+adjustment is the step-down one of :func:`vidchatbench.results.statistics.paired.adjusted_for_all_pairs`: of a board of
+equal systems, at most one in twenty shows two tiers. The tier of a system is the length of the longest chain of systems
+that ends with it and in which each is significantly better than the next. So nobody is significantly better than
+another of the same tier.
 
-Distances of sets cannot be drawn anew from per-sample values. There, one system is better than another if their
-jackknife intervals lie apart, which is stricter than a test of the difference.
+A column in which chance may not tell any two equal systems apart, and tiers that know of nobody else, cannot be had at
+once: the more pairs, the more an observed difference must show. What holds instead: a copy of a system joins its tier
+and moves nobody; a system from which all others differ more clearly than they do from each other costs nothing; and
+nobody becomes significantly better than another by a third one's coming, but a difference that was barely significant
+can become undecided. Who wants an answer for two systems compares these two. The rank's interval, which is drawn from
+the scores alone, is the primary display.
+
+Distances of sets cannot be drawn anew from per-sample values. There, one system is better than another if they differ
+by more than the root of the sum of their squared half intervals, at Bonferroni's level for all pairs; as both are
+measured against the same references, their errors go together, and the test errs on the safe side.
 """
 
 from __future__ import annotations
@@ -33,17 +41,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.leaderboard.schema import Place
-from vidchatbench.results.statistics.intervals import DRAWS, MIN_CLUSTERS, bca_limits
-from vidchatbench.results.statistics.paired import LEVEL, MAX_ENUMERATED
+from vidchatbench.results.statistics.intervals import (
+    DRAWS,
+    LEVEL,
+    MIN_CLUSTERS,
+    bca_limits,
+    lower_limit_is_positive,
+)
+from vidchatbench.results.statistics.paired import ALPHA, MAX_ENUMERATED, adjusted_for_all_pairs
 
-ALPHA = 0.05
 TIE = 1e-9
 """Scores that differ by less, as a share of their size, are equal: no sum of floats may decide a rank."""
 
 POINT = 1.0
 """One point of the anchored scale: near its null, that is what a score's size is measured by."""
 
-_CHUNK = 500
+_MAX_PAIRS = 500
 _PERCENT = 100.0
 
 Floats = NDArray[np.float64]
@@ -277,7 +290,10 @@ def _stand(scores: _Scores, drawn: _Draws, floor: float) -> dict[str, Standing]:
         # Two identities say nothing of the spread between identities.
         low, high = np.ones(n, dtype=np.intp), np.full(n, n, dtype=np.intp)
         below = above = np.full(n, np.nan)
-    tiers = tiers_of(significantly_better(scores.estimate, scores.shares, drawn.signs, floor), scores.estimate)
+    better = significantly_better(scores.estimate, scores.shares, drawn.signs, floor)
+    if enough:
+        better = _with_an_interval(better, scores)
+    tiers = tiers_of(better, scores.estimate)
     return {
         name: Standing(
             float(scores.estimate[k]),
@@ -327,7 +343,7 @@ def rank_limits(ranks: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.i
 
 
 def significantly_better(estimate: Floats, shares: Floats, signs: Floats, floor: float = 0.0) -> NDArray[np.bool_]:
-    """Returns which system is significantly better than which: entry (a, b) says that a is better than b.
+    """Returns which system the test finds better than which: entry (a, b) says that a is better than b.
 
     Exchanging two systems for an identity turns the sign of the difference of what it adds to their scores.
 
@@ -337,25 +353,26 @@ def significantly_better(estimate: Floats, shares: Floats, signs: Floats, floor:
         signs: Exchanges, of shape (exchanges, identities).
         floor: The least size that scores are taken to have when they are compared.
     """
-    n = len(estimate)
-    totals = shares.sum(axis=0)
-    observed = np.abs(totals[:, None] - totals[None, :])
-    size = np.abs(shares).sum(axis=0)
-    least = observed - 1e-12 * np.maximum(size[:, None] + size[None, :], np.finfo(float).tiny)
-    reached = np.zeros((n, n))
-    for start in range(0, len(signs), _CHUNK):
-        moved = signs[start : start + _CHUNK] @ shares
-        for a in range(n - 1):
-            apart = np.abs(moved[:, a + 1 :] - moved[:, a : a + 1])
-            reached[a, a + 1 :] += (apart >= least[a, a + 1 :]).sum(axis=0)
-    reached += reached.T
-    enumerated = len(signs) == 2 ** shares.shape[0]
-    p = reached / len(signs) if enumerated else (reached + 1) / (len(signs) + 1)
+    p = adjusted_for_all_pairs(shares, signs)
     magnitude = np.maximum(np.abs(estimate), floor)
     close = TIE * np.maximum(magnitude[:, None], magnitude[None, :])
     ahead = estimate[:, None] - estimate[None, :] > close
     better: NDArray[np.bool_] = ahead & (p < ALPHA)
     return better
+
+
+def _with_an_interval(better: NDArray[np.bool_], scores: _Scores) -> NDArray[np.bool_]:
+    """Returns the pairs of ``better`` whose BCa interval of the difference excludes 0."""
+    surely = np.zeros_like(better)
+    first, second = np.nonzero(better)
+    for start in range(0, len(first), _MAX_PAIRS):
+        a, b = first[start : start + _MAX_PAIRS], second[start : start + _MAX_PAIRS]
+        surely[a, b] = lower_limit_is_positive(
+            scores.draws[:, a] - scores.draws[:, b],
+            scores.estimate[a] - scores.estimate[b],
+            scores.without[:, a] - scores.without[:, b],
+        )
+    return surely
 
 
 def tiers_of(better: NDArray[np.bool_], scores: Floats) -> list[int]:
@@ -378,12 +395,13 @@ def _stand_sets(metric: RankedMetric, systems: Sequence[RankedSystem]) -> dict[s
     if not entering:
         return {}
     scores = metric.scaled(np.array([distance.value for _, distance in entering]))
-    limits = [sorted(metric.scaled(np.array(_limits(distance))).tolist()) for _, distance in entering]
-    low, high = np.array([pair[0] for pair in limits]), np.array([pair[1] for pair in limits])
     ranks = rank_rows(scores[None, :], metric.floor)[0]
-    better = (low[:, None] > high[None, :]) & (scores[:, None] > scores[None, :])
-    tiers = tiers_of(better, scores)
     n = len(entering)
+    half = np.array([_half(distance) for _, distance in entering])
+    margin = _stretch(n * (n - 1) // 2) * np.sqrt(half[:, None] ** 2 + half[None, :] ** 2)
+    apart = scores[:, None] - scores[None, :]
+    better = (apart > margin) & (apart > 0)
+    tiers = tiers_of(better, scores)
     return {
         name: Standing(
             float(scores[k]),
@@ -399,7 +417,14 @@ def _stand_sets(metric: RankedMetric, systems: Sequence[RankedSystem]) -> dict[s
     }
 
 
-def _limits(distance: SetValue) -> tuple[float, float]:
+def _half(distance: SetValue) -> float:
     if distance.low is None or distance.high is None:
-        return -math.inf, math.inf
-    return distance.low, distance.high
+        return math.inf
+    return max(distance.high - distance.value, distance.value - distance.low)
+
+
+def _stretch(pairs: int) -> float:
+    """Returns by how much a 95 % interval grows at Bonferroni's level for so many pairs."""
+    from scipy.special import ndtri  # not needed to print --help
+
+    return float(ndtri(1 - ALPHA / (2 * max(1, pairs))) / ndtri((1 + LEVEL) / 2))

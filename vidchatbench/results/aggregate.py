@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from vidchatbench.api.cards import MetricCard
 from vidchatbench.api.metrics import Metric, SetItem, SetMetric, distance_of_means
@@ -14,8 +14,8 @@ from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.api.samples import Sample
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.isolation import Failure, attempt
-from vidchatbench.results.schema import Anchors, Floor, MetricRef, MetricResult, WeightUse
-from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval
+from vidchatbench.results.schema import UNSEEN, Anchors, Floor, IntervalMethod, MetricRef, MetricResult, WeightUse
+from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval, widen_for_unseen_failures
 from vidchatbench.results.statistics.sets import estimate_set
 from vidchatbench.weights.table import pin_of, weight_spec
 
@@ -61,7 +61,7 @@ class Record:
 class _Number(NamedTuple):
     value: float | None
     interval: Interval | None
-    method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
+    method: IntervalMethod | None
     floor: Floor | None
     problem: str | None = None
 
@@ -73,6 +73,7 @@ def aggregate(
     *,
     seed: int,
     anchors: Anchors | None = None,
+    fallible: bool = True,
 ) -> MetricResult:
     """Returns the result of one metric over its samples.
 
@@ -82,9 +83,13 @@ def aggregate(
         weights: The weights table.
         seed: Seed of the bootstrap and of the jackknife's groups.
         anchors: The metric's anchors, where they have been computed.
+        fallible: Whether more samples of the same system could fail, as those of a model can; replies that are made
+            for a scale or an audit cannot.
     """
     counts = Counter(record.score.status for record in records)
-    number = _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed)
+    number = (
+        _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed, fallible)
+    )
     anchors = anchors or Anchors()
     card = metric.card
     applicable = len(records) - counts[Status.NOT_APPLICABLE]
@@ -105,21 +110,28 @@ def aggregate(
         anchors=anchors,
         anchored=_anchored(number.value, anchors, card),
         unranked=number.problem or _why_unranked(metric, counts, coverage, used),
+        worst=card.worst,
         params=dict(metric.params),
         weights=used,
     )
 
 
-def _mean_number(records: Sequence[Record], seed: int) -> _Number:
+def _mean_number(records: Sequence[Record], seed: int, fallible: bool) -> _Number:
     counted = [(record.counted, record.sample.cluster) for record in records if record.counted is not None]
-    values = [value for value, _ in counted]
+    values, clusters = [value for value, _ in counted], [cluster for _, cluster in counted]
     # An exactly rounded sum does not depend on the order in which samples came in.
     value = math.fsum(values) / len(values) if values else None
     # Where nothing was measured, equal penalties would look like certainty.
     interval = None
     if any(record.score.status is Status.OK for record in records):
-        interval = cluster_mean_interval(values, [cluster for _, cluster in counted], seed=seed)
-    return _Number(value, interval, None if interval is None else "cluster_bca_bootstrap", None)
+        interval = cluster_mean_interval(values, clusters, seed=seed)
+    if interval is None or value is None:
+        return _Number(value, None, None, None)
+    worst = records[0].metric.card.worst
+    if worst is None or not fallible or any(record.score.status.is_failure_of_output for record in records):
+        return _Number(value, interval, "cluster_bca_bootstrap", None)
+    widened = widen_for_unseen_failures(interval, value, worst, len(set(clusters)))
+    return _Number(value, widened, UNSEEN, None)
 
 
 def _set_number(metric: SetMetric, records: Sequence[Record], seed: int) -> _Number:
@@ -177,6 +189,7 @@ def aggregate_all(
     *,
     seed: int,
     anchors: Mapping[str, Anchors] | None = None,
+    fallible: bool = True,
 ) -> tuple[MetricResult, ...]:
     """Returns the result of every metric, in the given order; ``anchors`` is by metric id. See :func:`aggregate`."""
     by_metric: dict[int, list[Record]] = {id(metric): [] for metric in metrics}
@@ -184,6 +197,13 @@ def aggregate_all(
         by_metric[id(record.metric)].append(record)
     known = anchors or {}
     return tuple(
-        aggregate(metric, by_metric[id(metric)], weights, seed=seed, anchors=known.get(metric.card.id))
+        aggregate(
+            metric,
+            by_metric[id(metric)],
+            weights,
+            seed=seed,
+            anchors=known.get(metric.card.id),
+            fallible=fallible,
+        )
         for metric in metrics
     )

@@ -96,6 +96,12 @@ class Floor(FrozenModel):
     n: int
 
 
+IntervalMethod = Literal["cluster_bca_bootstrap", "cluster_bca_bootstrap_unseen_failures", "delete_group_jackknife"]
+
+UNSEEN: IntervalMethod = "cluster_bca_bootstrap_unseen_failures"
+"""The method of an interval that has room for failures that did not occur."""
+
+
 class MetricRef(FrozenModel):
     """Which metric a number is of, in every file that holds numbers."""
 
@@ -121,11 +127,13 @@ class MetricResult(MetricRef):
     the submission's faults. Where samples are averaged they are charged the card's worst value and are part of
     ``value``; a distance between sets is computed without them, and ranked only if few are missing. ``anchored`` is
     the value on the scale on which the null is 0 and the oracle 100. ``unranked`` says why the number cannot be ranked.
+    ``worst`` is what a failed sample is charged. Where none failed, ``ci95`` has room for failures that did not occur,
+    and ``interval_method`` says so; see :func:`vidchatbench.results.statistics.intervals.widen_for_unseen_failures`.
     """
 
     value: Finite | None
     ci95: tuple[Finite, Finite] | None
-    interval_method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
+    interval_method: IntervalMethod | None
     floor: Floor | None
     n_expected: int
     n_ok: int
@@ -136,6 +144,7 @@ class MetricResult(MetricRef):
     anchors: Anchors
     anchored: Finite | None
     unranked: str | None
+    worst: Finite | None = None
     params: dict[str, Param]
     weights: tuple[WeightUse, ...]
 

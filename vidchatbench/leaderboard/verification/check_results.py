@@ -130,6 +130,7 @@ def _check_metric(context: Context, result: MetricResult) -> list[Finding]:
             ("dimension", result.dimension, card.dimension),
             ("unit", result.unit, card.unit),
             ("title", result.title, card.title),
+            ("worst", result.worst, None if result.worst is None else card.worst),
             ("params", dict(result.params), dict(context.params.get(result.id, result.params))),
         )
         findings += [

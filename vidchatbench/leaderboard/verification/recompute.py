@@ -84,6 +84,7 @@ def _card(installed: MetricCard | None, result: MetricResult) -> MetricCard:
         aggregation=result.aggregation,
         weights=(),
         minimum=None,
+        worst=result.worst,
         null=null,
     )
 
@@ -146,7 +147,7 @@ def _check_set(result: MetricResult, card: MetricCard | None, where: str) -> Ite
         yield error("value_differs", f"{where}: value", "there is no value and no word on why")
     if result.ci95 is not None and (result.value is None or result.ci95[0] > result.ci95[1]):
         yield error("interval_differs", f"{where}: ci95", f"{_shown(result.ci95)} is no interval of a value")
-    if result.interval_method == "cluster_bca_bootstrap":
+    if result.interval_method not in {None, "delete_group_jackknife"}:
         yield error("interval_differs", f"{where}: ci95", "a distance of sets has no bootstrap interval")
     floor = result.floor
     if floor is None:

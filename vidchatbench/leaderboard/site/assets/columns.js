@@ -145,7 +145,8 @@
       value: (row) => (cellOf(row) ? cellOf(row).value : null),
       cell(row) {
         const cell = cellOf(row);
-        return cell && cell.value !== null ? app.numberCell(cell.value, cell.ci95, column.digits, cell.place) : none();
+        if (!cell || cell.value === null) return none();
+        return app.numberCell(cell.value, cell.ci95, column.digits, cell.place, column.aggregation);
       },
       fields(row) {
         const cell = cellOf(row);

@@ -14,9 +14,9 @@
   ];
 
   /* The number over its interval; semibold where no system is significantly better. */
-  app.numberCell = function (value, ci, digits, place) {
+  app.numberCell = function (value, ci, digits, place, aggregation) {
     const best = place && place.tier === 1;
-    const interval = app.interval(ci, digits);
+    const interval = app.interval(ci, digits, aggregation);
     return [
       best ? app.el("b", { class: "best" }, app.number(value, digits)) : app.number(value, digits),
       interval ? app.el("span", { class: "ci" }, interval) : null,
@@ -60,7 +60,7 @@
       null,
       app.el("th", { scope: "row" }, column.title, " ", direction, why),
       app.el("td", { class: "number" }, app.number(cell.value, column.digits), unit),
-      app.el("td", { class: "number" }, app.interval(cell.ci95, column.digits) || app.NONE),
+      app.el("td", { class: "number" }, app.interval(cell.ci95, column.digits, column.aggregation) || app.NONE),
       app.el(
         "td",
         { class: "number" },
