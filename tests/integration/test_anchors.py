@@ -25,6 +25,7 @@ from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
 from vidchatbench.plugins.registry import Registry
 from vidchatbench.results.anchors import anchors_file, known_anchors
+from vidchatbench.results.scale import hash_ceilings
 
 PSNR = "video_quality/psnr"
 
@@ -102,7 +103,13 @@ def test_the_oracle_and_the_nulls_of_a_sync_metric(benchmark: vcb.Benchmark, cat
     assert sync.oracle == pytest.approx(0, abs=1.5)
     assert sync.nulls == {"shuffled_audio": pytest.approx(400 / 3, abs=2)}
     assert sync.n == 3
-    assert psnr.oracle == 100.0
+    # The practical ceiling: the real replies after an encoding at crf 18.
+    assert psnr.ceiling == "reencoded_reply"
+    assert psnr.oracle is not None
+    assert 30 < psnr.oracle < 90
+    assert sorted(psnr.samples) == ["s2", "s3", "s4"]
+    assert psnr.oracle == pytest.approx(sum(psnr.samples.values()) / 3)
+    assert psnr.samples_sha256 == hash_ceilings(psnr.samples)
     # The clips show the same pictures as far as both go: a scale between two equal ends would mean nothing.
     assert psnr.nulls == {}
 
@@ -127,7 +134,9 @@ def test_anchors_stand_beside_the_scores_of_an_evaluation(
 def test_anchors_of_another_protocol_are_not_this_metrics(benchmark: vcb.Benchmark) -> None:
     core = load_catalogue()
     build_anchors(benchmark, [core.metric(PSNR, fps=5)], core, vcb.RunConfig(workers=1), SilentProgress())
-    assert known_anchors(benchmark, [core.metric(PSNR, fps=5)], core.weights)[PSNR].oracle == 100.0
+    oracle = known_anchors(benchmark, [core.metric(PSNR, fps=5)], core.weights)[PSNR].oracle
+    assert oracle is not None
+    assert oracle < 90
     assert known_anchors(benchmark, [core.metric(PSNR, fps=10)], core.weights) == {}
 
 
@@ -150,6 +159,21 @@ def test_damaged_or_foreign_anchors_are_refused_by_name(benchmark: vcb.Benchmark
     path.write_text(json.dumps(foreign), encoding="utf-8")
     with pytest.raises(InputError, match="another manifest"):
         known_anchors(benchmark, [core.metric(PSNR)], core.weights)
+
+
+def test_samples_that_were_changed_are_refused(benchmark: vcb.Benchmark) -> None:
+    core = load_catalogue()
+    build_anchors(benchmark, [core.metric(PSNR)], core, vcb.RunConfig(workers=1), SilentProgress())
+    text = json.loads(anchors_file(benchmark).read_text())
+    text["anchors"][0]["samples"]["s2"] += 1
+    (benchmark.root / "anchors.json").write_text(json.dumps(text), encoding="utf-8")
+    with pytest.raises(InputError, match="not the hash of its samples"):
+        known_anchors(benchmark, [core.metric(PSNR)], core.weights)
+    for name in ("samples", "samples_sha256", "ceiling"):
+        del text["anchors"][0][name]
+    old = {**text, "schema_version": 1}
+    (benchmark.root / "anchors.json").write_text(json.dumps(old), encoding="utf-8")
+    assert known_anchors(benchmark, [core.metric(PSNR)], core.weights)[PSNR].samples == {}
 
 
 def test_anchors_add_to_those_that_are_there(benchmark: vcb.Benchmark) -> None:

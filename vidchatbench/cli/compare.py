@@ -12,7 +12,8 @@ from vidchatbench.cli.tables import Column, print_below, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vidchatbench.results.comparison import ComparedMetric, Comparison, FailureDifference
+    from vidchatbench.results.comparison import ComparedMetric, Comparison
+    from vidchatbench.results.verdicts import FailureDifference
 
 _MAX_HEADING = 16
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WIDTH_WITHOUT_TERMINAL = 160
 _MAX_REASONS = 5
+_ENCODED = {"reply": "", "reencoded_reply": ", encoded at crf 18,"}
 _COLUMNS = (
     Column("metric"),
     Column("value", right=True),
@@ -113,6 +114,7 @@ def _print_footnotes(console: Console, results: Results) -> None:
     say("n: samples scored / samples the metric applies to", "dim")
     for metric in results.metrics:
         _print_reading(metric, say)
+    _print_overall(results, say)
     if results.judge is not None:
         _print_judge(results.judge, say)
     if any(metric.n_failed for metric in results.metrics):
@@ -132,6 +134,26 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
+
+
+def _print_overall(results: Results, say: Callable[[str, str | None], None]) -> None:
+    """Prints every dimension with its members, and the overall score with what it lacks."""
+    from vidchatbench.results.scale import describe_overall, members_of, overall_of
+
+    places = {metric.id: metric.anchored for metric in results.metrics if metric.anchored is not None}
+    if not places:
+        return
+    members = members_of((metric.id, metric.dimension, metric.id in places) for metric in results.metrics)
+    means = []
+    for one in members:
+        name, lost = one.dimension.label, ", ".join(one.without_anchors)
+        if not one.metrics:
+            say(f"{name}: none{f' ({lost} without anchors)' if lost else ''}", "dim")
+            continue
+        means.append(sum(places[metric] for metric in one.metrics) / len(one.metrics))
+        left_out = f"; without anchors {lost}" if lost else ""
+        say(f"{name}: {means[-1]:.1f} (mean of {', '.join(one.metrics)}{left_out})", "dim")
+    say(f"overall, anchored: {overall_of(means) or 0:.1f} ({describe_overall(members)})", None)
 
 
 def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> None:
@@ -165,8 +187,8 @@ def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None])
     """Prints what a number is compared with: its anchors, or the score of real clips against each other."""
     if metric.anchored is not None and metric.anchors.oracle is not None:
         nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
-        best = format_value(metric.anchors.oracle)
-        say(f"{metric.id}: anchored scale from {nulls} (0) to the real replies {best} (100)", "dim")
+        best = f"the real replies{_ENCODED[metric.anchors.ceiling]} {format_value(metric.anchors.oracle)}"
+        say(f"{metric.id}: anchored scale from {nulls} (0) to {best} (100)", "dim")
     if metric.floor is not None:
         floor = metric.floor
         say(

@@ -85,6 +85,7 @@ class Pipeline:
         metrics: Sequence[Metric],
         *,
         anchors: Mapping[str, Anchors] | None = None,
+        ceilings: Mapping[str, Mapping[str, float]] | None = None,
         on_plan: OnPlan | None = None,
         on_clips_read: OnPlan | None = None,
     ) -> Outcome:
@@ -94,6 +95,7 @@ class Pipeline:
             inputs: What is scored.
             metrics: The metrics, all of which can run here.
             anchors: What real and wrong replies score, by metric id, for the anchored scale.
+            ceilings: The real reply's value of every sample, by metric id; what exceeds it is cut on that scale.
             on_plan: Called with the plan before anything is extracted.
             on_clips_read: Called with the plan between the clips and the samples: a judge asks about what was heard.
         """
@@ -119,6 +121,7 @@ class Pipeline:
             self._catalogue.weights,
             seed=self._config.seed,
             anchors=anchors,
+            ceilings=ceilings,
             fallible=self._config.fallible,
         )
         clock.lap("aggregate")

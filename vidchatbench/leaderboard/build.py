@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,14 @@ from vidchatbench.leaderboard.schema import (
     check_link,
 )
 from vidchatbench.leaderboard.verification.bundle import find_bundles, row_id
+from vidchatbench.leaderboard.verification.check_copies import COPY
 from vidchatbench.leaderboard.verification.context import Others
 from vidchatbench.leaderboard.verification.findings import Finding
 from vidchatbench.leaderboard.verification.reading import Bundle, read_bundle
 from vidchatbench.leaderboard.verification.verify import compare_with_others, read_anchors, verify_content
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.anchors import ANCHORS_FILE, AnchorEntry
+from vidchatbench.results.scale import Scale, members_of
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
 from vidchatbench.results.statistics.intervals import DRAWS, LEVEL
 from vidchatbench.submission.system import SystemDescription
@@ -89,6 +92,13 @@ class _Metric:
     """Hashes that its number must rest on; ``None`` where nobody has published them."""
     applicable: int | None = None
     """Samples that the real replies are scored on; ``None`` without anchors."""
+    ceilings: Mapping[str, float] = field(default_factory=dict)
+    """The real reply's value of every sample."""
+
+    @property
+    def scale(self) -> Scale:
+        """The anchored scale."""
+        return Scale(self.ranked.direction, self.ranked.oracle, self.ranked.null, self.ceilings)
 
 
 def build_leaderboard(
@@ -141,10 +151,13 @@ def build_leaderboard(
         _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking), benchmark, recomputed)
         for name, bundle in bundles.items()
     ]
+    flags = {name: _flags(own) for name, own in findings.items()}
+    rows = [row.model_copy(update={"flags": flags[row.id]}) for row in rows]
     board = Leaderboard(
         benchmark=BenchmarkRef.of(benchmark),
         suite=ref,
         metrics=(*(metric.column for metric in metrics), *columns),
+        dimensions=members_of((m.column.id, m.column.dimension, m.column.anchored) for m in metrics),
         rows=(*rows, *reported),
         left_out=tuple(left_out),
         generated_from=Provenance(vidchatbench_version=__version__, seed=seed, draws=draws, level=LEVEL),
@@ -176,7 +189,9 @@ def _metric(
     )
     # Where nobody has published a hash, the anchors' own files are the ones to compare with.
     files = entry.weights if official is None and entry is not None else official
-    return _Metric(column, ranked, files, None if entry is None else entry.n)
+    if entry is None:
+        return _Metric(column, ranked, files)
+    return _Metric(column, ranked, files, entry.n, entry.samples)
 
 
 def _gather(
@@ -218,6 +233,10 @@ def _gather(
     for name, bundle in bundles.items():
         findings[name] = [*findings[name], *compare_with_others(bundle, others, catalogue)]
     return bundles, left_out, findings
+
+
+def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(finding.message for finding in findings if finding.code == COPY)
 
 
 def _why_unranked(bundle: Bundle) -> tuple[str, ...]:
@@ -288,14 +307,17 @@ def _ranked_system(
 ) -> RankedSystem:
     place = {sample.id: k for k, sample in enumerate(benchmark)}
     ranked = {metric.column.id for metric in metrics if unranked.get(metric.column.id, "absent") is None}
-    counted = {
-        metric.column.id: np.full(len(place), np.nan)
+    means = {
+        metric.column.id: metric.scale
         for metric in metrics
         if metric.column.id in ranked and metric.column.aggregation == "mean"
     }
+    counted = {metric: np.full(len(place), np.nan) for metric in means}
     for row in bundle.rows:
-        if row.metric in counted and row.counted is not None:
-            counted[row.metric][place[row.sample_id]] = row.counted
+        if row.metric in means and row.counted is not None:
+            scale = means[row.metric]
+            cut = scale.cut(row.sample_id, row.counted) if scale.exists else row.counted
+            counted[row.metric][place[row.sample_id]] = cut
     sets = {}
     for metric in metrics:
         result = _result(bundle, metric.column.id)
@@ -356,7 +378,9 @@ def _cell(name: str, bundle: Bundle, metric: _Metric, judged: _Judged) -> Cell |
     standing = judged.ranking.metrics[metric.column.id].get(name)
     anchored = None
     if metric.ranked.is_anchored and result.value is not None and _hashes(result) == metric.weights:
-        anchored = float(metric.ranked.scaled(np.array([result.value]))[0])
+        counted = [(r.sample_id, r.counted) for r in bundle.rows if r.metric == result.id and r.counted is not None]
+        cut = [metric.scale.cut(sample, value) for sample, value in counted]
+        anchored = metric.scale.place(math.fsum(cut) / len(cut))
     return Cell(
         value=result.value,
         ci95=result.ci95,

@@ -1,9 +1,10 @@
 """The ranking, in one function: ranks, their intervals and tiers, per metric, per dimension and overall.
 
-**Scale.** A metric with anchors is read on the scale on which the benchmark's null is 0 and its oracle 100. A dimension
-is the mean of its anchored metrics, the overall score the mean of the dimensions; metrics without anchors are ranked in
-their own column and enter nothing else. Which metrics enter depends on the benchmark alone, never on who is on the
-board.
+**Scale.** A metric with anchors is read on the scale on which the null is 0 and the oracle 100; what exceeds
+the real reply's own value in a sample has been cut there. A dimension is the mean of its anchored metrics. The overall
+score is the geometric mean of the dimensions, each taken as at least one point, so that a hole in one dimension cannot
+be bought back in the others. Metrics without anchors are ranked in their own column and enter nothing else. Which
+metrics enter depends on the benchmark alone, never on who is on the board.
 
 **Rank** is one more than the number of systems with a better score; equal scores share it. Names, times and the order
 of the systems play no part.
@@ -41,6 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.leaderboard.schema import Place
+from vidchatbench.results.scale import POINT, overall_of
 from vidchatbench.results.statistics.intervals import (
     DRAWS,
     LEVEL,
@@ -52,9 +54,6 @@ from vidchatbench.results.statistics.paired import ALPHA, MAX_ENUMERATED, adjust
 
 TIE = 1e-9
 """Scores that differ by less, as a share of their size, are equal: no sum of floats may decide a rank."""
-
-POINT = 1.0
-"""One point of the anchored scale: near its null, that is what a score's size is measured by."""
 
 _MAX_PAIRS = 500
 _PERCENT = 100.0
@@ -89,7 +88,7 @@ class RankedMetric:
 
     @property
     def floor(self) -> float:
-        """The least size that scores are taken to have when they are compared."""
+        """The least size that scores are taken to have when they are compared: near the null, one point."""
         return POINT if self.is_anchored else 0.0
 
     def scaled(self, values: Floats) -> Floats:
@@ -113,8 +112,8 @@ class RankedSystem:
 
     Attributes:
         id: Its id, which only tells it from the others.
-        counted: What every sample counts in every metric that is a mean, in the order of the clusters; NaN where the
-            metric does not apply.
+        counted: What every sample counts in every metric that is a mean, cut at the real reply's value where the metric
+            is anchored, in the order of the clusters; NaN where the metric does not apply.
         sets: Its distances of sets.
     """
 
@@ -200,7 +199,7 @@ def rank(
                 entering.append(scores)
         if entering:
             per_dimension[dimension] = _mean(entering)
-    overall = _mean(list(per_dimension.values()))
+    overall = _geometric(list(per_dimension.values()))
     return Ranking(
         metrics=standings,
         dimensions={name: _stand(scores, drawn, POINT) for name, scores in per_dimension.items()},
@@ -247,18 +246,52 @@ def _score_metric(metric: RankedMetric, systems: Sequence[RankedSystem], drawn: 
         sums.sum(axis=0) - sums, remaining, out=np.broadcast_to(estimate, sums.shape).copy(), where=remaining > 0
     )
     scaled = metric.scaled
-    # A share is what an identity adds to the mean; the scale's origin cancels in every difference of systems.
-    slope = float(scaled(np.array([1.0]))[0] - scaled(np.array([0.0]))[0])
+    # A share is what an identity adds to the mean.
+    origin, one = scaled(np.array([0.0, 1.0])).tolist()
     ids = tuple(system.id for system in entering)
-    return _Scores(ids, scaled(estimate), scaled(means), scaled(without), slope * sums / n)
+    return _Scores(ids, scaled(estimate), scaled(means), scaled(without), ((one - origin) * sums + origin * counts) / n)
+
+
+def _common(parts: Sequence[_Scores]) -> list[_Scores]:
+    """Returns scores of the systems that have all of them."""
+    ids = tuple(name for name in parts[0].ids if all(name in part.ids for part in parts))
+    chosen = []
+    for part in parts:
+        place = [part.ids.index(name) for name in ids]
+        chosen.append(
+            _Scores(ids, part.estimate[place], part.draws[:, place], part.without[:, place], part.shares[:, place])
+        )
+    return chosen
+
+
+def _geometric(dimensions: Sequence[_Scores]) -> _Scores:
+    """Returns the overall score: the geometric mean of the dimensions, each taken as at least one point.
+
+    An identity's share of it is its share of every dimension times the slope of the overall score there, with the rest
+    of the score spread evenly: what exchanging the identity changes, to the first order.
+    """
+    if not dimensions:
+        return _Scores((), np.empty(0), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0)))
+    parts = _common(dimensions)
+
+    def mean(arrays: Sequence[Floats]) -> Floats:
+        logs = np.log(np.maximum(arrays[0], POINT))
+        for array in arrays[1:]:
+            logs = logs + np.log(np.maximum(array, POINT))
+        whole: Floats = np.exp(logs / len(arrays))
+        return whole
+
+    estimate = np.array([overall_of(row) for row in np.column_stack([p.estimate for p in parts]).tolist()], dtype=float)
+    slopes = [np.where(p.estimate > POINT, estimate / (len(parts) * np.maximum(p.estimate, POINT)), 0) for p in parts]
+    shares = sum((slope * part.shares for slope, part in zip(slopes, parts, strict=True)), np.zeros(()))
+    rest = (estimate - shares.sum(axis=0)) / max(1, len(shares))
+    draws, without = mean([part.draws for part in parts]), mean([part.without for part in parts])
+    return _Scores(parts[0].ids, estimate, draws, without, shares + rest)
 
 
 def _mean(parts: Sequence[_Scores]) -> _Scores:
     """Returns the mean of several scores for the systems that have all of them."""
-    if not parts:
-        return _Scores((), np.empty(0), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0)))
-    ids = tuple(name for name in parts[0].ids if all(name in part.ids for part in parts))
-    places = [[part.ids.index(name) for name in ids] for part in parts]
+    parts = _common(parts)
 
     def mean(arrays: Sequence[Floats]) -> Floats:
         total = arrays[0]
@@ -266,14 +299,13 @@ def _mean(parts: Sequence[_Scores]) -> _Scores:
             total = total + array
         return total / len(arrays)
 
-    chosen = list(zip(parts, places, strict=True))
-    estimates = np.column_stack([part.estimate[place] for part, place in chosen])
+    estimates = np.column_stack([part.estimate for part in parts])
     return _Scores(
-        ids,
+        parts[0].ids,
         np.array([math.fsum(row.tolist()) / len(parts) for row in estimates]),
-        mean([part.draws[:, place] for part, place in chosen]),
-        mean([part.without[:, place] for part, place in chosen]),
-        mean([part.shares[:, place] for part, place in chosen]),
+        mean([part.draws for part in parts]),
+        mean([part.without for part in parts]),
+        mean([part.shares for part in parts]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -94,7 +95,7 @@ def test_a_scale_that_runs_backwards_is_none(metric: RankedMetric) -> None:
     assert not metric.is_anchored
 
 
-def test_a_dimension_is_the_mean_of_its_anchored_metrics_and_overall_that_of_the_dimensions() -> None:
+def test_a_dimension_is_the_mean_of_its_anchored_metrics_and_overall_the_geometric_mean_of_dimensions() -> None:
     ranking = ranked(BOARD)
     assert ranking.members == {"video_quality": ("v/up", "v/down"), "identity": ("i/up",)}
     for name in ("s0", "s4"):
@@ -102,7 +103,34 @@ def test_a_dimension_is_the_mean_of_its_anchored_metrics_and_overall_that_of_the
         up, down = np.mean(one.counted["v/up"]) * 10, 100 - np.mean(one.counted["v/down"]) * 5
         identity = (np.nanmean(one.counted["i/up"]) + 1) * 50
         assert ranking.dimensions["video_quality"][name].score == pytest.approx((up + down) / 2)
-        assert ranking.overall[name].score == pytest.approx(((up + down) / 2 + identity) / 2)
+        assert ranking.overall[name].score == pytest.approx(math.sqrt((up + down) / 2 * identity))
+
+
+def test_a_hole_in_one_dimension_is_not_bought_back_in_the_other() -> None:
+    whole = RankedSystem("whole", {"v/up": np.full(N, 5.0), "i/up": np.full(N, 0.0)}, {})
+    hole = RankedSystem("hole", {"v/up": np.full(N, 10.0), "i/up": np.full(N, -1.1)}, {})
+    metrics = (METRICS[0], METRICS[2])
+    ranking = rank([whole, hole], metrics, CLUSTERS, seed=0, draws=200)
+    assert ranking.overall["whole"].score == pytest.approx(50.0)
+    assert ranking.dimensions["identity"]["hole"].score == pytest.approx(-5.0)
+    assert ranking.overall["hole"].score == pytest.approx(10.0), "the root of 100 and of one point"
+    assert ranking.overall["hole"].place.tier == 2
+    assert ranking.overall["hole"].ci95 == pytest.approx((10.0, 10.0))
+
+
+def test_the_interval_of_the_overall_score_is_drawn_from_the_dimensions() -> None:
+    standing = ranked(BOARD).overall["s1"]
+    one = BOARD[1]
+    index = np.unique(CLUSTERS, return_inverse=True)[1]
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(2_000):
+        picked = np.concatenate([np.flatnonzero(index == k) for k in generator.integers(0, SPEAKERS, SPEAKERS)])
+        up, down, identity = (one.counted[name][picked] for name in ("v/up", "v/down", "i/up"))
+        drawn.append(math.sqrt((10 * up.mean() + 100 - 5 * down.mean()) / 2 * 50 * (np.nanmean(identity) + 1)))
+    assert standing.ci95 is not None
+    width = standing.ci95[1] - standing.ci95[0]
+    assert width == pytest.approx(np.subtract(*np.quantile(drawn, [0.975, 0.025])), rel=0.12)
 
 
 def test_the_better_system_is_first_in_every_column() -> None:

@@ -170,7 +170,7 @@ def _check_anchors(context: Context, result: MetricResult) -> list[Finding]:
     if entry is None:
         message = "the benchmark publishes no anchors for this protocol and these weights; the board shows none"
         return [warning("anchors_unknown", where, message)]
-    if entry.oracle == result.anchors.oracle and dict(entry.nulls) == dict(result.anchors.nulls):
+    if entry.anchors == result.anchors:
         return []
     message = "other anchors than the benchmark's; the board uses the benchmark's"
     return [warning("anchors_differ", where, message)]

@@ -67,6 +67,7 @@
         const sub = app.el(
           "span",
           { class: "sub" },
+          row.flags && row.flags.length ? app.el("b", { class: "flag", title: row.flags.join("; ") }, "copies? ") : null,
           by.flatMap((text, k) => [k ? " \u00b7 " : null, app.name(text)]),
         );
         return app.el("div", { class: "system-cell" }, button, app.el("div", { class: "system-text" }, name, sub));

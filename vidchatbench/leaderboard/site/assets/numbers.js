@@ -39,7 +39,7 @@
       app.el("th", { scope: "row" }, title),
       app.el("td", { class: "number" }, app.number(score.anchored, digits)),
       app.el("td", { class: "number" }, app.interval(score.ci95, digits) || app.NONE),
-      app.el("td", { class: "number quiet", colspan: 4 }, `mean of ${app.plural(score.metrics.length, of)}`),
+      app.el("td", { class: "number quiet", colspan: 4 }, `${of === "dimension" ? "geometric mean" : "mean"} of ${app.plural(score.metrics.length, of)}`),
       app.el("td", { class: "number" }, rankText(score.place)),
       app.el("td", { class: "quiet" }, "anchored, 0\u2013100"),
     ];
@@ -117,7 +117,8 @@
   app.source = (row) => app.link(row.linkMap.get("paper") || row.source, row.source);
 
   app.whyUnranked = function (row) {
-    if (row.ranked || row.why_unranked.length === 0) return null;
-    return app.el("p", { class: "why" }, "Not ranked: " + row.why_unranked.join("; ") + ".");
+    const flags = (row.flags || []).map((flag) => app.el("p", { class: "why" }, "Note: " + flag + "."));
+    if (row.ranked || row.why_unranked.length === 0) return flags.length ? flags : null;
+    return [...flags, app.el("p", { class: "why" }, "Not ranked: " + row.why_unranked.join("; ") + ".")];
   };
 })((window.vidchatbench = window.vidchatbench || {}));
