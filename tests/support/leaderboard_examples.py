@@ -27,7 +27,7 @@ from vidchatbench.leaderboard.schema import (
     SystemSamples,
     Trust,
 )
-from vidchatbench.results.scale import members_of, overall_of
+from vidchatbench.results.scale import members_of
 from vidchatbench.results.schema import BenchmarkRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
 
@@ -128,7 +128,7 @@ def _row(
         dimensions[dimension.value] = AnchoredScore(
             anchored=mean, ci95=(mean - 3, mean + 3), metrics=tuple(members), place=standing
         )
-    overall = overall_of([score.anchored for score in dimensions.values()]) or 0.0
+    overall = float(np.mean([score.anchored for score in dimensions.values()]))
     row_id = f"system-{place:03d}@v{place % 3 + 1}"
     return Row(
         id=row_id,

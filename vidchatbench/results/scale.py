@@ -117,11 +117,16 @@ def members_of(metrics: Iterable[tuple[str, Dimension, bool]]) -> tuple[Dimensio
 
 def describe_overall(members: Sequence[DimensionMembers]) -> str:
     """Returns in words what the overall score is made of and which of the paper's dimensions it lacks."""
-    entering = [one.dimension.label.lower() for one in members if one.metrics]
+    entering = [_in_a_sentence(one.dimension) for one in members if one.metrics]
     lacking = [one.dimension for one in members if not one.metrics and one.dimension in PAPER_DIMENSIONS]
     if not entering:
         return "no overall score: no metric is on the anchored scale"
     text = f"geometric mean of {', '.join(entering)}, each at least {POINT:g}"
     if not lacking:
         return text
-    return f"{text}; nothing on the anchored scale for {', '.join(dimension.label.lower() for dimension in lacking)}"
+    return f"{text}; nothing on the anchored scale for {', '.join(map(_in_a_sentence, lacking))}"
+
+
+def _in_a_sentence(dimension: Dimension) -> str:
+    label = dimension.label
+    return label if label[:2].isupper() else label.lower()

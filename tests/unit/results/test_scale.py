@@ -143,6 +143,6 @@ def test_every_one_of_the_papers_six_dimensions_is_named() -> None:
     assert members[1].metrics == members[2].metrics == ()
     assert describe_overall(members) == (
         "geometric mean of video quality, voice, interaction, each at least 1; nothing on the anchored scale for "
-        "identity, dialogue, av sync, emotion"
+        "identity, dialogue, AV sync, emotion"
     )
     assert describe_overall(members_of([])) == "no overall score: no metric is on the anchored scale"
