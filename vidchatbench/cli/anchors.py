@@ -54,7 +54,6 @@ def build(
     from vidchatbench.plugins.availability import Availability
     from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.results.anchors import anchors_file
-    from vidchatbench.results.floors import floors_file
     from vidchatbench.weights.resolver import WeightResolver
 
     console, catalogue = stderr_console(), load_catalogue()
@@ -80,11 +79,17 @@ def build(
         text = f"not built: {metric.card.id} ({missing.reason}); to fix: {missing.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
     console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False, soft_wrap=True)
+    _print_floors(console, loaded, rows)
+
+
+def _print_floors(console: Console, benchmark: Benchmark, rows: Sequence[FloorRow]) -> None:
+    from vidchatbench.results.floors import floors_file
+
     for row in rows:
         overall = "–" if row.overall is None else f"{row.overall:.1f}"
         console.print(f"floor: {row.title} scores {overall} overall", markup=False, highlight=False, soft_wrap=True)
     if rows:
-        kept = floors_file(loaded.header.manifest_sha256)
+        kept = floors_file(benchmark.header.manifest_sha256)
         console.print(f"floors kept in {kept}", markup=False, highlight=False, soft_wrap=True)
 
 

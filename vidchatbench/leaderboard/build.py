@@ -140,21 +140,14 @@ def build_leaderboard(
     reasons = {name: _why_unranked(bundle) for name, bundle in bundles.items()}
     mixed = _mixed_weights(bundles, metrics)
     unranked = {name: _unranked_metrics(bundle, metrics, mixed) for name, bundle in bundles.items()}
-    systems = [
-        _ranked_system(name, bundle, metrics, unranked[name], benchmark)
-        for name, bundle in bundles.items()
-        if not reasons[name]
-    ]
-    clusters = [sample.cluster for sample in benchmark]
-    ranking = rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
-    recomputed = read_recomputed(root)
+    ranked = {name: bundle for name, bundle in bundles.items() if not reasons[name]}
+    ranking = _rank(ranked, metrics, unranked, benchmark, (seed, draws))
+    recomputed, flags = read_recomputed(root), {name: _flags(own) for name, own in findings.items()}
     columns, reported = read_reported(root, benchmark.header.name)
     rows = [
-        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking), benchmark, recomputed)
+        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking, flags[name]), benchmark, recomputed)
         for name, bundle in bundles.items()
     ]
-    flags = {name: _flags(own) for name, own in findings.items()}
-    rows = [row.model_copy(update={"flags": flags[row.id]}) for row in rows]
     board = Leaderboard(
         benchmark=BenchmarkRef.of(benchmark),
         suite=ref,
@@ -314,6 +307,18 @@ def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str
     return reasons
 
 
+def _rank(
+    bundles: Mapping[str, Bundle],
+    metrics: Sequence[_Metric],
+    unranked: Mapping[str, Mapping[str, str | None]],
+    benchmark: Benchmark,
+    drawing: tuple[int, int],
+) -> Ranking:
+    systems = [_ranked_system(name, bundle, metrics, unranked[name], benchmark) for name, bundle in bundles.items()]
+    clusters, (seed, draws) = [sample.cluster for sample in benchmark], drawing
+    return rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
+
+
 def _ranked_system(
     name: str,
     bundle: Bundle,
@@ -350,6 +355,7 @@ class _Judged:
     unranked: Mapping[str, str | None]
     reasons: tuple[str, ...]
     ranking: Ranking
+    flags: tuple[str, ...]
 
 
 def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recomputed: Mapping[str, Recomputed]) -> Row:
@@ -380,6 +386,7 @@ def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recom
         recomputed_by=None if checked is None else checked.by,
         links=_links(system),
         samples=f"{SAMPLES_FOLDER}/{name}.json",
+        flags=judged.flags,
     )
 
 
