@@ -18,15 +18,21 @@ from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param, as_ar
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Role, Sample
 from vidchatbench.api.scores import Score
+from vidchatbench.audit.floors import build_floors
+from vidchatbench.audit.recipes import cheats
 from vidchatbench.core import paths
 from vidchatbench.core.progress import SilentProgress
 from vidchatbench.engine.anchors import build_anchors, partners, sound_partners
 from vidchatbench.engine.extraction.jobs import ClipSource
+from vidchatbench.engine.suites import MetricChoice
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.media.probe import AudioInfo, MediaInfo, VideoInfo
 from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
 from vidchatbench.plugins.registry import Registry
 from vidchatbench.results.anchors import anchors_file, known_anchors
+from vidchatbench.results.floors import floors_file, read_floors
+from vidchatbench.results.scale import hash_ceilings
+from vidchatbench.results.schema import SuiteRef
 
 PSNR = "video_quality/psnr"
 
@@ -104,7 +110,13 @@ def test_the_oracle_and_the_nulls_of_a_sync_metric(benchmark: vcb.Benchmark, cat
     assert sync.oracle == pytest.approx(0, abs=1.5)
     assert sync.nulls == {"shuffled_audio": pytest.approx(100, abs=2)}
     assert sync.n == 3
-    assert psnr.oracle == 100.0
+    # The practical ceiling: the real replies after an encoding at crf 18.
+    assert psnr.ceiling == "reencoded_reply"
+    assert psnr.oracle is not None
+    assert 30 < psnr.oracle < 90
+    assert sorted(psnr.samples) == ["s2", "s3", "s4"]
+    assert psnr.oracle == pytest.approx(sum(psnr.samples.values()) / 3)
+    assert psnr.samples_sha256 == hash_ceilings(psnr.samples)
     # The clips show the same pictures as far as both go: a scale between two equal ends would mean nothing.
     assert psnr.nulls == {}
 
@@ -129,7 +141,9 @@ def test_anchors_stand_beside_the_scores_of_an_evaluation(
 def test_anchors_of_another_protocol_are_not_this_metrics(benchmark: vcb.Benchmark) -> None:
     core = load_catalogue()
     build_anchors(benchmark, [core.metric(PSNR, fps=5)], core, vcb.RunConfig(workers=1), SilentProgress())
-    assert known_anchors(benchmark, [core.metric(PSNR, fps=5)], core.weights)[PSNR].oracle == 100.0
+    oracle = known_anchors(benchmark, [core.metric(PSNR, fps=5)], core.weights)[PSNR].oracle
+    assert oracle is not None
+    assert oracle < 90
     assert known_anchors(benchmark, [core.metric(PSNR, fps=10)], core.weights) == {}
 
 
@@ -154,6 +168,21 @@ def test_damaged_or_foreign_anchors_are_refused_by_name(benchmark: vcb.Benchmark
         known_anchors(benchmark, [core.metric(PSNR)], core.weights)
 
 
+def test_samples_that_were_changed_are_refused(benchmark: vcb.Benchmark) -> None:
+    core = load_catalogue()
+    build_anchors(benchmark, [core.metric(PSNR)], core, vcb.RunConfig(workers=1), SilentProgress())
+    text = json.loads(anchors_file(benchmark).read_text())
+    text["anchors"][0]["samples"]["s2"] += 1
+    (benchmark.root / "anchors.json").write_text(json.dumps(text), encoding="utf-8")
+    with pytest.raises(InputError, match="not the hash of its samples"):
+        known_anchors(benchmark, [core.metric(PSNR)], core.weights)
+    for name in ("samples", "samples_sha256", "ceiling"):
+        del text["anchors"][0][name]
+    old = {**text, "schema_version": 1}
+    (benchmark.root / "anchors.json").write_text(json.dumps(old), encoding="utf-8")
+    assert known_anchors(benchmark, [core.metric(PSNR)], core.weights)[PSNR].samples == {}
+
+
 def test_anchors_add_to_those_that_are_there(benchmark: vcb.Benchmark) -> None:
     core = load_catalogue()
     config = vcb.RunConfig(workers=1)
@@ -162,6 +191,28 @@ def test_anchors_add_to_those_that_are_there(benchmark: vcb.Benchmark) -> None:
     both = [core.metric(PSNR), core.metric("video_quality/ssim")]
     assert sorted(known_anchors(benchmark, both, core.weights)) == [PSNR, "video_quality/ssim"]
     assert paths.cache_root().is_dir()
+
+
+def test_the_floor_rows_are_scored_as_any_system_is(benchmark: vcb.Benchmark) -> None:
+    core, config, progress = load_catalogue(), vcb.RunConfig(workers=1), SilentProgress()
+    metrics = (core.metric(PSNR, fps=5),)
+    (entry,) = build_anchors(benchmark, metrics, core, config, progress)
+    choice = MetricChoice(SuiteRef(name="custom", version=0), metrics)
+    table = build_floors(benchmark, choice, core, config, progress)
+    rows = {row.name: row for row in table.rows}
+    assert set(rows) == {recipe.name for recipe in cheats() if recipe.source != "training"}
+    (still,) = rows["frozen"].scores
+    assert still.value is not None
+    assert entry.oracle is not None
+    assert 0 < still.value < entry.oracle - 20
+    assert still.anchors == entry.anchors
+    # Without a null that lies apart there is no scale, and no overall score.
+    assert (still.anchored, rows["frozen"].overall) == (None, None)
+    path = floors_file(benchmark.header.manifest_sha256)
+    assert read_floors(path, benchmark.header.manifest_sha256, choice.suite) == table.rows
+    assert read_floors(path, benchmark.header.manifest_sha256, SuiteRef(name="lite", version=1)) == ()
+    with pytest.raises(InputError, match="another manifest"):
+        read_floors(path, "0" * 64, choice.suite)
 
 
 def test_there_must_be_something_to_build(benchmark: vcb.Benchmark) -> None:

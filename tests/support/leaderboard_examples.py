@@ -27,10 +27,14 @@ from vidchatbench.leaderboard.schema import (
     SystemSamples,
     Trust,
 )
+from vidchatbench.results.scale import members_of
 from vidchatbench.results.schema import BenchmarkRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
 
 N_SAMPLES = 500
+COPY = 4
+"""Place of the row whose replies look like copies."""
+
 START = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 DIMENSIONS = tuple(Dimension)[:6]
 LICENCES = ("Apache-2.0", "MIT", "CC-BY-NC-4.0", None)
@@ -84,6 +88,7 @@ def make_board(systems: int = 12, metrics: int = 10, *, seed: int = 0, hostile: 
         benchmark=BenchmarkRef(name="example", version="1.0.0", manifest_sha256="e" * 64, n_samples=N_SAMPLES),
         suite=SuiteRef(name="official", version=1),
         metrics=(*columns, *reported),
+        dimensions=members_of((column.id, column.dimension, column.anchored) for column in columns),
         rows=(*rows, row),
         left_out=(),
         generated_from=Provenance(vidchatbench_version="0.0.0", seed=0, draws=10_000, level=0.95),
@@ -148,6 +153,9 @@ def _row(
         recomputed_by="the maintainers" if trust == "recomputed" else None,
         links={"paper": "https://example.org/paper", "code": "https://example.org/code?a=1&b=2"},
         samples=f"samples/{row_id}.json",
+        flags=("PSNR is 41.2 dB in the median, over 40 dB: the replies look like copies of the real ones",)
+        if place == COPY
+        else (),
     )
 
 

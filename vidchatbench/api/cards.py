@@ -22,6 +22,7 @@ else:
 
 NAME_PATTERN = r"^[a-z0-9_]+/[a-z0-9_]+$"
 NullAnchor = Literal["shuffled_replies", "shuffled_audio"]
+Ceiling = Literal["reply", "reencoded_reply"]
 PROTOCOL_PATTERN = r"^[a-z0-9_]+/[a-z0-9_.+-]+$"
 TEMPLATES = ("protocol", "protocol_text")
 """The texts of a card that may hold fields."""
@@ -95,6 +96,9 @@ class MetricCard(FrozenModel):
         null: The floor that the score is read against: the oracle's score with another sample's reply
             (``shuffled_replies``) or with another sample's sound (``shuffled_audio``) in its place; ``None`` where
             neither says anything.
+        ceiling: What a sample's score is cut at on the anchored scale: the real reply's own value (``reply``), or,
+            where identical pixels are no practical aim, what the real reply reaches after an ordinary encoding
+            (``reencoded_reply``).
         protocol: The protocol id.
         protocol_text: The protocol in words: every constant that is frozen.
         description: What the metric measures and what it does not.
@@ -123,6 +127,7 @@ class MetricCard(FrozenModel):
     tasks: tuple[Task, ...] = TASKS
     aggregation: Literal["mean", "set"]
     null: NullAnchor | None = None
+    ceiling: Ceiling = "reply"
     protocol: str = Field(pattern=PROTOCOL_PATTERN)
     protocol_text: str
     description: str

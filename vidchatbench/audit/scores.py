@@ -116,7 +116,7 @@ def score_submissions(
     for done, (name, part) in enumerate(parts.items(), 1):
         out = runs / name
         check_run_folder(out, part.submission, part.benchmark, choice)
-        run = Run(part.benchmark, part.submission, out, config, SilentProgress())
+        run = Run(part.benchmark, part.submission, out, replace(config, fallible=False), SilentProgress())
         scored[name] = ScoredSubmission(run.execute(choice), out)
         progress.advance(done)
     progress.end()

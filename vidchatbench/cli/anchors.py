@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vidchatbench.audit.submissions import Submission
     from vidchatbench.benchmark.format import Benchmark
     from vidchatbench.results.anchors import AnchorEntry
+    from vidchatbench.results.floors import FloorRow
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,24 +35,30 @@ def build(
     beside: Annotated[
         bool, typer.Option("--beside", help="Also write anchors.json into the benchmark's folder.")
     ] = False,
+    floors: Annotated[
+        bool, typer.Option("--floors/--no-floors", help="Also score replies that take no work, for the board.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False,
 ) -> None:
     """Scores the real replies, shuffled replies and shuffled sound; `evaluate` then prints them beside every score.
 
-    The anchors are kept in the cache, bound to the manifest, the protocols and the weights. With --beside they also
-    lie in the benchmark's folder, where `leaderboard build` looks for them.
+    The anchors are kept in the cache, bound to the manifest, the protocols and the weights; beside them what replies
+    score that take no work, such as a still picture, which board and report show as floor rows. With --beside both
+    also lie in the benchmark's folder, where `leaderboard build` looks for them.
 
     Example: vidchatbench anchors build --benchmark path/to/benchmark --suite lite
     """
+    from vidchatbench.audit.floors import build_floors
     from vidchatbench.benchmark.load import load_benchmark
     from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
     from vidchatbench.cli.progress import progress_for
     from vidchatbench.engine.anchors import build_anchors
     from vidchatbench.engine.settings import RunConfig
-    from vidchatbench.engine.suites import choose_metrics
+    from vidchatbench.engine.suites import MetricChoice, choose_metrics
     from vidchatbench.plugins.availability import Availability
     from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.results.anchors import ANCHORS_FILE, anchors_file, save_anchors
+    from vidchatbench.results.floors import FLOORS_FILE, save_floors
     from vidchatbench.weights.resolver import WeightResolver
 
     console, catalogue = stderr_console(), load_catalogue()
@@ -60,15 +67,23 @@ def build(
     config.check_engine()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    chosen = choose_metrics(catalogue, suite, split_ids(metrics)).metrics
-    availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
+    choice = choose_metrics(catalogue, suite, split_ids(metrics))
+    availability = Availability.of(choice.metrics, catalogue, WeightResolver(catalogue.weights))
     with interruptible(), progress_for(console) as progress:
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress)
+        rows: tuple[FloorRow, ...] = ()
+        if floors:
+            runnable = MetricChoice(choice.suite, availability.runnable)
+            table = build_floors(loaded, runnable, catalogue, config, progress)
+            rows = table.rows
+            if beside:
+                save_floors(table, loaded.root / FLOORS_FILE)
     copy = loaded.root / ANCHORS_FILE if beside else None
     if copy is not None:
         save_anchors(loaded, entries, copy)
     if as_json:
-        print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
+        content = {"anchors": entries, "floors": rows}
+        print_json({name: [one.model_dump(mode="json") for one in listed] for name, listed in content.items()})
         return
     _print(console, loaded, entries)
     for metric, missing in availability.missing.items():
@@ -76,6 +91,18 @@ def build(
         console.print(text, style="yellow", markup=False, highlight=False)
     for path in filter(None, (anchors_file(loaded), copy)):
         console.print(f"kept in {path}", markup=False, highlight=False, soft_wrap=True)
+    _print_floors(console, loaded, rows)
+
+
+def _print_floors(console: Console, benchmark: Benchmark, rows: Sequence[FloorRow]) -> None:
+    from vidchatbench.results.floors import floors_file
+
+    for row in rows:
+        overall = "–" if row.overall is None else f"{row.overall:.1f}"
+        console.print(f"floor: {row.title} scores {overall} overall", markup=False, highlight=False, soft_wrap=True)
+    if rows:
+        kept = floors_file(benchmark.header.manifest_sha256)
+        console.print(f"floors kept in {kept}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:

@@ -33,10 +33,12 @@ def add_to(app: typer.Typer) -> None:
 def check(
     outputs: Annotated[Path, typer.Argument(help="Folder with one <sample id>.mp4 per sample.")],
     benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
+    copies: Annotated[bool, typer.Option("--copies", help="Look for copies of the real replies too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings on stdout.")] = False,
 ) -> None:
     """Checks a submission: missing, unreadable, short or silent outputs, odd rates, unknown ids.
 
+    With --copies every output is set beside the real reply, as it is and mirrored, which reads all clips.
     Exits with 1 if any finding would cost the submission a score.
 
     Example: vidchatbench check outputs/ --benchmark path/to/benchmark
@@ -45,11 +47,14 @@ def check(
     from vidchatbench.cli.output import print_json, stderr_console
     from vidchatbench.cli.progress import progress_for
     from vidchatbench.submission.check import check_submission
+    from vidchatbench.submission.copies import find_copies
 
     loaded = load_benchmark(benchmark)
     console = stderr_console()
     with progress_for(console) as progress:
         checked = check_submission(outputs, loaded, list_all=True, progress=progress)
+        if copies:
+            checked.problems += find_copies(checked, loaded, progress)
     usable = sum(output.info is not None for output in checked.outputs.values())
     if as_json:
         print_json(

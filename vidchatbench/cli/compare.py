@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vidchatbench.results.comparison import ComparedMetric, Comparison
+    from vidchatbench.results.verdicts import FailureDifference
 
 _MAX_HEADING = 16
 
@@ -80,6 +81,9 @@ def _print(console: Console, comparison: Comparison) -> None:
 
     say("difference: first minus second, over the samples that both have; n: samples (identities)")
     say(f"p: paired permutation over identities; p (Holm): {_family(comparison, len(rows))}, significant under 0.05")
+    say("better: p (Holm) under 0.05, and the interval of the difference does not hold 0")
+    if any(_failed(pair.failures) for metric in comparison.metrics for pair in metric.pairs):
+        say("failed: failures of first : second, with the p of McNemar's exact test, not adjusted")
     for metric in comparison.metrics:
         print_below(console, [f"{metric.id}{f' ({metric.unit})' if metric.unit else ''}: {metric.protocol}"])
     for item in comparison.left_out:
@@ -106,18 +110,18 @@ def _columns(first: str, second: str) -> tuple[Column, ...]:
         Column("p", right=True, rank=5),
         Column("p (Holm)", right=True, rank=1),
         Column("n", right=True, rank=4),
+        Column("failed", right=True, rank=7),
         Column("verdict", wraps=True, rank=6, bare=True),
     )
 
 
 def _rows(metric: ComparedMetric, *, named: bool) -> list[tuple[str, ...]]:
-    from vidchatbench.cli.output import format_value
+    from vidchatbench.cli.output import format_interval, format_value
 
     values = {value.system: value.value for value in metric.values}
     rows: list[tuple[str, ...]] = []
     for pair in metric.pairs:
         shown = ["–" if (v := values[name]) is None else format_value(v) for name in (pair.first, pair.second)]
-        low_high = "–" if pair.ci95 is None else f"{format_value(pair.ci95[0])} … {format_value(pair.ci95[1])}"
         arrow = "↑" if metric.direction == "higher" else "↓"
         rows.append(
             (
@@ -125,14 +129,21 @@ def _rows(metric: ComparedMetric, *, named: bool) -> list[tuple[str, ...]]:
                 f"{pair.first} {shown[0]}" if named else shown[0],
                 f"{pair.second} {shown[1]}" if named else shown[1],
                 f"{pair.difference:+.4g}",
-                low_high,
+                format_interval(pair.ci95, is_set=metric.aggregation == "set"),
                 _p_value(pair.p),
                 _p_value(pair.p_holm),
                 f"{pair.n} ({pair.clusters})",
+                _failed(pair.failures),
                 pair.verdict,
             )
         )
     return rows
+
+
+def _failed(failures: FailureDifference | None) -> str:
+    if failures is None or not (failures.first or failures.second):
+        return ""
+    return f"{failures.first} : {failures.second} of {failures.n}, p {_p_value(failures.p)}"
 
 
 def _p_value(p: float) -> str:

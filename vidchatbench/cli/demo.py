@@ -88,9 +88,9 @@ def _print_order(console: Console, runs: dict[str, Results]) -> None:
 
 
 def _cell(metric: MetricResult) -> str:
-    from vidchatbench.cli.output import format_value
+    from vidchatbench.cli.output import format_interval, format_value
 
     if metric.value is None:
         return "–"
-    interval = "" if metric.ci95 is None else f" [{format_value(metric.ci95[0])}, {format_value(metric.ci95[1])}]"
+    interval = "" if metric.ci95 is None else f" ({format_interval(metric.ci95, is_set=metric.aggregation == 'set')})"
     return f"{format_value(metric.value)}{interval}"

@@ -186,6 +186,7 @@ def build(
     from vidchatbench.leaderboard.build import build_leaderboard
     from vidchatbench.leaderboard.schema import LEADERBOARD_FILE
     from vidchatbench.plugins.catalogue import load_catalogue
+    from vidchatbench.results.scale import describe_overall
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give the one that holds `submissions`")
@@ -212,6 +213,8 @@ def build(
             "`anchors build --beside` writes anchors.json beside benchmark.json; or give --anchors the file it names"
         )
         say(f"no anchors: dimensions and the overall score stay empty; {where}", "yellow")
+    else:
+        say(f"overall: {describe_overall(built.board.dimensions)}")
     ranked = sum(row.ranked for row in built.board.rows)
     reported = sum(row.trust == "reported" for row in built.board.rows)
     unranked = len(built.board.rows) - ranked - reported

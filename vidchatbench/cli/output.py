@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _WIDTH_WITHOUT_TERMINAL = 160
 _MAX_REASONS = 5
+_ENCODED = {"reply": "", "reencoded_reply": ", encoded at crf 18,"}
 _COLUMNS = (
     Column("metric"),
     Column("value", right=True),
@@ -89,12 +90,11 @@ def print_results(console: Console, results: Results) -> None:
 
 def _result_cells(metric: MetricResult) -> Row:
     arrow = "↑" if metric.direction == "higher" else "↓"
-    low, high = metric.ci95 if metric.ci95 is not None else (None, None)
     return (
         f"{metric.id} {arrow}",
         "–" if metric.value is None else format_value(metric.value),
         metric.unit if metric.value is not None else "",
-        "–" if low is None or high is None else f"{format_value(low)} … {format_value(high)}",
+        format_interval(metric.ci95, is_set=metric.aggregation == "set"),
         "" if metric.anchored is None else f"{metric.anchored:.0f}",
         f"{metric.n_ok}/{metric.n_expected - metric.n_not_applicable}",
         str(metric.n_failed or ""),
@@ -106,12 +106,15 @@ def _result_cells(metric: MetricResult) -> Row:
 
 
 def _print_footnotes(console: Console, results: Results) -> None:
+    from vidchatbench.results.schema import UNSEEN
+
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
     say("n: samples scored / samples the metric applies to", "dim")
     for metric in results.metrics:
         _print_reading(metric, say)
+    _print_overall(results, say)
     if results.judge is not None:
         _print_judge(results.judge, say)
     if any(metric.n_failed for metric in results.metrics):
@@ -124,10 +127,34 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say(f"error: {whose}; the metric is incomplete and the run cannot be ranked", "red")
     if any(metric.ci95 is None and metric.value is not None for metric in results.metrics):
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
+    if any(metric.interval_method == UNSEEN for metric in results.metrics):
+        say("interval: where no sample failed, it has room for failures that did not occur", "dim")
+    if any(metric.ci95 is not None and metric.aggregation == "set" for metric in results.metrics):
+        say("at this N: the interval is of the distance at this number of samples; Fréchet's falls as N grows", "dim")
     for missing in results.unavailable:
         say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
+
+
+def _print_overall(results: Results, say: Callable[[str, str | None], None]) -> None:
+    """Prints every dimension with its members, and the overall score with what it lacks."""
+    from vidchatbench.results.scale import describe_overall, members_of, overall_of
+
+    places = {metric.id: metric.anchored for metric in results.metrics if metric.anchored is not None}
+    if not places:
+        return
+    members = members_of((metric.id, metric.dimension, metric.id in places) for metric in results.metrics)
+    means = []
+    for one in members:
+        name, lost = one.dimension.label, ", ".join(one.without_anchors)
+        if not one.metrics:
+            say(f"{name}: none{f' ({lost} without anchors)' if lost else ''}", "dim")
+            continue
+        means.append(sum(places[metric] for metric in one.metrics) / len(one.metrics))
+        left_out = f"; without anchors {lost}" if lost else ""
+        say(f"{name}: {means[-1]:.1f} (mean of {', '.join(one.metrics)}{left_out})", "dim")
+    say(f"overall, anchored: {overall_of(means) or 0:.1f} ({describe_overall(members)})", None)
 
 
 def _print_judge(judge: JudgeReport, say: Callable[[str, str | None], None]) -> None:
@@ -162,8 +189,8 @@ def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None])
     """Prints what a number is compared with: its anchors, or the score of real clips against each other."""
     if metric.anchored is not None and metric.anchors.oracle is not None:
         nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
-        best = format_value(metric.anchors.oracle)
-        say(f"{metric.id}: anchored scale from {nulls} (0) to the real replies {best} (100)", "dim")
+        best = f"the real replies{_ENCODED[metric.anchors.ceiling]} {format_value(metric.anchors.oracle)}"
+        say(f"{metric.id}: anchored scale from {nulls} (0) to {best} (100)", "dim")
     if metric.floor is not None:
         floor = metric.floor
         say(
@@ -173,6 +200,19 @@ def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None])
         )
     if metric.unranked is not None:
         say(f"{metric.id}: not ranked, {metric.unranked}", "yellow")
+
+
+def format_interval(limits: tuple[float, float] | None, *, is_set: bool = False) -> str:
+    """Returns an interval for a table; that of a set's distance says that it holds at this number of samples alone.
+
+    Limits that print alike are no certainty, and are not printed as if they were.
+    """
+    if limits is None:
+        return "–"
+    low, high = map(format_value, limits)
+    if low == high:
+        return "all alike"
+    return f"{low} … {high}{' at this N' if is_set else ''}"
 
 
 def format_value(value: float) -> str:

@@ -1,21 +1,27 @@
 """Anchors: what a metric gives for the real replies and for replies that are wrong on purpose.
 
 They need no clips of their own. The oracle reads the reference in the candidate's place; the nulls read another
-sample's reference there, or another sample's sound under the reference's picture. All of it is made of the same
-features, so that what an evaluation has extracted already is not extracted again.
+sample's reference there, or another sample's sound under the reference's picture. Only where a metric's card asks for
+a practical ceiling are the references encoded anew, into a folder that is gone afterwards. All of it is made of the
+same features, so that what an evaluation has extracted already is not extracted again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-from vidchatbench.api.cards import NullAnchor
 from vidchatbench.api.metrics import Metric, SetMetric
 from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.api.samples import Role, Sample
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
+from vidchatbench.core.pool import worker_pool
 from vidchatbench.core.progress import Progress
 from vidchatbench.engine.extraction.jobs import ClipSource
 from vidchatbench.engine.features.store import FeatureStore
@@ -23,14 +29,22 @@ from vidchatbench.engine.pipeline import Pipeline
 from vidchatbench.engine.plan import Inputs, gather_clips
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import UsageError
+from vidchatbench.media.probe import probe
+from vidchatbench.media.reencode import reencode
 from vidchatbench.plugins.catalogue import Catalogue
+from vidchatbench.results.aggregate import Record
 from vidchatbench.results.anchors import ORACLE, AnchorEntry, AnchorIdentity, save_anchors
+from vidchatbench.results.scale import Scale, hash_ceilings
 from vidchatbench.results.schema import MetricResult
+from vidchatbench.results.statistics.intervals import cluster_mean_interval
 from vidchatbench.submission.check import CheckedSubmission, Output
 from vidchatbench.submission.system import SystemDescription
 
 SHORTER_SOUND_SECONDS = 0.2
 """By so much the sound of another sample may be shorter than the picture it is put under: most clips' own is."""
+
+REENCODED = "reencoded_reply"
+"""Name of the system whose outputs are the real replies after an ordinary encoding."""
 
 
 def build_anchors(
@@ -51,11 +65,15 @@ def build_anchors(
         what = "the benchmark has no real replies" if not samples else "none of these metrics has anchors"
         raise UsageError(f"{what}, so there is nothing to build")
     maker = _Maker(benchmark, samples, catalogue, config, progress)
-    oracle = maker.score(chosen, ORACLE)
-    nulls: dict[str, dict[str, MetricResult]] = {}
+    real = maker.score(chosen, ORACLE)
+    practical = [metric for metric in chosen if metric.card.ceiling == "reencoded_reply"]
+    ceilings = {**real, **maker.score(practical, REENCODED)}
+    nulls: dict[str, Scored] = {}
     for name in ("shuffled_replies", "shuffled_audio"):
-        nulls[name] = maker.score([metric for metric in chosen if metric.card.null == name], name)
-    entries = tuple(_entry(metric, oracle, nulls, catalogue.weights) for metric in chosen)
+        nulls |= maker.score([metric for metric in chosen if metric.card.null == name], name)
+    entries = tuple(
+        _entry(metric, ceilings[metric.card.id], nulls.get(metric.card.id), catalogue.weights) for metric in chosen
+    )
     save_anchors(benchmark, entries)
     return entries
 
@@ -104,6 +122,18 @@ def sound_partners(samples: Sequence[Sample], clips: Mapping[str, ClipSource]) -
     return chosen
 
 
+class Scored(NamedTuple):
+    """What one metric gives for one of the known systems."""
+
+    number: MetricResult
+    records: tuple[Record, ...]
+
+    @property
+    def counted(self) -> dict[str, float]:
+        """What every sample counts, by its id."""
+        return {record.sample.id: record.counted for record in self.records if record.counted is not None}
+
+
 class _Maker:
     def __init__(
         self,
@@ -114,59 +144,102 @@ class _Maker:
         progress: Progress,
     ) -> None:
         self._samples = samples
+        self._workers = config.effective_workers()
+        self._progress = progress
         store = FeatureStore(config.store or paths.feature_root())
-        self._pipeline = Pipeline(catalogue, store, config, progress)
+        self._pipeline = Pipeline(catalogue, store, replace(config, fallible=False), progress)
         nothing = CheckedSubmission(
             benchmark.root, SystemDescription(name=ORACLE), {sample.id: Output(None, None) for sample in benchmark}
         )
         self._clips = gather_clips(benchmark, nothing, set(Role) - {Role.CANDIDATE})
 
-    def score(self, metrics: Sequence[Metric], name: str) -> dict[str, MetricResult]:
+    def score(self, metrics: Sequence[Metric], name: str) -> dict[str, Scored]:
         """Returns what each metric gives for one of the known systems, by metric id."""
-        clips, sounds = dict(self._clips), dict[str, ClipSource]()
         if name == "shuffled_audio":
             real = {sample.id: self._clips[sample.id, Role.REFERENCE] for sample in self._samples}
             others = sound_partners(self._samples, real)
         else:
             others = partners(self._samples)
-        samples = [sample for sample in self._samples if name == ORACLE or sample.id in others]
+        samples = [sample for sample in self._samples if name in {ORACLE, REENCODED} or sample.id in others]
         if not metrics or not samples:
             return {}
+        clips, sounds = dict(self._clips), dict[str, ClipSource]()
         for sample in samples:
             giver = others[sample.id] if name == "shuffled_replies" else sample
             clips[sample.id, Role.CANDIDATE] = self._clips[giver.id, Role.REFERENCE]
             if name == "shuffled_audio":
                 sounds[sample.id] = self._clips[others[sample.id].id, Role.REFERENCE]
-        candidates = {sample.id: clips[sample.id, Role.CANDIDATE] for sample in samples}
-        outputs = {key: Output(Path(clip.path), clip.info) for key, clip in candidates.items()}
-        numbers = self._pipeline.run(Inputs(samples, outputs, clips, sounds), metrics).numbers
-        return {number.id: number for number in numbers}
+        with self._reencoded(samples if name == REENCODED else ()) as anew:
+            clips |= {(sample, Role.CANDIDATE): clip for sample, clip in anew.items()}
+            candidates = {sample.id: clips[sample.id, Role.CANDIDATE] for sample in samples}
+            outputs = {key: Output(Path(clip.path), clip.info) for key, clip in candidates.items()}
+            outcome = self._pipeline.run(Inputs(samples, outputs, clips, sounds), metrics)
+        return {
+            number.id: Scored(number, tuple(r for r in outcome.records if r.metric.card.id == number.id))
+            for number in outcome.numbers
+        }
+
+    @contextmanager
+    def _reencoded(self, samples: Sequence[Sample]) -> Iterator[dict[str, ClipSource]]:
+        """Encodes the real replies anew, into a folder that is there as long as they are scored."""
+        if not samples:
+            yield {}
+            return
+        paths.cache_root().mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="reencoded-", dir=paths.cache_root()) as folder:
+            sources = [Path(self._clips[sample.id, Role.REFERENCE].path) for sample in samples]
+            targets = [Path(folder) / f"{place}.mp4" for place in range(len(samples))]
+            self._progress.begin("encoding the real replies anew", len(samples), "clips")
+            if self._workers == 1 or len(samples) == 1:
+                for done, (source, target) in enumerate(zip(sources, targets, strict=True), 1):
+                    reencode(source, target)
+                    self._progress.advance(done)
+            else:
+                with worker_pool(min(self._workers, len(samples))) as pool:
+                    for done, _ in enumerate(pool.map(reencode, sources, targets), 1):
+                        self._progress.advance(done)
+            self._progress.end()
+            yield {
+                sample.id: ClipSource(str(target), probe(target))
+                for sample, target in zip(samples, targets, strict=True)
+            }
 
 
-def _entry(
-    metric: Metric,
-    oracle: Mapping[str, MetricResult],
-    nulls: Mapping[str, Mapping[str, MetricResult]],
-    weights: Mapping[str, WeightSpec],
-) -> AnchorEntry:
-    name = metric.card.id
-    real = oracle[name]
-    apart: dict[str, float] = {}
-    null: NullAnchor
-    for null in ("shuffled_replies", "shuffled_audio"):
-        result = nulls[null].get(name)
-        if result is not None and result.value is not None and result.n_error == 0 and _apart(real, result):
-            apart[null] = result.value
-    value = real.value if real.n_error == 0 else None
+def _entry(metric: Metric, best: Scored, null: Scored | None, weights: Mapping[str, WeightSpec]) -> AnchorEntry:
     identity = AnchorIdentity.of(metric, weights)
-    return AnchorEntry(**identity._asdict(), oracle=value, nulls=apart, n=real.n_ok)
+    ceilings = best.counted if best.number.n_error == 0 else {}
+    scale = Scale(metric.card.direction, None, None, ceilings)
+    apart: dict[str, float] = {}
+    if metric.card.null is not None and null is not None and null.number.n_error == 0 and null.counted:
+        cut = {sample: scale.cut(sample, value) for sample, value in null.counted.items()}
+        if _apart(metric.card.direction, best, (null, cut)):
+            apart[metric.card.null] = _mean(cut)
+    return AnchorEntry(
+        **identity._asdict(),
+        oracle=_mean(ceilings) if ceilings else None,
+        nulls=apart,
+        n=best.number.n_ok,
+        ceiling=metric.card.ceiling,
+        samples=ceilings,
+        samples_sha256=hash_ceilings(ceilings) if ceilings else None,
+    )
 
 
-def _apart(real: MetricResult, null: MetricResult) -> bool:
+def _mean(values: Mapping[str, float]) -> float:
+    return math.fsum(values.values()) / len(values)
+
+
+def _apart(direction: str, best: Scored, null: tuple[Scored, Mapping[str, float]]) -> bool:
     """Whether the real replies are surely better than the null; a scale between two equal ends would mean nothing."""
-    higher = real.direction == "higher"
-    if real.ci95 is not None and null.ci95 is not None:
-        return real.ci95[0] > null.ci95[1] if higher else real.ci95[1] < null.ci95[0]
-    if real.value is None or null.value is None:
-        return False
-    return real.value > null.value if higher else real.value < null.value
+    worse, cut = null
+    clusters = {record.sample.id: record.sample.cluster for record in (*best.records, *worse.records)}
+    limits, means = [], []
+    for values in (best.counted, cut):
+        ids = sorted(values)
+        means.append(_mean(values))
+        limits.append(cluster_mean_interval([values[i] for i in ids], [clusters[i] for i in ids], seed=0))
+    sign = 1 if direction == "higher" else -1
+    real, wrong = limits
+    if real is not None and wrong is not None:
+        return real.low > wrong.high if sign > 0 else real.high < wrong.low
+    return sign * (means[0] - means[1]) > 0

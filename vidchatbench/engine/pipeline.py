@@ -85,6 +85,7 @@ class Pipeline:
         metrics: Sequence[Metric],
         *,
         anchors: Mapping[str, Anchors] | None = None,
+        ceilings: Mapping[str, Mapping[str, float]] | None = None,
         on_plan: OnPlan | None = None,
         on_clips_read: OnPlan | None = None,
     ) -> Outcome:
@@ -94,6 +95,7 @@ class Pipeline:
             inputs: What is scored.
             metrics: The metrics, all of which can run here.
             anchors: What real and wrong replies score, by metric id, for the anchored scale.
+            ceilings: The real reply's value of every sample, by metric id; what exceeds it is cut on that scale.
             on_plan: Called with the plan before anything is extracted.
             on_clips_read: Called with the plan between the clips and the samples: a judge asks about what was heard.
         """
@@ -113,8 +115,15 @@ class Pipeline:
         clock.restart()
         records = score_cells(plan.cells, inputs.outputs, features)
         clock.lap("score")
-        weights, seed = self._catalogue.weights, self._config.seed
-        numbers = aggregate_all(metrics, records, weights, seed=seed, anchors=anchors)
+        numbers = aggregate_all(
+            metrics,
+            records,
+            self._catalogue.weights,
+            seed=self._config.seed,
+            anchors=anchors,
+            ceilings=ceilings,
+            fallible=self._config.fallible,
+        )
         clock.lap("aggregate")
         if (deaths := describe_deaths(extraction)) is not None:
             self._progress.note(deaths)

@@ -101,10 +101,12 @@ class Run:
         inputs = Inputs.of(self._benchmark, self._submission, runnable, self._notes())
         gathered = time.perf_counter() - clock
         pipeline = Pipeline(self._catalogue, self._store, self._config, self._progress, journal=journal)
+        known = known_anchors(self._benchmark, runnable, self._catalogue.weights)
         outcome = pipeline.run(
             inputs,
             runnable,
-            anchors=known_anchors(self._benchmark, runnable, self._catalogue.weights),
+            anchors={name: entry.anchors for name, entry in known.items()},
+            ceilings={name: entry.samples for name, entry in known.items()},
             on_plan=lambda plan: self._write_plan(journal, plan, runnable),
             on_clips_read=lambda plan: self._begin_judging(runnable, plan),
         )

@@ -33,6 +33,8 @@ class RunConfig:
         transcripts: File of what is heard in each reply, instead of having it heard here.
         judge: Who judges dialogue: ``URL#MODEL``, several of them separated by commas, or a TOML file.
         judge_budget: Most that the judge may cost, such as ``"200k tokens"`` or ``"5 USD"``.
+        fallible: Whether more samples of the system could fail, as those of a model can; replies that are made for a
+            scale or an audit cannot. See :func:`vidchatbench.results.aggregate.aggregate`.
     """
 
     device: str = "cpu"
@@ -45,6 +47,7 @@ class RunConfig:
     transcripts: Path | None = None
     judge: str | None = None
     judge_budget: str | None = None
+    fallible: bool = True
 
     def __post_init__(self) -> None:
         if not _DEVICE.match(self.device):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from vidchatbench.leaderboard.schema import (
     check_link,
 )
 from vidchatbench.leaderboard.verification.bundle import find_bundles, row_id
+from vidchatbench.leaderboard.verification.check_copies import COPY
 from vidchatbench.leaderboard.verification.context import Others
 from vidchatbench.leaderboard.verification.findings import Finding
 from vidchatbench.leaderboard.verification.reading import Bundle, read_bundle
@@ -44,9 +46,10 @@ from vidchatbench.leaderboard.verification.verify import compare_with_others, re
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.aggregate import describe_errors
 from vidchatbench.results.anchors import ANCHORS_FILE, AnchorEntry
+from vidchatbench.results.floors import FLOORS_FILE, FloorRow, FloorScore, read_floors
+from vidchatbench.results.scale import Scale, members_of
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
-from vidchatbench.results.statistics.intervals import DRAWS
-from vidchatbench.results.statistics.paired import LEVEL
+from vidchatbench.results.statistics.intervals import DRAWS, LEVEL
 from vidchatbench.submission.system import SystemDescription
 
 SEED = 0
@@ -92,6 +95,13 @@ class _Metric:
     """Hashes that its number must rest on; ``None`` where nobody has published them."""
     applicable: int | None = None
     """Samples that the real replies are scored on; ``None`` without anchors."""
+    ceilings: Mapping[str, float] = field(default_factory=dict)
+    """The real reply's value of every sample."""
+
+    @property
+    def scale(self) -> Scale:
+        """The anchored scale."""
+        return Scale(self.ranked.direction, self.ranked.oracle, self.ranked.null, self.ceilings)
 
 
 def build_leaderboard(
@@ -111,7 +121,7 @@ def build_leaderboard(
         benchmark: The board's benchmark.
         catalogue: The installed metrics.
         suite: Name of the board's suite, in its installed version.
-        anchors: The published anchors; by default those in the benchmark's folder.
+        anchors: The published anchors, with the floor rows beside them; by default those in the benchmark's folder.
         seed: Seed of the ranking's draws.
         draws: Number of the ranking's draws.
 
@@ -122,7 +132,8 @@ def build_leaderboard(
     """
     board_suite = catalogue.suite(suite)
     ref = SuiteRef(name=board_suite.name, version=board_suite.version)
-    known = read_anchors(anchors or benchmark.root / ANCHORS_FILE, benchmark)
+    published, manifest = anchors or benchmark.root / ANCHORS_FILE, benchmark.header.manifest_sha256
+    known = read_anchors(published, benchmark)
     metrics = [
         _metric(catalogue.metric(entry.metric, **entry.params).card, known or {}, catalogue.weights)
         for entry in board_suite.metrics
@@ -131,24 +142,21 @@ def build_leaderboard(
     reasons = {name: _why_unranked(bundle) for name, bundle in bundles.items()}
     mixed = _mixed_weights(bundles, metrics)
     unranked = {name: _unranked_metrics(bundle, metrics, mixed) for name, bundle in bundles.items()}
-    systems = [
-        _ranked_system(name, bundle, metrics, unranked[name], benchmark)
-        for name, bundle in bundles.items()
-        if not reasons[name]
-    ]
-    clusters = [sample.cluster for sample in benchmark]
-    ranking = rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
-    recomputed = read_recomputed(root)
+    ranked = {name: bundle for name, bundle in bundles.items() if not reasons[name]}
+    ranking = _rank(ranked, metrics, unranked, benchmark, (seed, draws))
+    recomputed, flags = read_recomputed(root), {name: _flags(own) for name, own in findings.items()}
     columns, reported = read_reported(root, benchmark.header.name)
     rows = [
-        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking), benchmark, recomputed)
+        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking, flags[name]), benchmark, recomputed)
         for name, bundle in bundles.items()
     ]
     board = Leaderboard(
         benchmark=BenchmarkRef.of(benchmark),
         suite=ref,
         metrics=(*(metric.column for metric in metrics), *columns),
+        dimensions=members_of((m.column.id, m.column.dimension, m.column.anchored) for m in metrics),
         rows=(*rows, *reported),
+        floors=_floors(read_floors(published.parent / FLOORS_FILE, manifest, ref), metrics, known or {}),
         left_out=tuple(left_out),
         generated_from=Provenance(vidchatbench_version=__version__, seed=seed, draws=draws, level=LEVEL),
     )
@@ -179,7 +187,9 @@ def _metric(
     )
     # Where nobody has published a hash, the anchors' own files are the ones to compare with.
     files = entry.weights if official is None and entry is not None else official
-    return _Metric(column, ranked, files, None if entry is None else entry.n)
+    if entry is None:
+        return _Metric(column, ranked, files)
+    return _Metric(column, ranked, files, entry.n, entry.samples)
 
 
 def _gather(
@@ -221,6 +231,23 @@ def _gather(
     for name, bundle in bundles.items():
         findings[name] = [*findings[name], *compare_with_others(bundle, others, catalogue)]
     return bundles, left_out, findings
+
+
+def _floors(
+    rows: Sequence[FloorRow], metrics: Sequence[_Metric], anchors: Mapping[str, tuple[AnchorEntry, ...]]
+) -> tuple[FloorRow, ...]:
+    """Returns the floor rows of the board's protocols and anchors; others say nothing of this board."""
+
+    def fits(score: FloorScore) -> bool:
+        columns = [metric.column for metric in metrics]
+        known = score.anchored is None or any(e.anchors == score.anchors for e in anchors.get(score.metric, ()))
+        return known and any(score.is_of(column.id, column.version, column.protocol) for column in columns)
+
+    return tuple(row for row in rows if all(map(fits, row.scores)))
+
+
+def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(finding.message for finding in findings if finding.code == COPY)
 
 
 def _why_unranked(bundle: Bundle) -> tuple[str, ...]:
@@ -283,6 +310,18 @@ def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str
     return reasons
 
 
+def _rank(
+    bundles: Mapping[str, Bundle],
+    metrics: Sequence[_Metric],
+    unranked: Mapping[str, Mapping[str, str | None]],
+    benchmark: Benchmark,
+    drawing: tuple[int, int],
+) -> Ranking:
+    systems = [_ranked_system(name, bundle, metrics, unranked[name], benchmark) for name, bundle in bundles.items()]
+    clusters, (seed, draws) = [sample.cluster for sample in benchmark], drawing
+    return rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
+
+
 def _ranked_system(
     name: str,
     bundle: Bundle,
@@ -292,14 +331,17 @@ def _ranked_system(
 ) -> RankedSystem:
     place = {sample.id: k for k, sample in enumerate(benchmark)}
     ranked = {metric.column.id for metric in metrics if unranked.get(metric.column.id, "absent") is None}
-    counted = {
-        metric.column.id: np.full(len(place), np.nan)
+    means = {
+        metric.column.id: metric.scale
         for metric in metrics
         if metric.column.id in ranked and metric.column.aggregation == "mean"
     }
+    counted = {metric: np.full(len(place), np.nan) for metric in means}
     for row in bundle.rows:
-        if row.metric in counted and row.counted is not None:
-            counted[row.metric][place[row.sample_id]] = row.counted
+        if row.metric in means and row.counted is not None:
+            scale = means[row.metric]
+            cut = scale.cut(row.sample_id, row.counted) if scale.exists else row.counted
+            counted[row.metric][place[row.sample_id]] = cut
     sets = {}
     for metric in metrics:
         result = _result(bundle, metric.column.id)
@@ -316,6 +358,7 @@ class _Judged:
     unranked: Mapping[str, str | None]
     reasons: tuple[str, ...]
     ranking: Ranking
+    flags: tuple[str, ...]
 
 
 def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recomputed: Mapping[str, Recomputed]) -> Row:
@@ -346,6 +389,7 @@ def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recom
         recomputed_by=None if checked is None else checked.by,
         links=_links(system),
         samples=f"{SAMPLES_FOLDER}/{name}.json",
+        flags=judged.flags,
     )
 
 
@@ -360,7 +404,9 @@ def _cell(name: str, bundle: Bundle, metric: _Metric, judged: _Judged) -> Cell |
     standing = judged.ranking.metrics[metric.column.id].get(name)
     anchored = None
     if metric.ranked.is_anchored and result.value is not None and _hashes(result) == metric.weights:
-        anchored = float(metric.ranked.scaled(np.array([result.value]))[0])
+        counted = [(r.sample_id, r.counted) for r in bundle.rows if r.metric == result.id and r.counted is not None]
+        cut = [metric.scale.cut(sample, value) for sample, value in counted]
+        anchored = metric.scale.place(math.fsum(cut) / len(cut))
     return Cell(
         value=result.value,
         ci95=result.ci95,

@@ -119,7 +119,7 @@ def _eee_result(bundle: Bundle, metric: MetricResult, card: MetricCard | None) -
             "confidence_level": 0.95,
             "method": metric.interval_method or "unknown",
         }
-        if metric.interval_method == "cluster_bca_bootstrap":
+        if metric.interval_method != "delete_group_jackknife":
             uncertainty["num_bootstrap_samples"] = DRAWS
     counts = ("n_expected", "n_ok", "n_failed", "n_not_applicable", "n_error", "coverage", "unranked")
     return {

@@ -1,9 +1,10 @@
 """The ranking, in one function: ranks, their intervals and tiers, per metric, per dimension and overall.
 
-**Scale.** A metric with anchors is read on the scale on which the benchmark's null is 0 and its oracle 100. A dimension
-is the mean of its anchored metrics, the overall score the mean of the dimensions; metrics without anchors are ranked in
-their own column and enter nothing else. Which metrics enter depends on the benchmark alone, never on who is on the
-board.
+**Scale.** A metric with anchors is read on the scale on which the null is 0 and the oracle 100; what exceeds
+the real reply's own value in a sample has been cut there. A dimension is the mean of its anchored metrics. The overall
+score is the geometric mean of the dimensions, each taken as at least one point, so that a hole in one dimension cannot
+be bought back in the others. Metrics without anchors are ranked in their own column and enter nothing else. Which
+metrics enter depends on the benchmark alone, never on who is on the board.
 
 **Rank** is one more than the number of systems with a better score; equal scores share it. Names, times and the order
 of the systems play no part.
@@ -11,15 +12,23 @@ of the systems play no part.
 **Rank interval.** Identities are drawn with replacement, the same draws for every system and metric; a draw re-ranks
 everybody, and the interval holds the middle 95 % of a system's ranks, widened to hold its rank.
 
-**Tier.** One system is significantly better than another if its score is better and the paired permutation test over
-identities (the one of `compare`) gives p < 0.05. That says something of two systems and does not know of a third: there
-is no correction for their number. The tier of a system is the length of the longest chain of systems that ends with it
-and in which each is significantly better than the next. So nobody is significantly better than another of the same
-tier; a copy of a system joins its tier and moves nobody; a system that beats nobody significantly moves nobody; and a
-new best one moves those that it beats down, without changing who is significantly better than whom.
+**Tier.** One system is significantly better than another if its score is better, the permutation test over identities
+gives p < 0.05 after adjustment for all pairs of the column, and the BCa interval of the difference excludes 0. The
+adjustment is the step-down one of :func:`vidchatbench.results.statistics.paired.adjusted_for_all_pairs`: of a board of
+equal systems, at most one in twenty shows two tiers. The tier of a system is the length of the longest chain of systems
+that ends with it and in which each is significantly better than the next. So nobody is significantly better than
+another of the same tier.
 
-Distances of sets cannot be drawn anew from per-sample values. There, one system is better than another if their
-jackknife intervals lie apart, which is stricter than a test of the difference.
+A column in which chance may not tell any two equal systems apart, and tiers that know of nobody else, cannot be had at
+once: the more pairs, the more an observed difference must show. What holds instead: a copy of a system joins its tier
+and moves nobody; a system from which all others differ more clearly than they do from each other costs nothing; and
+nobody becomes significantly better than another by a third one's coming, but a difference that was barely significant
+can become undecided. Who wants an answer for two systems compares these two. The rank's interval, which is drawn from
+the scores alone, is the primary display.
+
+Distances of sets cannot be drawn anew from per-sample values. There, one system is better than another if they differ
+by more than the root of the sum of their squared half intervals, at Bonferroni's level for all pairs; as both are
+measured against the same references, their errors go together, and the test errs on the safe side.
 """
 
 from __future__ import annotations
@@ -33,17 +42,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.leaderboard.schema import Place
-from vidchatbench.results.statistics.intervals import DRAWS, MIN_CLUSTERS, bca_limits
-from vidchatbench.results.statistics.paired import LEVEL, MAX_ENUMERATED
+from vidchatbench.results.scale import POINT, overall_of
+from vidchatbench.results.statistics.intervals import (
+    DRAWS,
+    LEVEL,
+    MIN_CLUSTERS,
+    bca_limits,
+    lower_limit_is_positive,
+)
+from vidchatbench.results.statistics.paired import ALPHA, MAX_ENUMERATED, adjusted_for_all_pairs
 
-ALPHA = 0.05
 TIE = 1e-9
 """Scores that differ by less, as a share of their size, are equal: no sum of floats may decide a rank."""
 
-POINT = 1.0
-"""One point of the anchored scale: near its null, that is what a score's size is measured by."""
-
-_CHUNK = 500
+_MAX_PAIRS = 500
 _PERCENT = 100.0
 
 Floats = NDArray[np.float64]
@@ -76,7 +88,7 @@ class RankedMetric:
 
     @property
     def floor(self) -> float:
-        """The least size that scores are taken to have when they are compared."""
+        """The least size that scores are taken to have when they are compared: near the null, one point."""
         return POINT if self.is_anchored else 0.0
 
     def scaled(self, values: Floats) -> Floats:
@@ -100,8 +112,8 @@ class RankedSystem:
 
     Attributes:
         id: Its id, which only tells it from the others.
-        counted: What every sample counts in every metric that is a mean, in the order of the clusters; NaN where the
-            metric does not apply.
+        counted: What every sample counts in every metric that is a mean, cut at the real reply's value where the metric
+            is anchored, in the order of the clusters; NaN where the metric does not apply.
         sets: Its distances of sets.
     """
 
@@ -187,7 +199,7 @@ def rank(
                 entering.append(scores)
         if entering:
             per_dimension[dimension] = _mean(entering)
-    overall = _mean(list(per_dimension.values()))
+    overall = _geometric(list(per_dimension.values()))
     return Ranking(
         metrics=standings,
         dimensions={name: _stand(scores, drawn, POINT) for name, scores in per_dimension.items()},
@@ -234,18 +246,52 @@ def _score_metric(metric: RankedMetric, systems: Sequence[RankedSystem], drawn: 
         sums.sum(axis=0) - sums, remaining, out=np.broadcast_to(estimate, sums.shape).copy(), where=remaining > 0
     )
     scaled = metric.scaled
-    # A share is what an identity adds to the mean; the scale's origin cancels in every difference of systems.
-    slope = float(scaled(np.array([1.0]))[0] - scaled(np.array([0.0]))[0])
+    # A share is what an identity adds to the mean.
+    origin, one = scaled(np.array([0.0, 1.0])).tolist()
     ids = tuple(system.id for system in entering)
-    return _Scores(ids, scaled(estimate), scaled(means), scaled(without), slope * sums / n)
+    return _Scores(ids, scaled(estimate), scaled(means), scaled(without), ((one - origin) * sums + origin * counts) / n)
+
+
+def _common(parts: Sequence[_Scores]) -> list[_Scores]:
+    """Returns scores of the systems that have all of them."""
+    ids = tuple(name for name in parts[0].ids if all(name in part.ids for part in parts))
+    chosen = []
+    for part in parts:
+        place = [part.ids.index(name) for name in ids]
+        chosen.append(
+            _Scores(ids, part.estimate[place], part.draws[:, place], part.without[:, place], part.shares[:, place])
+        )
+    return chosen
+
+
+def _geometric(dimensions: Sequence[_Scores]) -> _Scores:
+    """Returns the overall score: the geometric mean of the dimensions, each taken as at least one point.
+
+    An identity's share of it is its share of every dimension times the slope of the overall score there, with the rest
+    of the score spread evenly: what exchanging the identity changes, to the first order.
+    """
+    if not dimensions:
+        return _Scores((), np.empty(0), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0)))
+    parts = _common(dimensions)
+
+    def mean(arrays: Sequence[Floats]) -> Floats:
+        logs = np.log(np.maximum(arrays[0], POINT))
+        for array in arrays[1:]:
+            logs = logs + np.log(np.maximum(array, POINT))
+        whole: Floats = np.exp(logs / len(arrays))
+        return whole
+
+    estimate = np.array([overall_of(row) for row in np.column_stack([p.estimate for p in parts]).tolist()], dtype=float)
+    slopes = [np.where(p.estimate > POINT, estimate / (len(parts) * np.maximum(p.estimate, POINT)), 0) for p in parts]
+    shares = sum((slope * part.shares for slope, part in zip(slopes, parts, strict=True)), np.zeros(()))
+    rest = (estimate - shares.sum(axis=0)) / max(1, len(shares))
+    draws, without = mean([part.draws for part in parts]), mean([part.without for part in parts])
+    return _Scores(parts[0].ids, estimate, draws, without, shares + rest)
 
 
 def _mean(parts: Sequence[_Scores]) -> _Scores:
     """Returns the mean of several scores for the systems that have all of them."""
-    if not parts:
-        return _Scores((), np.empty(0), np.empty((0, 0)), np.empty((0, 0)), np.empty((0, 0)))
-    ids = tuple(name for name in parts[0].ids if all(name in part.ids for part in parts))
-    places = [[part.ids.index(name) for name in ids] for part in parts]
+    parts = _common(parts)
 
     def mean(arrays: Sequence[Floats]) -> Floats:
         total = arrays[0]
@@ -253,14 +299,13 @@ def _mean(parts: Sequence[_Scores]) -> _Scores:
             total = total + array
         return total / len(arrays)
 
-    chosen = list(zip(parts, places, strict=True))
-    estimates = np.column_stack([part.estimate[place] for part, place in chosen])
+    estimates = np.column_stack([part.estimate for part in parts])
     return _Scores(
-        ids,
+        parts[0].ids,
         np.array([math.fsum(row.tolist()) / len(parts) for row in estimates]),
-        mean([part.draws[:, place] for part, place in chosen]),
-        mean([part.without[:, place] for part, place in chosen]),
-        mean([part.shares[:, place] for part, place in chosen]),
+        mean([part.draws for part in parts]),
+        mean([part.without for part in parts]),
+        mean([part.shares for part in parts]),
     )
 
 
@@ -277,7 +322,10 @@ def _stand(scores: _Scores, drawn: _Draws, floor: float) -> dict[str, Standing]:
         # Two identities say nothing of the spread between identities.
         low, high = np.ones(n, dtype=np.intp), np.full(n, n, dtype=np.intp)
         below = above = np.full(n, np.nan)
-    tiers = tiers_of(significantly_better(scores.estimate, scores.shares, drawn.signs, floor), scores.estimate)
+    better = significantly_better(scores.estimate, scores.shares, drawn.signs, floor)
+    if enough:
+        better = _with_an_interval(better, scores)
+    tiers = tiers_of(better, scores.estimate)
     return {
         name: Standing(
             float(scores.estimate[k]),
@@ -327,7 +375,7 @@ def rank_limits(ranks: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.i
 
 
 def significantly_better(estimate: Floats, shares: Floats, signs: Floats, floor: float = 0.0) -> NDArray[np.bool_]:
-    """Returns which system is significantly better than which: entry (a, b) says that a is better than b.
+    """Returns which system the test finds better than which: entry (a, b) says that a is better than b.
 
     Exchanging two systems for an identity turns the sign of the difference of what it adds to their scores.
 
@@ -337,25 +385,26 @@ def significantly_better(estimate: Floats, shares: Floats, signs: Floats, floor:
         signs: Exchanges, of shape (exchanges, identities).
         floor: The least size that scores are taken to have when they are compared.
     """
-    n = len(estimate)
-    totals = shares.sum(axis=0)
-    observed = np.abs(totals[:, None] - totals[None, :])
-    size = np.abs(shares).sum(axis=0)
-    least = observed - 1e-12 * np.maximum(size[:, None] + size[None, :], np.finfo(float).tiny)
-    reached = np.zeros((n, n))
-    for start in range(0, len(signs), _CHUNK):
-        moved = signs[start : start + _CHUNK] @ shares
-        for a in range(n - 1):
-            apart = np.abs(moved[:, a + 1 :] - moved[:, a : a + 1])
-            reached[a, a + 1 :] += (apart >= least[a, a + 1 :]).sum(axis=0)
-    reached += reached.T
-    enumerated = len(signs) == 2 ** shares.shape[0]
-    p = reached / len(signs) if enumerated else (reached + 1) / (len(signs) + 1)
+    p = adjusted_for_all_pairs(shares, signs)
     magnitude = np.maximum(np.abs(estimate), floor)
     close = TIE * np.maximum(magnitude[:, None], magnitude[None, :])
     ahead = estimate[:, None] - estimate[None, :] > close
     better: NDArray[np.bool_] = ahead & (p < ALPHA)
     return better
+
+
+def _with_an_interval(better: NDArray[np.bool_], scores: _Scores) -> NDArray[np.bool_]:
+    """Returns the pairs of ``better`` whose BCa interval of the difference excludes 0."""
+    surely = np.zeros_like(better)
+    first, second = np.nonzero(better)
+    for start in range(0, len(first), _MAX_PAIRS):
+        a, b = first[start : start + _MAX_PAIRS], second[start : start + _MAX_PAIRS]
+        surely[a, b] = lower_limit_is_positive(
+            scores.draws[:, a] - scores.draws[:, b],
+            scores.estimate[a] - scores.estimate[b],
+            scores.without[:, a] - scores.without[:, b],
+        )
+    return surely
 
 
 def tiers_of(better: NDArray[np.bool_], scores: Floats) -> list[int]:
@@ -378,12 +427,13 @@ def _stand_sets(metric: RankedMetric, systems: Sequence[RankedSystem]) -> dict[s
     if not entering:
         return {}
     scores = metric.scaled(np.array([distance.value for _, distance in entering]))
-    limits = [sorted(metric.scaled(np.array(_limits(distance))).tolist()) for _, distance in entering]
-    low, high = np.array([pair[0] for pair in limits]), np.array([pair[1] for pair in limits])
     ranks = rank_rows(scores[None, :], metric.floor)[0]
-    better = (low[:, None] > high[None, :]) & (scores[:, None] > scores[None, :])
-    tiers = tiers_of(better, scores)
     n = len(entering)
+    half = np.array([_half(distance) for _, distance in entering])
+    margin = _stretch(n * (n - 1) // 2) * np.sqrt(half[:, None] ** 2 + half[None, :] ** 2)
+    apart = scores[:, None] - scores[None, :]
+    better = (apart > margin) & (apart > 0)
+    tiers = tiers_of(better, scores)
     return {
         name: Standing(
             float(scores[k]),
@@ -399,7 +449,14 @@ def _stand_sets(metric: RankedMetric, systems: Sequence[RankedSystem]) -> dict[s
     }
 
 
-def _limits(distance: SetValue) -> tuple[float, float]:
+def _half(distance: SetValue) -> float:
     if distance.low is None or distance.high is None:
-        return -math.inf, math.inf
-    return distance.low, distance.high
+        return math.inf
+    return max(distance.high - distance.value, distance.value - distance.low)
+
+
+def _stretch(pairs: int) -> float:
+    """Returns by how much a 95 % interval grows at Bonferroni's level for so many pairs."""
+    from scipy.special import ndtri  # not needed to print --help
+
+    return float(ndtri(1 - ALPHA / (2 * max(1, pairs))) / ndtri((1 + LEVEL) / 2))

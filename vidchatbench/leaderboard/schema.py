@@ -17,6 +17,8 @@ from pydantic import AfterValidator, Field
 from vidchatbench.api.samples import SampleId, Sha256, Task
 from vidchatbench.api.scores import Status
 from vidchatbench.core.models import FrozenModel
+from vidchatbench.results.floors import FloorRow
+from vidchatbench.results.scale import DimensionMembers
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
 
@@ -119,7 +121,7 @@ class Row(FrozenModel):
         licence: Licence of the system, as its description says.
         values: One cell per column that the row has something in, by the column's id.
         dimensions: Scores on the anchored scale by dimension; only those in which the row is whole.
-        overall: Mean of the dimensions' scores.
+        overall: Geometric mean of the dimensions' scores, each taken as at least 1.
         complete: Whether every metric of the suite has a number for every sample.
         ranked: Whether the row takes part in the ranking.
         why_unranked: One sentence per reason.
@@ -129,6 +131,7 @@ class Row(FrozenModel):
         recomputed_by: Who recomputed it.
         links: Where to read on.
         samples: Path of the system's sample file beside ``leaderboard.json``.
+        flags: What a reader should know before the numbers, such as that the replies look like copies of the real ones.
     """
 
     id: RowId
@@ -149,6 +152,7 @@ class Row(FrozenModel):
     recomputed_by: str | None
     links: dict[LinkName, Link]
     samples: str | None
+    flags: tuple[str, ...] = ()
 
 
 class LeftOut(FrozenModel):
@@ -168,13 +172,18 @@ class Provenance(FrozenModel):
 
 
 class Leaderboard(FrozenModel):
-    """``leaderboard.json``."""
+    """``leaderboard.json``; ``dimensions`` says what the overall score is made of, and what it lacks.
+
+    ``floors`` are what replies score that took no work; never ranked.
+    """
 
     schema_version: Literal[1] = 1
     benchmark: BenchmarkRef
     suite: SuiteRef
     metrics: tuple[Column, ...]
+    dimensions: tuple[DimensionMembers, ...] = ()
     rows: tuple[Row, ...]
+    floors: tuple[FloorRow, ...] = ()
     left_out: tuple[LeftOut, ...]
     generated_from: Provenance
 

@@ -46,6 +46,7 @@ _ESCAPES = {
     "\r": " ",
 }
 _TIE = r"^{\dagger}"
+_AT_THIS_N = " Intervals of distances between sets are of the distance at this number of samples."
 _ARROWS = {"higher": r"$\uparrow$", "lower": r"$\downarrow$"}
 _PREAMBLE = (
     "% Needs \\usepackage{booktabs}; with a LaTeX from before 2020 also \\usepackage{textcomp}; for names in other\n"
@@ -84,9 +85,11 @@ def latex_comparison(comparison: Comparison, results: Results) -> str:
     head = " & ".join(["Metric", *(escape(system) for system in systems)]) + r" \\"
     caption = (
         f"Systems on {_subject(results)}. Values with 95\\,\\% intervals. Bold: significantly better than every other "
-        f"system (paired permutation test over identities, Holm-adjusted $p < {comparison.alpha:g}$); "
-        f"${_TIE}$: best, or not to be told from the best."
+        f"system (paired permutation test over identities, Holm-adjusted $p < {comparison.alpha:g}$, and a 95\\,\\% "
+        f"interval of the difference without 0); ${_TIE}$: best, or not to be told from the best."
     )
+    if any(value.ci95 for metric in comparison.metrics if metric.aggregation == "set" for value in metric.values):
+        caption += _AT_THIS_N
     if comparison.left_out:
         caption += f" Not compared: {escape(', '.join(item.id for item in comparison.left_out))}."
     return _table("l" + "r" * len(systems), head, body, caption, f"{results.benchmark.name}-comparison")
@@ -183,6 +186,8 @@ def _counts(metrics: Sequence[MetricResult]) -> str:
         text += " Failed samples are charged the worst value and count."
     if any(metric.n_failed for metric in metrics if metric.aggregation == "set"):
         text += " Distances between sets leave failed samples out."
+    if any(metric.ci95 for metric in metrics if metric.aggregation == "set"):
+        text += _AT_THIS_N
     return text
 
 
@@ -193,7 +198,10 @@ def _unit(unit: str) -> str:
 def _interval(limits: tuple[float, float] | None, decimals: int, *, small: bool = False) -> str:
     if limits is None:
         return ""
-    text = f"[{', '.join(number(limit, decimals) for limit in limits)}]"
+    low, high = (number(limit, decimals) for limit in limits)
+    if low == high:  # no certainty, whatever it looks like
+        return ""
+    text = f"[{low}, {high}]"
     return rf" {{\scriptsize ${text}$}}" if small else f"${text}$"
 
 

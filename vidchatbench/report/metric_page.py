@@ -44,6 +44,8 @@ def _facts(card: MetricCard) -> list[str]:
         facts.append(f"a perfect reply scores {card.ideal:g}")
     if card.null is not None:
         facts.append(f"floor of the anchored scale: {_words(card.null)}")
+    if card.ceiling == "reencoded_reply":
+        facts.append("ceiling of the anchored scale: what the real reply scores after an encoding at crf 18")
     facts.append(f"a sample must offer: {', '.join(_words(role.value) for role in card.roles)}")
     facts.append(f"tasks: {', '.join(_words(task) for task in card.tasks)}")
     return facts

@@ -22,6 +22,8 @@ from vidchatbench.report.failures import CONSEQUENCES, STATUS_WORDS, failed_samp
 from vidchatbench.report.media import MAX_EMBEDDED_BYTES, MAX_EMBEDDED_CLIP_BYTES, MediaIndex
 from vidchatbench.report.run import RunData
 from vidchatbench.results.comparison import ComparedMetric, Comparison
+from vidchatbench.results.floors import known_floors
+from vidchatbench.results.scale import DimensionMembers, describe_overall, members_of, overall_of
 from vidchatbench.results.schema import MetricResult, Results, WeightUse
 
 _STYLES = ("base.css", "sections.css", "samples.css")
@@ -97,6 +99,10 @@ def render_page(
         dimensions=_dimensions(run, cards),
         spokes=plots.spokes(run.results.metrics),
         radar=plots.radar(plots.spokes(run.results.metrics)),
+        overall=overall_of([spoke.mean for spoke in plots.spokes(run.results.metrics)]),
+        overall_words=describe_overall(members := _members(run.results)),
+        members=members,
+        floors=known_floors(run.results),
         failures=group_failures(run.cells),
         weights=_weights(run.results),
         titles={metric.id: metric.title for metric in run.results.metrics},
@@ -106,6 +112,10 @@ def render_page(
         worst=WORST,
         version=__version__,
     )
+
+
+def _members(results: Results) -> tuple[DimensionMembers, ...]:
+    return members_of((metric.id, metric.dimension, metric.anchored is not None) for metric in results.metrics)
 
 
 def _dimensions(run: RunData, cards: Mapping[str, MetricCard]) -> list[dict[str, object]]:

@@ -6,16 +6,16 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from vidchatbench.api.cards import MetricCard
 from vidchatbench.api.metrics import Metric, SetItem, SetMetric, distance_of_means
 from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.api.samples import Sample
 from vidchatbench.api.scores import Score, Status
 from vidchatbench.core.isolation import Failure, attempt
-from vidchatbench.results.schema import Anchors, Floor, MetricRef, MetricResult, WeightUse
-from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval
+from vidchatbench.results.scale import Scale
+from vidchatbench.results.schema import UNSEEN, Anchors, Floor, IntervalMethod, MetricRef, MetricResult, WeightUse
+from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval, widen_for_unseen_failures
 from vidchatbench.results.statistics.sets import estimate_set
 from vidchatbench.weights.table import pin_of, weight_spec
 
@@ -61,7 +61,7 @@ class Record:
 class _Number(NamedTuple):
     value: float | None
     interval: Interval | None
-    method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
+    method: IntervalMethod | None
     floor: Floor | None
     problem: str | None = None
 
@@ -73,6 +73,8 @@ def aggregate(
     *,
     seed: int,
     anchors: Anchors | None = None,
+    ceilings: Mapping[str, float] | None = None,
+    fallible: bool = True,
 ) -> MetricResult:
     """Returns the result of one metric over its samples.
 
@@ -82,11 +84,21 @@ def aggregate(
         weights: The weights table.
         seed: Seed of the bootstrap and of the jackknife's groups.
         anchors: The metric's anchors, where they have been computed.
+        ceilings: The real reply's value of every sample; what exceeds it is cut on the anchored scale.
+        fallible: Whether more samples of the same system could fail, as those of a model can; replies that are made
+            for a scale or an audit cannot.
     """
     counts = Counter(record.score.status for record in records)
-    number = _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed)
+    number = (
+        _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed, fallible)
+    )
     anchors = anchors or Anchors()
     card = metric.card
+    place = _Place(None, None)
+    if not isinstance(metric, SetMetric):
+        null = None if card.null is None else anchors.nulls.get(card.null)
+        scale = Scale(card.direction, anchors.oracle, null, ceilings or {})
+        place = _place(scale, records, number, card.worst, seed)
     applicable = len(records) - counts[Status.NOT_APPLICABLE]
     coverage = counts[Status.OK] / applicable if applicable else None
     used = tuple(_weight_use(weights, name) for name in card.weights)
@@ -103,23 +115,31 @@ def aggregate(
         n_error=sum(count for status, count in counts.items() if status.is_error),
         coverage=coverage,
         anchors=anchors,
-        anchored=_anchored(number.value, anchors, card),
+        anchored=place.value,
+        anchored_ci95=place.interval,
         unranked=number.problem or _why_unranked(metric, counts, coverage, used),
+        worst=card.worst,
         params=dict(metric.params),
         weights=used,
     )
 
 
-def _mean_number(records: Sequence[Record], seed: int) -> _Number:
+def _mean_number(records: Sequence[Record], seed: int, fallible: bool) -> _Number:
     counted = [(record.counted, record.sample.cluster) for record in records if record.counted is not None]
-    values = [value for value, _ in counted]
+    values, clusters = [value for value, _ in counted], [cluster for _, cluster in counted]
     # An exactly rounded sum does not depend on the order in which samples came in.
     value = math.fsum(values) / len(values) if values else None
     # Where nothing was measured, equal penalties would look like certainty.
     interval = None
     if any(record.score.status is Status.OK for record in records):
-        interval = cluster_mean_interval(values, [cluster for _, cluster in counted], seed=seed)
-    return _Number(value, interval, None if interval is None else "cluster_bca_bootstrap", None)
+        interval = cluster_mean_interval(values, clusters, seed=seed)
+    if interval is None or value is None:
+        return _Number(value, None, None, None)
+    worst = records[0].metric.card.worst
+    if worst is None or not fallible or any(record.score.status.is_failure_of_output for record in records):
+        return _Number(value, interval, "cluster_bca_bootstrap", None)
+    widened = widen_for_unseen_failures(interval, value, worst, len(set(clusters)))
+    return _Number(value, widened, UNSEEN, None)
 
 
 def _set_number(metric: SetMetric, records: Sequence[Record], seed: int) -> _Number:
@@ -147,12 +167,25 @@ def _weight_use(weights: Mapping[str, WeightSpec], name: str) -> WeightUse:
     return WeightUse(name=spec.name, sha256=spec.sha256, license=spec.license, pin=pin_of(weights, name))
 
 
-def _anchored(value: float | None, anchors: Anchors, card: MetricCard) -> float | None:
-    if value is None or anchors.oracle is None or card.null is None or card.null not in anchors.nulls:
-        return None
-    floor, span = anchors.nulls[card.null], anchors.oracle - anchors.nulls[card.null]
-    # Where the real replies are no better than the wrong ones there is no scale.
-    return None if (span <= 0 if card.direction == "higher" else span >= 0) else 100 * (value - floor) / span
+class _Place(NamedTuple):
+    value: float | None
+    interval: tuple[float, float] | None
+
+
+def _place(scale: Scale, records: Sequence[Record], number: _Number, worst: float | None, seed: int) -> _Place:
+    """Returns where the mean lies on the anchored scale, with every sample cut at its ceiling."""
+    if not scale.exists or number.value is None:
+        return _Place(None, None)
+    counted = [(record.sample, record.counted) for record in records if record.counted is not None]
+    cut = [scale.cut(sample.id, value) for sample, value in counted]
+    mean, interval = math.fsum(cut) / len(cut), number.interval
+    if interval is not None and any(value != before for value, (_, before) in zip(cut, counted, strict=True)):
+        clusters = [sample.cluster for sample, _ in counted]
+        interval = cluster_mean_interval(cut, clusters, seed=seed)
+        if interval is not None and number.method == UNSEEN and worst is not None:
+            interval = widen_for_unseen_failures(interval, mean, worst, len(set(clusters)))
+    ends = [] if interval is None else sorted(end for limit in interval if (end := scale.place(limit)) is not None)
+    return _Place(scale.place(mean), (ends[0], ends[1]) if ends else None)
 
 
 def describe_errors(counts: Mapping[Status, int]) -> str | None:
@@ -193,13 +226,26 @@ def aggregate_all(
     *,
     seed: int,
     anchors: Mapping[str, Anchors] | None = None,
+    ceilings: Mapping[str, Mapping[str, float]] | None = None,
+    fallible: bool = True,
 ) -> tuple[MetricResult, ...]:
-    """Returns the result of every metric, in the given order; ``anchors`` is by metric id. See :func:`aggregate`."""
+    """Returns the result of every metric, in the given order; see :func:`aggregate`.
+
+    ``anchors`` and ``ceilings`` are by metric id.
+    """
     by_metric: dict[int, list[Record]] = {id(metric): [] for metric in metrics}
     for record in records:
         by_metric[id(record.metric)].append(record)
     known = anchors or {}
     return tuple(
-        aggregate(metric, by_metric[id(metric)], weights, seed=seed, anchors=known.get(metric.card.id))
+        aggregate(
+            metric,
+            by_metric[id(metric)],
+            weights,
+            seed=seed,
+            anchors=known.get(metric.card.id),
+            ceilings=(ceilings or {}).get(metric.card.id),
+            fallible=fallible,
+        )
         for metric in metrics
     )

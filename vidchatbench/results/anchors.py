@@ -11,17 +11,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from vidchatbench.api.cards import Ceiling
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.plugins import WeightSpec
-from vidchatbench.api.samples import Sha256
+from vidchatbench.api.samples import SampleId, Sha256
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core import paths
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
+from vidchatbench.results.scale import hash_ceilings
 from vidchatbench.results.schema import Anchors, Finite
 from vidchatbench.weights.table import weight_spec
 
@@ -60,9 +62,14 @@ class AnchorEntry(FrozenModel):
         version: Its version.
         protocol: Its protocol id.
         weights: sha256 of the weights that took part, sorted.
-        oracle: What the real replies score.
-        nulls: What replies that are wrong on purpose score.
+        oracle: What the real replies score; with ``ceiling`` ``reencoded_reply``, what they score after an encoding at
+            crf 18.
+        nulls: What replies that are wrong on purpose score, with every sample cut like a system's.
         n: Samples that the numbers rest on.
+        ceiling: What the oracle is.
+        samples: The oracle's value of every sample, above which nothing counts; empty in files of schema version 1,
+            with which nothing is cut.
+        samples_sha256: Hash of ``samples``; see :func:`vidchatbench.results.scale.hash_ceilings`.
     """
 
     metric: str
@@ -72,6 +79,22 @@ class AnchorEntry(FrozenModel):
     oracle: Finite | None
     nulls: dict[str, Finite]
     n: int
+    ceiling: Ceiling = "reply"
+    samples: dict[SampleId, Finite] = Field(default_factory=dict)
+    samples_sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _check_hash(self) -> AnchorEntry:
+        if self.samples_sha256 != (hash_ceilings(self.samples) if self.samples else None):
+            raise ValueError(f"samples_sha256 of {self.metric} is not the hash of its samples")
+        return self
+
+    @property
+    def anchors(self) -> Anchors:
+        """What stands beside a score."""
+        return Anchors(
+            oracle=self.oracle, nulls=dict(self.nulls), ceiling=self.ceiling, samples_sha256=self.samples_sha256
+        )
 
     @property
     def identity(self) -> AnchorIdentity:
@@ -82,7 +105,7 @@ class AnchorEntry(FrozenModel):
 class AnchorTable(FrozenModel):
     """``anchors.json``: the anchors of a benchmark, beside it or in the cache."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     manifest_sha256: Sha256
     anchors: tuple[AnchorEntry, ...]
 
@@ -94,7 +117,7 @@ def anchors_file(benchmark: Benchmark) -> Path:
 
 def known_anchors(
     benchmark: Benchmark, metrics: Sequence[Metric], weights: Mapping[str, WeightSpec]
-) -> dict[str, Anchors]:
+) -> dict[str, AnchorEntry]:
     """Returns the anchors of a benchmark, by metric id.
 
     Those in the benchmark's folder go before those that were built on this computer. Anchors of another version,
@@ -108,13 +131,13 @@ def known_anchors(
     Raises:
         InputError: If a file of anchors is damaged or belongs to another benchmark.
     """
-    anchors: dict[str, Anchors] = {}
+    anchors: dict[str, AnchorEntry] = {}
     for path in (anchors_file(benchmark), benchmark.root / ANCHORS_FILE):
         entries = {entry.identity: entry for entry in _read(path, benchmark)}
         for metric in metrics:
             entry = entries.get(AnchorIdentity.of(metric, weights))
             if entry is not None:
-                anchors[metric.card.id] = Anchors(oracle=entry.oracle, nulls=dict(entry.nulls))
+                anchors[metric.card.id] = entry
     return anchors
 
 

@@ -22,11 +22,17 @@ from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.sample_rows import RowsByMetric, SampleRow, group_rows, load_set_items, read_sample_rows
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, MetricResult, Results, SuiteRef, load_results
-from vidchatbench.results.statistics.intervals import DRAWS, Interval
-from vidchatbench.results.statistics.paired import MAX_ENUMERATED, PairedDifferences, compare_paired, holm
+from vidchatbench.results.statistics.intervals import DRAWS, Interval, unseen_failure_rate
+from vidchatbench.results.statistics.paired import (
+    ALPHA,
+    PairedDifferences,
+    compare_paired,
+    detectable_among,
+    holm,
+)
 from vidchatbench.results.statistics.sets import SET_DRAWS, SetDifference, compare_sets
+from vidchatbench.results.verdicts import FailureDifference, Verdict, compare_failures
 
-ALPHA = 0.05
 MIN_RUNS = 2
 
 
@@ -45,7 +51,12 @@ class PairResult(FrozenModel):
 
     ``difference`` is the value of the first minus that of the second over the ``n`` samples that both have.
     ``p_holm`` is adjusted for every metric and pair of its family. ``detectable`` is the least difference that the
-    test finds in four of five repetitions. ``better`` names a system only where ``p_holm`` is under 0.05.
+    test, adjusted like that, finds in four of five repetitions. ``better`` names a system only where ``p_holm`` is
+    under 0.05 and ``ci95`` does not hold 0: exchanging systems tells that they differ, and a system that is better
+    everywhere and fails now and then differs without being better on average.
+
+    ``undone_by`` is there where a failure could have gone unseen that matters: the better system did not fail, and with
+    this share of failures the difference would be gone, although so few identities do not exclude it.
     """
 
     first: str
@@ -60,6 +71,8 @@ class PairResult(FrozenModel):
     effect: Finite | None
     detectable: Finite | None
     better: str | None
+    failures: FailureDifference | None = None
+    undone_by: Finite | None = None
     verdict: str
 
 
@@ -85,7 +98,7 @@ class Comparison(FrozenModel):
     of another metric is never under the greatest of the primary's.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     benchmark: BenchmarkRef
     suite: SuiteRef
     systems: tuple[str, ...]
@@ -369,7 +382,7 @@ def _pair_result(
     holm_of: tuple[float, int, int],
 ) -> PairResult:
     p_holm, comparisons, set_draws = holm_of
-    first, second = runs[pair.first].label, runs[pair.second].label
+    one, other = runs[pair.first], runs[pair.second]
     if isinstance(answer[0], SetDifference):
         test, n, clusters = answer[0], answer[1], answer[-1]
         difference, interval, p, draws = test.difference, test.interval, test.p, test.draws
@@ -382,13 +395,17 @@ def _pair_result(
         interval = None if math.isnan(limits.low) else limits
         p, draws = float(table.p[place]), table.exchanges
         most = draws
-        effect, detectable = _number(table.effect[place]), _number(table.detectable[place])
+        effect = _number(table.effect[place])
+        detectable = _number(table.detectable[place] * detectable_among(comparisons))
     better = None
-    if p_holm < ALPHA and difference != 0:
-        better = first if (difference > 0) == (metric.direction == "higher") else second
+    if p_holm < ALPHA and interval is not None and (interval.low > 0 or interval.high < 0):
+        better = one if (difference > 0) == (metric.direction == "higher") else other
+    failures = compare_failures(one.rows.get(metric.id, {}), other.rows.get(metric.id, {}))
+    undone_by = None if better is None else _undone_by(metric.id, better, difference, clusters)
+    verdict = Verdict(None if better is None else better.label, undone_by, clusters, p_holm, detectable, metric.unit)
     return PairResult(
-        first=first,
-        second=second,
+        first=one.label,
+        second=other.label,
         n=n,
         clusters=clusters,
         difference=difference,
@@ -398,26 +415,21 @@ def _pair_result(
         draws=draws,
         effect=effect,
         detectable=detectable,
-        better=better,
-        verdict=_verdict(better, clusters, (most, comparisons), detectable, metric.unit),
+        better=verdict.better,
+        failures=failures,
+        undone_by=undone_by,
+        verdict=verdict.say(most, comparisons),
     )
+
+
+def _undone_by(metric_id: str, better: LoadedRun, difference: float, clusters: int) -> float | None:
+    """Returns which share of failures would undo a difference, where it could have gone unseen."""
+    result = better.results.metric(metric_id)
+    if result.n_failed or result.worst is None or result.value is None or not clusters:
+        return None
+    price = abs(result.value - result.worst)
+    return abs(difference) / price if abs(difference) < unseen_failure_rate(clusters) * price else None
 
 
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _verdict(better: str | None, clusters: int, test: tuple[int, int], detectable: float | None, unit: str) -> str:
-    most, comparisons = test
-    if better is not None:
-        return f"{better} is better"
-    if clusters == 0:
-        return "nothing in common to compare"
-    # Exchanging all identities gives the same absolute difference as exchanging none.
-    few = clusters <= MAX_ENUMERATED
-    if (2 / 2**clusters if few else 1 / (most + 1)) * comparisons >= ALPHA:
-        what = f"{clusters} identities" if few else f"{most} exchanges"
-        return f"undecided: {what} are too few for {comparisons} comparisons"
-    if detectable is None:
-        return "no difference found"
-    return f"no difference found; one under {detectable:.3g}{' ' + unit if unit else ''} could have gone unnoticed"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from vidchatbench.api.cards import Dimension, MetricCard
+from vidchatbench.api.cards import Ceiling, Dimension, MetricCard
 from vidchatbench.api.features import Param
 from vidchatbench.api.samples import Sha256
 from vidchatbench.benchmark.format import Benchmark
@@ -77,10 +77,17 @@ class WeightUse(FrozenModel):
 
 
 class Anchors(FrozenModel):
-    """What the metric gives for known systems; filled where anchors have been computed."""
+    """What the metric gives for known systems; filled where anchors have been computed.
+
+    ``oracle`` is what the real replies score, or, where ``ceiling`` says so, the real replies after an ordinary
+    encoding; per sample, nothing counts above it. ``samples_sha256`` is the hash of these values by sample, which the
+    file of anchors holds; without it nothing was cut. ``nulls`` are what wrong replies score, cut like every score.
+    """
 
     oracle: Finite | None = None
     nulls: dict[str, Finite] = Field(default_factory=dict)
+    ceiling: Ceiling = "reply"
+    samples_sha256: Sha256 | None = None
 
 
 class Floor(FrozenModel):
@@ -94,6 +101,12 @@ class Floor(FrozenModel):
     value: Finite
     candidate: Finite
     n: int
+
+
+IntervalMethod = Literal["cluster_bca_bootstrap", "cluster_bca_bootstrap_unseen_failures", "delete_group_jackknife"]
+
+UNSEEN: IntervalMethod = "cluster_bca_bootstrap_unseen_failures"
+"""The method of an interval that has room for failures that did not occur."""
 
 
 class MetricRef(FrozenModel):
@@ -120,12 +133,15 @@ class MetricResult(MetricRef):
     ``n_expected`` is the number of samples of the benchmark and the sum of the other four counts. ``n_failed`` counts
     the submission's faults. Where samples are averaged they are charged the card's worst value and are part of
     ``value``; a distance between sets is computed without them, and ranked only if few are missing. ``anchored`` is
-    the value on the scale on which the null is 0 and the oracle 100. ``unranked`` says why the number cannot be ranked.
+    the value on the scale on which the null is 0 and the oracle 100, with every sample cut at the oracle's own value,
+    and ``anchored_ci95`` its interval. ``unranked`` says why the number cannot be ranked.
+    ``worst`` is what a failed sample is charged. Where none failed, ``ci95`` has room for failures that did not occur,
+    and ``interval_method`` says so; see :func:`vidchatbench.results.statistics.intervals.widen_for_unseen_failures`.
     """
 
     value: Finite | None
     ci95: tuple[Finite, Finite] | None
-    interval_method: Literal["cluster_bca_bootstrap", "delete_group_jackknife"] | None
+    interval_method: IntervalMethod | None
     floor: Floor | None
     n_expected: int
     n_ok: int
@@ -135,7 +151,9 @@ class MetricResult(MetricRef):
     coverage: Annotated[float, Field(ge=0, le=1)] | None
     anchors: Anchors
     anchored: Finite | None
+    anchored_ci95: tuple[Finite, Finite] | None = None
     unranked: str | None
+    worst: Finite | None = None
     params: dict[str, Param]
     weights: tuple[WeightUse, ...]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import leaderboard_bundles as made
 import leaderboard_examples
+import numpy as np
 import pytest
 from leaderboard_bundles import Plan, make_benchmark, make_bundle, make_run, seal
 
@@ -17,7 +18,11 @@ from vidchatbench.errors import InputError, UsageError
 from vidchatbench.leaderboard.build import Built, build_leaderboard
 from vidchatbench.leaderboard.curated import read_reported
 from vidchatbench.leaderboard.schema import Leaderboard, SystemSamples, check_link
+from vidchatbench.leaderboard.verification.check_copies import MAX_MEDIANS
 from vidchatbench.plugins.catalogue import load_catalogue
+from vidchatbench.results.floors import FLOORS_FILE, FloorRow, FloorTable
+from vidchatbench.results.scale import PAPER_DIMENSIONS, describe_overall, hash_ceilings, overall_of
+from vidchatbench.results.schema import Anchors, load_results
 from vidchatbench.weights.lock import Pin
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -69,7 +74,74 @@ def test_the_systems_are_ranked(board: Path, benchmark: Benchmark) -> None:
     assert built.board.left_out == ()
     cell = rows["fair@v1"].values[PSNR]
     assert (cell.n_expected, cell.n_ok, cell.n_failed, cell.n_not_applicable) == (24, 22, 1, 1)
-    assert cell.anchored == pytest.approx(1.25 * (cell.value or 0) - 12.5)
+    assert cell.anchored == pytest.approx(3.125 * (cell.value or 0) - 12.5)
+
+
+def test_what_exceeds_the_real_reply_is_cut_on_the_board(board: Path, benchmark: Benchmark, tmp_path: Path) -> None:
+    table = json.loads((benchmark.root / "anchors.json").read_text())
+    (entry,) = (one for one in table["anchors"] if one["metric"] == PSNR)
+    ids = [sample.id for sample in benchmark if sample.responder is not None]
+    entry["samples"] = {name: 16.0 if place % 2 else 56.0 for place, name in enumerate(ids)}
+    entry["samples_sha256"] = hash_ceilings(entry["samples"])
+    path = tmp_path / "anchors.json"
+    path.write_text(json.dumps({**table, "schema_version": 2}))
+    rows = {row.id: row for row in build(board, benchmark, anchors=path).board.rows}
+    for name in ("good@v1", "fair@v1"):
+        scores = SystemSamples.model_validate_json(build_samples(board, benchmark, name)).metrics[PSNR]
+        places = [sample.id for sample in benchmark]
+        cut = [min(v, entry["samples"][k]) for k, v in zip(places, scores.counted, strict=True) if v is not None]
+        assert rows[name].values[PSNR].anchored == pytest.approx(100 * (np.mean(cut) - 4) / 32)
+        assert rows[name].values[PSNR].value == pytest.approx(np.mean([v for v in scores.counted if v is not None]))
+    assert rows["good@v1"].values[PSNR].anchored < 70
+
+
+def build_samples(board: Path, benchmark: Benchmark, name: str) -> str:
+    return build(board, benchmark).samples[name].to_json()
+
+
+def test_the_board_says_what_the_overall_score_is_made_of(board: Path, benchmark: Benchmark) -> None:
+    dimensions = build(board, benchmark).board.dimensions
+    assert [one.dimension for one in dimensions][:6] == list(PAPER_DIMENSIONS)
+    assert PSNR in dimensions[0].metrics
+    named = {name for one in dimensions for name in (*one.metrics, *one.without_anchors)}
+    assert named == set(made.cards())
+    assert "nothing on the anchored scale for dialogue" in describe_overall(dimensions)
+
+
+def test_floor_rows_stand_beside_the_systems_and_are_not_ranked(
+    board: Path, benchmark: Benchmark, world: tuple[Benchmark, Path], tmp_path: Path
+) -> None:
+    results = load_results(world[1].parent / "Poor")
+    told = {"name": "frozen", "title": "still picture", "does": "The reference image, held.", "recipe_sha256": "a" * 64}
+    row = FloorRow.of(results, **told)
+    assert row.overall == pytest.approx(overall_of(list(row.dimensions.values())))
+    assert row.dimensions["video_quality"] == pytest.approx(
+        np.mean([m.anchored for m in results.metrics if m.dimension == "video_quality" and m.anchored is not None])
+    )
+    anchors = tmp_path / "anchors.json"
+    anchors.write_bytes((benchmark.root / "anchors.json").read_bytes())
+    table = FloorTable.of(benchmark.header.manifest_sha256, results.suite, [row])
+    path = tmp_path / FLOORS_FILE
+    path.write_text(table.model_dump_json())
+    built = build(board, benchmark, anchors=anchors).board
+    assert built.floors == (row,)
+    assert {r.id for r in built.rows} == {"fair@v1", "good@v1", "poor@v1"}
+    assert build(board, benchmark).board.floors == (), "the benchmark's own folder has none"
+    # Another protocol or other anchors: these rows say nothing of this board.
+    for change in ({"protocol": "psnr/other-v1"}, {"anchors": Anchors(oracle=3.0)}):
+        other = row.model_copy(update={"scores": (row.scores[0].model_copy(update=change), *row.scores[1:])})
+        path.write_text(FloorTable.of(benchmark.header.manifest_sha256, results.suite, [other]).model_dump_json())
+        assert build(board, benchmark, anchors=anchors).board.floors == ()
+    path.write_text(table.model_dump_json().replace("still picture", "moving picture"))
+    with pytest.raises(InputError, match="not the hash of the rows"):
+        build(board, benchmark, anchors=anchors)
+
+
+def test_a_flag_stands_on_the_board(board: Path, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MAX_MEDIANS, "psnr", 25.0)
+    flags = {row.id: row.flags for row in build(board, benchmark).board.rows}
+    assert "copies of the real ones" in flags["good@v1"][0]
+    assert flags["fair@v1"] == flags["poor@v1"] == ()
 
 
 def test_the_same_bundles_give_the_same_bytes(board: Path, benchmark: Benchmark, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from vidchatbench.leaderboard.ranking import (
     tiers_of,
 )
 from vidchatbench.leaderboard.schema import Place
-from vidchatbench.results.statistics.paired import compare_paired
+from vidchatbench.results.statistics.paired import adjusted_for_all_pairs, compare_paired
 
 DRAWS = 2_000
 N, SPEAKERS = 120, 30
@@ -94,7 +95,7 @@ def test_a_scale_that_runs_backwards_is_none(metric: RankedMetric) -> None:
     assert not metric.is_anchored
 
 
-def test_a_dimension_is_the_mean_of_its_anchored_metrics_and_overall_that_of_the_dimensions() -> None:
+def test_a_dimension_is_the_mean_of_its_anchored_metrics_and_overall_the_geometric_mean_of_dimensions() -> None:
     ranking = ranked(BOARD)
     assert ranking.members == {"video_quality": ("v/up", "v/down"), "identity": ("i/up",)}
     for name in ("s0", "s4"):
@@ -102,7 +103,34 @@ def test_a_dimension_is_the_mean_of_its_anchored_metrics_and_overall_that_of_the
         up, down = np.mean(one.counted["v/up"]) * 10, 100 - np.mean(one.counted["v/down"]) * 5
         identity = (np.nanmean(one.counted["i/up"]) + 1) * 50
         assert ranking.dimensions["video_quality"][name].score == pytest.approx((up + down) / 2)
-        assert ranking.overall[name].score == pytest.approx(((up + down) / 2 + identity) / 2)
+        assert ranking.overall[name].score == pytest.approx(math.sqrt((up + down) / 2 * identity))
+
+
+def test_a_hole_in_one_dimension_is_not_bought_back_in_the_other() -> None:
+    whole = RankedSystem("whole", {"v/up": np.full(N, 5.0), "i/up": np.full(N, 0.0)}, {})
+    hole = RankedSystem("hole", {"v/up": np.full(N, 10.0), "i/up": np.full(N, -1.1)}, {})
+    metrics = (METRICS[0], METRICS[2])
+    ranking = rank([whole, hole], metrics, CLUSTERS, seed=0, draws=200)
+    assert ranking.overall["whole"].score == pytest.approx(50.0)
+    assert ranking.dimensions["identity"]["hole"].score == pytest.approx(-5.0)
+    assert ranking.overall["hole"].score == pytest.approx(10.0), "the root of 100 and of one point"
+    assert ranking.overall["hole"].place.tier == 2
+    assert ranking.overall["hole"].ci95 == pytest.approx((10.0, 10.0))
+
+
+def test_the_interval_of_the_overall_score_is_drawn_from_the_dimensions() -> None:
+    standing = ranked(BOARD).overall["s1"]
+    one = BOARD[1]
+    index = np.unique(CLUSTERS, return_inverse=True)[1]
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _ in range(2_000):
+        picked = np.concatenate([np.flatnonzero(index == k) for k in generator.integers(0, SPEAKERS, SPEAKERS)])
+        up, down, identity = (one.counted[name][picked] for name in ("v/up", "v/down", "i/up"))
+        drawn.append(math.sqrt((10 * up.mean() + 100 - 5 * down.mean()) / 2 * 50 * (np.nanmean(identity) + 1)))
+    assert standing.ci95 is not None
+    width = standing.ci95[1] - standing.ci95[0]
+    assert width == pytest.approx(np.subtract(*np.quantile(drawn, [0.975, 0.025])), rel=0.12)
 
 
 def test_the_better_system_is_first_in_every_column() -> None:
@@ -169,23 +197,68 @@ def test_a_dummy_in_the_middle_never_turns_a_relation_round() -> None:
             assert all(after[name].score == pytest.approx(before[name].score, rel=1e-12) for name in names)
             for a in names:
                 for b in names:
-                    # Adding somebody can only lengthen chains.
-                    assert after[a].place.tier >= before[a].place.tier
                     ahead = before[a].place.rank < before[b].place.rank
                     assert (after[a].place.rank < after[b].place.rank) is ahead
 
 
+def shares_of(part: str, systems: list[RankedSystem]) -> np.ndarray:
+    """What each speaker adds to each system's mean."""
+    index = np.unique(CLUSTERS, return_inverse=True)[1]
+    values = np.column_stack([np.nan_to_num(system.counted[part]) for system in systems])
+    return np.array([values[index == k].sum(axis=0) for k in range(SPEAKERS)]) / N
+
+
 def test_nobody_in_a_tier_is_significantly_better_than_another_of_it() -> None:
     ranking = ranked(BOARD)
-    for part in ("v/up", "v/down", "i/up", "i/bare"):
-        for a in BOARD:
-            for b in BOARD:
-                sign = -1 if part == "v/down" else 1
-                apart = sign * (a.counted[part] - b.counted[part])
-                p = compare_paired(apart[:, None], CLUSTERS, seed=3, draws=DRAWS).p[0]
-                better = p < 0.05 and np.nanmean(apart) > 0
-                if better:
+    signs = np.random.Generator(np.random.PCG64([3, 1])).choice((-1.0, 1.0), size=(DRAWS, SPEAKERS))
+    for part in ("v/up", "v/down", "i/bare"):
+        p = adjusted_for_all_pairs(shares_of(part, BOARD), signs)
+        found = 0
+        for i, a in enumerate(BOARD):
+            for k, b in enumerate(BOARD):
+                apart = (-1 if part == "v/down" else 1) * (a.counted[part] - b.counted[part])
+                low = compare_paired(apart[:, None], CLUSTERS, seed=3, draws=DRAWS).low[0]
+                if p[i, k] < 0.05 and apart.mean() > 0 and low > 0:
+                    found += 1
                     assert ranking.metrics[part][a.id].place.tier < ranking.metrics[part][b.id].place.tier
+        assert found >= 8
+
+
+def test_a_newcomer_can_blur_a_difference_and_never_sharpens_one() -> None:
+    base = tiers(ranked([system("a", 0.50, 1), system("b", 0.54, 2)]))
+    crowd = [system(f"c{k}", 0.52, 10 + k) for k in range(12)]
+    blurred = tiers(ranked([system("a", 0.50, 1), system("b", 0.54, 2), *crowd]))
+    assert base["v/up", "a"] == 2
+    assert blurred["v/up", "a"] == 1
+    assert blurred["v/up", "b"] == 1
+
+
+def test_better_takes_an_interval_without_zero() -> None:
+    # The test tells the two apart: one is better for all speakers but two, of which one costs all that it gains.
+    gain = np.full(N, 0.02) + np.random.default_rng(1).normal(0, 0.001, N)
+    for cost, tier in ((0.0, 2), (0.5, 1)):
+        other = np.full(N, 0.5)
+        one = other + gain
+        one[[k for k, name in enumerate(CLUSTERS) if name == "speaker 3"]] -= cost
+        systems = [RankedSystem("one", {"i/bare": one}, {}), RankedSystem("other", {"i/bare": other}, {})]
+        assert ranked(systems).metrics["i/bare"]["other"].place.tier == tier
+
+
+@pytest.mark.parametrize(("apart", "tier"), [(2.7, 1), (2.9, 2)])
+def test_sets_of_two_systems_differ_beyond_the_root_of_their_squared_halves(apart: float, tier: int) -> None:
+    systems = [
+        RankedSystem(name, {}, {"v/set": SetValue(value, value - 2, value + 2)})
+        for name, value in (("a", 10.0), ("b", 10.0 + apart))
+    ]
+    assert ranked(systems).metrics["v/set"]["b"].place.tier == tier
+
+
+def test_more_sets_must_lie_further_apart() -> None:
+    # Two half intervals of 2 give 2.83; at Bonferroni's level for 10 pairs it is 4.05.
+    for apart, tier in ((4.0, 1), (4.1, 2)):
+        values = {"a": 10.0, "b": 10.0 + apart, "c": 10.0 + apart, "d": 10.0 + apart, "e": 10.0 + apart}
+        systems = [RankedSystem(k, {}, {"v/set": SetValue(v, v - 2, v + 2)}) for k, v in values.items()]
+        assert ranked(systems).metrics["v/set"]["b"].place.tier == tier
 
 
 def test_the_test_is_that_of_the_comparison() -> None:

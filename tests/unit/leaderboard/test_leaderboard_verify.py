@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import leaderboard_bundles as made
@@ -18,6 +19,7 @@ from leaderboard_bundles import Plan, make_benchmark, make_bundle, make_run, sea
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.leaderboard.verification import tables
 from vidchatbench.leaderboard.verification.bundle import bundle_path, find_bundles, is_safe_name, row_id, safe_name
+from vidchatbench.leaderboard.verification.check_copies import MAX_MEDIANS
 from vidchatbench.leaderboard.verification.context import Others
 from vidchatbench.leaderboard.verification.findings import MAX_ALIKE, Finding, error, has_errors, shorten
 from vidchatbench.leaderboard.verification.reading import read_bundle
@@ -160,6 +162,29 @@ def test_an_anchored_value_that_does_not_follow(bundle: Path) -> None:
 
     edit_results(bundle, raise_it)
     refused(errors(bundle), "value_differs", "anchored")
+
+
+def test_replies_too_near_to_the_real_ones_are_flagged(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pq.read_table(bundle / "samples.parquet").to_pylist()
+    middle = median(row["value"] for row in rows if row["metric"] == "video_quality/psnr" and row["status"] == "ok")
+    for limit, flagged in ((40.0, False), (middle, False), (middle - 1e-6, True)):
+        monkeypatch.setitem(MAX_MEDIANS, "psnr", limit)
+        told = [f for f in verify_bundle(bundle) if f.code == "copy_of_reference"]
+        assert [f.severity for f in told] == (["warning"] if flagged else [])
+    assert "the replies look like copies of the real ones" in told[0].message
+    assert (MAX_MEDIANS["ssim"], errors(bundle)) == (0.97, [])
+
+
+def test_what_a_score_was_cut_at_is_checked_where_the_benchmark_says_it(bundle: Path, benchmark: Benchmark) -> None:
+    def cut(content):
+        metric = next(m for m in content["metrics"] if m["id"] == "video_quality/psnr")
+        metric["anchors"]["samples_sha256"] = "0" * 64
+        metric["anchored"] += 5
+
+    edit_results(bundle, cut)
+    found = verify_bundle(bundle, benchmark=benchmark)
+    assert "anchors_differ" in {f.code for f in found}, "these are not the benchmark's"
+    assert "value_differs" not in {f.code for f in found}
 
 
 def test_a_sample_dropped_with_its_counts(bundle: Path, benchmark: Benchmark) -> None:

@@ -22,9 +22,10 @@ from vidchatbench.engine.extraction.jobs import ClipSource
 from vidchatbench.leaderboard.build import build_leaderboard
 from vidchatbench.media.memory import MemoryClip
 from vidchatbench.plugins.catalogue import load_catalogue
-from vidchatbench.results.comparison import _verdict
-from vidchatbench.results.statistics.intervals import cluster_mean_interval
+from vidchatbench.results.schema import UNSEEN
+from vidchatbench.results.statistics.intervals import cluster_mean_interval, widen_for_unseen_failures
 from vidchatbench.results.statistics.paired import compare_paired
+from vidchatbench.results.verdicts import Verdict
 from vidchatbench.weights.download import adopt
 
 PSNR = "video_quality/psnr"
@@ -51,7 +52,11 @@ def count_again(folder: Path, metric_id: str) -> None:
     """Writes the numbers of one metric anew from its rows, as a forger who knows the rules would."""
     rows = [row for row in pq.read_table(folder / "samples.parquet").to_pylist() if row["metric"] == metric_id]
     counted = [(row["counted"], row["cluster"]) for row in rows if row["counted"] is not None]
-    interval = cluster_mean_interval([value for value, _ in counted], [name for _, name in counted], seed=0)
+    values, names = [value for value, _ in counted], [name for _, name in counted]
+    interval = cluster_mean_interval(values, names, seed=0)
+    assert all(row["status"] in {"ok", "not_applicable"} for row in rows)
+    if interval is not None:
+        interval = widen_for_unseen_failures(interval, math.fsum(values) / len(values), 0.0, len(set(names)))
 
     def change(content: Any) -> None:
         (metric,) = (m for m in content["metrics"] if m["id"] == metric_id)
@@ -62,7 +67,7 @@ def count_again(folder: Path, metric_id: str) -> None:
         metric.update(
             value=value,
             ci95=list(interval) if interval is not None else None,
-            interval_method="cluster_bca_bootstrap" if interval is not None else None,
+            interval_method=UNSEEN if interval is not None else None,
             n_ok=ok,
             n_not_applicable=away,
             coverage=ok / (len(rows) - away),
@@ -135,8 +140,9 @@ def test_many_comparisons_get_draws_enough_to_find_anything() -> None:
     p = compare_paired(differences, [f"p{i}" for i in range(60)], seed=0, draws=43_200).p
     assert p.max() * 540 < 0.05
     # A test that ended early because nothing differs is no lack of draws.
-    assert _verdict(None, 60, (999, 6), None, "") == "no difference found"
-    assert "exchanges are too few" in _verdict(None, 60, (99, 60), None, "")
+    nothing = Verdict(None, None, 60, 1.0, None, "")
+    assert nothing.say(999, 6) == "no difference found"
+    assert "exchanges are too few" in nothing.say(99, 60)
 
 
 def test_an_interval_is_as_wide_as_the_identities_that_have_values_demand() -> None:

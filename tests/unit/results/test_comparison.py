@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.results.comparison import Comparison, Family, compare_runs
 from vidchatbench.results.files import SAMPLES_SCHEMA
 from vidchatbench.results.schema import Results
+from vidchatbench.results.statistics.paired import PairedDifferences, compare_paired, detectable_among
 
 PSNR, FID = "video_quality/psnr", "video_quality/fid"
 SHA = "a" * 64
@@ -333,3 +335,72 @@ def test_what_is_named_and_not_in_all_runs_is_left_out_with_its_reason(write_run
     found = compare(*runs, family=Family((PSNR, SSIM)))
     assert [(item.id, item.reason) for item in found.left_out] == [(SSIM, "not part of b")]
     assert compare(*runs, family=Family((PSNR,))).left_out == ()
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_system_that_fails_for_all_it_gains_is_not_better(write_run: WriteRun) -> None:
+    # Better in 59 of 60 replies; the one that it lost costs what the others gain.
+    base = noise(1, 25)
+    ahead = [value + 0.2 + 0.002 * place for place, value in enumerate(base)]
+    ours, theirs = write_run("ours", {PSNR: [*ahead[:59], base[59] - 13.0]}), write_run("theirs", {PSNR: base})
+    (pair,) = compare(ours, theirs).metrics[0].pairs
+    assert pair.ci95 is not None
+    assert pair.ci95[0] < 0 < pair.ci95[1]
+    assert pair.better is None
+    without = write_run("ours", {PSNR: [*ahead[:59], None]})
+    assert compare(without, theirs).metrics[0].pairs[0].better == "ours"
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "limits", "better"), [(0.049, 0.01, True), (0.051, 0.01, False), (0.049, 0.0, False)]
+)
+def test_better_needs_both(
+    monkeypatch: pytest.MonkeyPatch, write_run: WriteRun, p_holm: float, limits: float, better: bool
+) -> None:
+    def told(differences: Any, clusters: Sequence[str], **options: Any) -> PairedDifferences:
+        found = compare_paired(differences, clusters, **options)
+        return replace(found, low=np.full(1, limits), p=np.full(1, p_holm))
+
+    monkeypatch.setattr("vidchatbench.results.comparison.compare_paired", told)
+    (pair,) = compare(write_run("a", {PSNR: noise(1, 21)}), write_run("b", {PSNR: noise(2, 20)})).metrics[0].pairs
+    assert (pair.better == "a") is better
+    if not better and p_holm < 0.05:
+        assert pair.verdict == "undecided: they differ, but the mean may do so either way"
+
+
+def test_a_small_gain_without_a_failure_says_what_would_undo_it(write_run: WriteRun) -> None:
+    base = noise(1, 25)
+    for gain, reserved in ((1.0, True), (2.0, False)):  # 60 identities do not exclude 4.87 % of about 25 dB: 1.2 dB
+        ours = write_run("ours", {PSNR: [value + gain for value in base]}, worst=0.0)
+        (pair,) = compare(ours, write_run("theirs", {PSNR: base}, worst=0.0)).metrics[0].pairs
+        assert pair.better == "ours"
+        assert (pair.undone_by is not None) is reserved
+    assert "undo" not in pair.verdict
+    ours = write_run("ours", {PSNR: [value + 1.0 for value in base]}, worst=0.0)
+    (pair,) = compare(ours, write_run("theirs", {PSNR: base}, worst=0.0)).metrics[0].pairs
+    assert pair.undone_by == pytest.approx(1.0 / (np.mean(base) + 1.0))
+    assert pair.verdict.startswith("ours is better where it does not fail; failures in 3.")
+    assert pair.verdict.endswith("would undo it, up to 4.9% could have gone unseen")
+
+
+def test_the_detectable_difference_is_that_of_the_family(two_runs: tuple[Path, Path]) -> None:
+    three = {m.id: m.pairs[0].detectable for m in compare(*two_runs).metrics}
+    (alone,) = compare(*two_runs, family=Family((PSNR,))).metrics
+    assert alone.pairs[0].detectable is not None
+    assert three[PSNR] == pytest.approx(alone.pairs[0].detectable * detectable_among(3))
+
+
+def test_failures_stand_beside_the_difference(write_run: WriteRun) -> None:
+    ours, theirs = write_run("ours", {PSNR: noise(1, 25)}), write_run("theirs", {PSNR: noise(2, 25)})
+    table = pq.read_table(ours / "samples.parquet").to_pylist()
+    for row in table[:6]:
+        row.update(status="output_missing", value=None, counted=0.0)
+    table[6].update(status="not_applicable", value=None, counted=None)
+    pq.write_table(pa.Table.from_pylist(table, schema=SAMPLES_SCHEMA), ours / "samples.parquet")
+    (pair,) = compare(ours, theirs).metrics[0].pairs
+    assert pair.failures is not None
+    assert (pair.failures.n, pair.failures.first, pair.failures.second) == (59, 6, 0)
+    assert pair.failures.difference == pytest.approx(6 / 59)
+    assert pair.failures.p == pytest.approx(2 * 0.5**6)

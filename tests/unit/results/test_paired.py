@@ -13,7 +13,13 @@ from scipy import stats
 from vidchatbench.api.features import Array
 from vidchatbench.api.metrics import SetItem
 from vidchatbench.results.statistics.intervals import cluster_mean_interval
-from vidchatbench.results.statistics.paired import compare_paired, holm
+from vidchatbench.results.statistics.paired import (
+    adjusted_for_all_pairs,
+    compare_paired,
+    detectable_among,
+    exact_mcnemar,
+    holm,
+)
 from vidchatbench.results.statistics.sets import SetDifference, compare_sets
 
 Floats = NDArray[np.float64]
@@ -325,3 +331,86 @@ def test_a_whole_leaderboard_is_compared_in_half_a_minute() -> None:
     started = time.perf_counter()
     compare_paired(differences, names(500), seed=0)
     assert time.perf_counter() - started < 30
+
+
+# --- failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, 1), (3, 3), (7, 0), (1, 0), (0, 0), (12, 4)])
+def test_one_sample_an_identity_is_mcnemars_exact_test(first: int, second: int) -> None:
+    one = [True] * first + [False] * second + [True] * 2 + [False] * 9
+    other = [False] * first + [True] * second + [True] * 2 + [False] * 9
+    together = first + second
+    expected = stats.binomtest(first, together, 0.5).pvalue if together else 1.0
+    assert exact_mcnemar(one, other, names(len(one))) == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_identity_fails_as_a_whole() -> None:
+    # Three identities with 2, 1 and -1 more failures of the first: by hand, |sum| >= 2 in 6 of 8 exchanges.
+    one, other = [True, True, True, False], [False, False, False, True]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, (2, 1, -1), strict=True)))
+        for signs in itertools.product((1, -1), repeat=3)
+    ]
+    expected = np.mean([total >= 2 for total in sums])
+    assert exact_mcnemar(one, other, ["a", "a", "b", "c"]) == expected
+    assert expected == 0.75
+
+
+# --- what many comparisons cost ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("comparisons", "factor"), [(1, 1.0), (12, 1.325), (54, 1.480), (198, 1.605)])
+def test_the_detectable_difference_grows_with_the_family(comparisons: int, factor: float) -> None:
+    z = stats.norm.ppf(1 - 0.05 / (2 * comparisons))
+    assert detectable_among(comparisons) == pytest.approx((z + 0.8416) / 2.8016, abs=1e-3)
+    assert detectable_among(comparisons) == pytest.approx(factor, abs=0.01)
+
+
+def signs_of(identities: int, draws: int = 2_000) -> Floats:
+    return np.random.default_rng(1).choice((-1.0, 1.0), size=(draws, identities))
+
+
+def test_one_pair_needs_no_adjustment() -> None:
+    shares = np.random.default_rng(2).normal(0.0, 1.0, (10, 2)) + np.array([0.4, 0.0])
+    every = 1.0 - 2.0 * ((np.arange(2**10)[:, None] >> np.arange(10)) & 1)
+    apart = shares[:, 0] - shares[:, 1]
+    found = adjusted_for_all_pairs(shares, every)
+    assert found[0, 1] == found[1, 0] == compare_paired(apart[:, None], names(10), seed=0).p[0]
+    assert found[0, 0] == 1.0
+
+
+def test_all_pairs_by_brute_force() -> None:
+    shares = np.random.default_rng(3).normal(0.0, 1.0, (8, 3)) + np.array([1.2, 0.3, 0.0])
+    every = 1.0 - 2.0 * ((np.arange(2**8)[:, None] >> np.arange(8)) & 1)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    apart = {pair: shares[:, pair[0]] - shares[:, pair[1]] for pair in pairs}
+    told = {pair: abs(values.sum()) / np.sqrt((values**2).sum()) for pair, values in apart.items()}
+    order = sorted(pairs, key=lambda pair: -told[pair])
+    highest = 0.0
+    found = adjusted_for_all_pairs(shares, every)
+    for place, pair in enumerate(order):
+        rest = [np.abs(every @ apart[one]) / np.sqrt((apart[one] ** 2).sum()) for one in order[place:]]
+        highest = max(highest, float((np.max(rest, axis=0) >= told[pair] - 1e-9).mean()))
+        assert found[pair] == pytest.approx(highest, abs=1e-12)
+
+
+def test_a_copy_costs_nothing_and_a_third_system_never_helps() -> None:
+    generator = np.random.default_rng(5)
+    shares = generator.normal(0.0, 1.0, (40, 3)) + np.array([0.5, 0.2, 0.0])
+    base = adjusted_for_all_pairs(shares, signs_of(40))
+    copied = adjusted_for_all_pairs(shares[:, [0, 1, 2, 2]], signs_of(40))
+    assert (copied[:3, :3] == base).all()
+    assert copied[2, 3] == 1.0
+    more = adjusted_for_all_pairs(np.column_stack([shares, generator.normal(0.3, 1.0, 40)]), signs_of(40))
+    assert (more[:3, :3] >= base).all()
+
+
+@pytest.mark.parametrize("systems", [2, 10])
+def test_a_board_of_equal_systems_is_split_once_in_twenty(systems: int) -> None:
+    split = 0
+    for seed in range(400):
+        shares = np.random.default_rng([systems, seed]).normal(0.0, 1.0, (30, systems))
+        p = adjusted_for_all_pairs(shares, np.random.default_rng(seed).choice((-1.0, 1.0), size=(400, 30)))
+        split += bool((p < 0.05).any())
+    assert split / 400 == pytest.approx(0.05, abs=0.03)

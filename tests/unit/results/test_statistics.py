@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vidchatbench.results.statistics.intervals import Interval, cluster_mean_interval
+from vidchatbench.results.statistics.intervals import (
+    Interval,
+    bca_limits,
+    cluster_mean_interval,
+    lower_limit_is_positive,
+    unseen_failure_rate,
+    widen_for_unseen_failures,
+)
 
 
 def interval(
@@ -198,3 +205,61 @@ def test_the_interval_covers_what_it_promises() -> None:
         assert found is not None
         hits += found.low <= 5.0 <= found.high
     assert 0.92 <= hits / simulations <= 0.98
+
+
+# --- failures that did not occur ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "rate"), [(10, 0.25887), (30, 0.09503), (100, 0.02951), (500, 0.00597)])
+def test_the_failure_rate_that_so_many_trials_do_not_exclude(n: int, rate: float) -> None:
+    assert unseen_failure_rate(n) == pytest.approx(rate, abs=1e-5)
+    # Clopper and Pearson at zero events: n trials without one have a chance of 5 % at that rate.
+    assert (1 - unseen_failure_rate(n)) ** n == pytest.approx(0.05)
+
+
+def test_the_room_lies_on_the_side_of_the_worst_value() -> None:
+    room = unseen_failure_rate(30) * 20
+    assert widen_for_unseen_failures(Interval(19.0, 21.0), 20.0, 0.0, 30) == pytest.approx((19.0 - room, 21.0))
+    assert widen_for_unseen_failures(Interval(19.0, 21.0), 20.0, 40.0, 30) == pytest.approx((19.0, 21.0 + room))
+
+
+def test_the_room_ends_at_the_worst_value() -> None:
+    assert widen_for_unseen_failures(Interval(1.0, 21.0), 20.0, 0.0, 3) == (0.0, 21.0)
+    assert widen_for_unseen_failures(Interval(-1.0, 21.0), 20.0, 0.0, 3) == (-1.0, 21.0), "an interval never shrinks"
+    assert widen_for_unseen_failures(Interval(19.0, 39.0), 20.0, 40.0, 3) == (19.0, 40.0)
+
+
+def test_a_constant_is_no_certainty_unless_it_is_the_worst_value() -> None:
+    assert widen_for_unseen_failures(Interval(1.0, 1.0), 1.0, 0.0, 100) == pytest.approx((0.97049, 1.0), abs=1e-5)
+    assert widen_for_unseen_failures(Interval(0.0, 0.0), 0.0, 0.0, 100) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("n", [10, 30, 100])
+def test_a_system_that_fails_now_and_then_lies_in_its_interval(n: int) -> None:
+    # validity.md 5: the bootstrap alone covers 20, 45 and 83 %.
+    hits = 0
+    for seed in range(300):
+        generator = np.random.default_rng([seed, n])
+        fails = generator.uniform(size=n) < 0.02
+        values = np.where(fails, 0.0, 1.0 + generator.normal(0, 1e-3, n))
+        interval = cluster_mean_interval(values.tolist(), [f"p{k}" for k in range(n)], seed=seed, draws=500)
+        assert interval is not None
+        if not fails.any():
+            interval = widen_for_unseen_failures(interval, float(values.mean()), 0.0, n)
+        hits += interval.low <= 0.98 <= interval.high
+    assert hits / 300 >= 0.9
+
+
+def test_whether_a_lower_limit_is_positive_is_told_without_sorting() -> None:
+    generator = np.random.default_rng(4)
+    clusters, k = 25, 60
+    values = generator.exponential(1.0, (clusters, k)) + np.linspace(-1.6, 0.2, k)
+    weights = generator.multinomial(clusters, np.full(clusters, 1 / clusters), size=2_000) / clusters
+    draws, estimates = weights @ values, values.mean(axis=0)
+    jackknife = (values.sum(axis=0) - values) / (clusters - 1)
+    low, _ = bca_limits(draws, estimates, jackknife, 0.95)
+    found = lower_limit_is_positive(draws, estimates, jackknife)
+    sure = np.abs(low) > 0.01
+    assert sure.sum() > k / 2
+    assert (found == (low > 0))[sure].all()
+    assert 0 < found.sum() < k

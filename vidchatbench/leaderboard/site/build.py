@@ -24,6 +24,7 @@ from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.schema import LEADERBOARD_FILE, SAMPLES_FOLDER, Leaderboard, Row, SystemSamples
+from vidchatbench.results.scale import describe_overall
 
 BOARD_SCRIPT = "board.js"
 VOCABULARY_SCRIPT = "vocabulary.js"
@@ -195,7 +196,9 @@ def _pages(board: Leaderboard, snapshot: str, commit: str | None, assets: dict[s
     environment.filters["visible"] = visible
     # A changed file has another address, so that no browser mixes an old script with a new page.
     environment.globals["asset"] = lambda name: f"{ASSETS_FOLDER}/{name}?v={_version(assets[name])}"
+    words = describe_overall(board.dimensions)
     shared = {"board": board, "snapshot": snapshot, "commit": commit, "policy": CONTENT_POLICY}
+    shared["overall_words"] = words[0].upper() + words[1:]
     pages = {}
     for page in _PAGE_PARTS:
         text = environment.get_template(f"{page}.html").render(page=page, **shared)

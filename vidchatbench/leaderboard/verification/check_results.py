@@ -130,6 +130,7 @@ def _check_metric(context: Context, result: MetricResult) -> list[Finding]:
             ("dimension", result.dimension, card.dimension),
             ("unit", result.unit, card.unit),
             ("title", result.title, card.title),
+            ("worst", result.worst, None if result.worst is None else card.worst),
             ("params", dict(result.params), dict(context.params.get(result.id, result.params))),
         )
         findings += [
@@ -169,7 +170,7 @@ def _check_anchors(context: Context, result: MetricResult) -> list[Finding]:
     if entry is None:
         message = "the benchmark publishes no anchors for this protocol and these weights; the board shows none"
         return [warning("anchors_unknown", where, message)]
-    if entry.oracle == result.anchors.oracle and dict(entry.nulls) == dict(result.anchors.nulls):
+    if entry.anchors == result.anchors:
         return []
     message = "other anchors than the benchmark's; the board uses the benchmark's"
     return [warning("anchors_differ", where, message)]

@@ -51,7 +51,7 @@ def recompute(context: Context) -> list[Finding]:
     findings: list[Finding] = []
     for result in context.bundle.results.metrics:
         again = _aggregate_again(context, result, samples)
-        findings += _compare(result, again, context.cards.get(result.id))
+        findings += _compare(result, again, context.cards.get(result.id), _ceilings(context, result))
     sets = [metric.id for metric in context.bundle.results.metrics if metric.aggregation == "set"]
     if sets:
         message = f"{', '.join(sets)}: not recomputed (a distance of sets): needs the media"
@@ -65,7 +65,20 @@ def _aggregate_again(context: Context, result: MetricResult, samples: dict[tuple
     for row in context.rows.get(result.id, ()):
         sample = samples.setdefault((row.sample_id, row.cluster), _sample(row))
         records.append(Record(sample, metric, _score(row), row.counted))
-    return aggregate(metric, records, {}, seed=context.bundle.results.run.seed, anchors=result.anchors)
+    return aggregate(
+        metric,
+        records,
+        {},
+        seed=context.bundle.results.run.seed,
+        anchors=result.anchors,
+        ceilings=_ceilings(context, result),
+    )
+
+
+def _ceilings(context: Context, result: MetricResult) -> Mapping[str, float]:
+    wanted = result.anchors.samples_sha256
+    entries = (context.anchors or {}).get(result.id, ())
+    return next((entry.samples for entry in entries if wanted and entry.samples_sha256 == wanted), {})
 
 
 def _card(installed: MetricCard | None, result: MetricResult) -> MetricCard:
@@ -84,6 +97,7 @@ def _card(installed: MetricCard | None, result: MetricResult) -> MetricCard:
         aggregation=result.aggregation,
         weights=(),
         minimum=None,
+        worst=result.worst,
         null=null,
     )
 
@@ -98,7 +112,9 @@ def _score(row: SampleRow) -> Score:
     return Score(Status(row.status), row.value, row.reason, details)
 
 
-def _compare(result: MetricResult, again: MetricResult, card: MetricCard | None) -> Iterator[Finding]:
+def _compare(
+    result: MetricResult, again: MetricResult, card: MetricCard | None, ceilings: Mapping[str, float]
+) -> Iterator[Finding]:
     where = f"{RESULTS_FILE}: {result.id}"
     for name in ("n_expected", "n_ok", "n_failed", "n_not_applicable", "n_error", "coverage"):
         claimed, actual = getattr(result, name), getattr(again, name)
@@ -120,8 +136,9 @@ def _compare(result: MetricResult, again: MetricResult, card: MetricCard | None)
         yield error("interval_differs", f"{where}: ci95", message)
     if result.floor is not None:
         yield error("floor_of_mean", f"{where}: floor", "only a distance of sets has a floor")
-    # Which null an anchored value is read against stands on the card alone.
-    if result.anchored is not None and again.anchored is not None:
+    # Which null an anchored value is read against stands on the card alone, and what was cut in the file of anchors.
+    known = result.anchors.samples_sha256 is None or bool(ceilings)
+    if known and result.anchored is not None and again.anchored is not None:
         scale = max(abs(result.anchored), abs(again.anchored), 1.0)
         if abs(result.anchored - again.anchored) > TOLERANCE * scale:
             message = f"anchored is {result.anchored!r}, value and anchors give {again.anchored!r}; {_WAY_OUT}"
@@ -146,7 +163,7 @@ def _check_set(result: MetricResult, card: MetricCard | None, where: str) -> Ite
         yield error("value_differs", f"{where}: value", "there is no value and no word on why")
     if result.ci95 is not None and (result.value is None or result.ci95[0] > result.ci95[1]):
         yield error("interval_differs", f"{where}: ci95", f"{_shown(result.ci95)} is no interval of a value")
-    if result.interval_method == "cluster_bca_bootstrap":
+    if result.interval_method not in {None, "delete_group_jackknife"}:
         yield error("interval_differs", f"{where}: ci95", "a distance of sets has no bootstrap interval")
     floor = result.floor
     if floor is None:

@@ -19,6 +19,7 @@ from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
 from vidchatbench.leaderboard.verification.bundle import row_id
+from vidchatbench.leaderboard.verification.check_copies import check_copies
 from vidchatbench.leaderboard.verification.check_media import (
     check_media,
     check_outputs,
@@ -129,7 +130,7 @@ def verify_content(
 
 
 def _check(context: Context) -> list[Finding]:
-    findings = [*check_results(context), *check_samples(context), *check_media(context)]
+    findings = [*check_results(context), *check_samples(context), *check_media(context), *check_copies(context)]
     findings += [*check_signature(context), *check_private_paths(context)]
     # Rows that contradict themselves have no sum; the counts are compared as soon as they can be.
     if not any(finding.code in _ROWS_UNFIT for finding in findings):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from vidchatbench.results.schema import MetricResult
 
 _ROUND_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-_FULL = 100.0
 
 
 @dataclass(frozen=True)
@@ -93,11 +92,9 @@ def anchored(metric: MetricResult) -> AnchoredValue | None:
     oracle = metric.anchors.oracle
     if metric.anchored is None or metric.value is None or oracle is None:
         return None
-    for name, null in sorted(metric.anchors.nulls.items()):
-        span = oracle - null
-        # The result says where the value lies, not by which null; the one that gives the same place is meant.
-        if span and math.isclose(_FULL * (metric.value - null) / span, metric.anchored, rel_tol=1e-9, abs_tol=1e-9):
-            limits = None if metric.ci95 is None else sorted(_FULL * (limit - null) / span for limit in metric.ci95)
-            low, high = limits or (None, None)
-            return AnchoredValue(metric.anchored, low, high, oracle, null, name)
-    return None
+    # A metric is read against the one null that its card names, and only that one is built.
+    name, null = next(iter(sorted(metric.anchors.nulls.items())), ("", None))
+    if null is None:
+        return None
+    low, high = metric.anchored_ci95 or (None, None)
+    return AnchoredValue(metric.anchored, low, high, oracle, null, name)

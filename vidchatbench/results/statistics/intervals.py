@@ -9,6 +9,7 @@ too narrow, as a normal interval with an estimated spread is; the limits are wid
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 DRAWS = 10_000
 MIN_CLUSTERS = 3
+LEVEL = 0.95
 _CHUNK = 1_000
 
 
@@ -32,7 +34,7 @@ def cluster_mean_interval(
     clusters: Sequence[str],
     *,
     seed: int,
-    level: float = 0.95,
+    level: float = LEVEL,
     draws: int = DRAWS,
     expand: bool = True,
 ) -> Interval | None:
@@ -78,6 +80,36 @@ def cluster_mean_interval(
     return Interval(float(low[0]), float(high[0]))
 
 
+def unseen_failure_rate(n: int, level: float = LEVEL) -> float:
+    """Returns the rate of failures that n trials without one do not exclude: ``1 - (1 - level)^(1/n)``.
+
+    It is the exact upper limit of Clopper and Pearson 1934 at zero events, about 3 / n.
+    """
+    return 1.0 - math.pow(1.0 - level, 1.0 / n)
+
+
+def widen_for_unseen_failures(interval: Interval, mean: float, worst: float, n: int) -> Interval:
+    """Returns an interval with room for failures that did not occur.
+
+    A bootstrap draws what was seen. A system that fails in one of a hundred samples, each at the price of the worst
+    value, looks perfect in most sets of ten; its interval must reach towards the worst value all the same.
+
+    Args:
+        interval: The interval of a mean in which nothing was charged the worst value.
+        mean: The mean.
+        worst: What a failure is charged.
+        n: Identities that the mean rests on.
+
+    Returns:
+        The interval, whose end on the side of ``worst`` lies further out by the greatest failure rate that ``n``
+        identities do not exclude times the price of a failure; never beyond ``worst``, unless it was before.
+    """
+    room = unseen_failure_rate(n) * abs(mean - worst)
+    if worst <= mean:
+        return Interval(min(interval.low, max(worst, interval.low - room)), interval.high)
+    return Interval(interval.low, max(interval.high, min(worst, interval.high + room)))
+
+
 def _draw_means(sums: NDArray[np.float64], counts: NDArray[np.float64], seed: int, draws: int) -> NDArray[np.float64]:
     generator = np.random.Generator(np.random.PCG64(seed))
     n = len(sums)
@@ -112,23 +144,58 @@ def bca_limits(
         expand: Whether the limits are widened for few clusters.
         occupied: Clusters that have a value, of shape (k,); all by default.
     """
-    from scipy.special import ndtr, ndtri  # not needed to print --help
+    from scipy.special import ndtri  # not needed to print --help
 
     ordered = np.sort(draws, axis=0)
-    n = len(ordered)
-    # Draws equal to the estimate count half: with few clusters, ties are common and would shift the correction.
-    below = ((ordered < estimates).sum(axis=0) + (ordered <= estimates).sum(axis=0)) / 2
-    bias = ndtri(np.clip(below / n, 1 / n, 1 - 1 / n))
-    deviation = jackknife.mean(axis=0) - jackknife
-    spread = (deviation**2).sum(axis=0) ** 1.5
-    cubes = (deviation**3).sum(axis=0)
-    acceleration = np.divide(cubes, 6 * spread, out=np.zeros_like(spread), where=spread > 0)
+    bias, acceleration = _corrections(draws, estimates, jackknife)
     sizes = np.full(len(estimates), len(jackknife)) if occupied is None else np.maximum(occupied, 2)
     limits = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
-        z = bias + (np.array([expanded_quantile(tail, int(k)) for k in sizes]) if expand else float(ndtri(tail)))
-        limits.append(_quantiles(ordered, ndtr(bias + z / (1 - acceleration * z))))
+        quantile = np.array([expanded_quantile(tail, int(k)) for k in sizes]) if expand else float(ndtri(tail))
+        limits.append(_quantiles(ordered, _share(bias, acceleration, quantile)))
     return limits[0], limits[1]
+
+
+def lower_limit_is_positive(
+    draws: NDArray[np.float64], estimates: NDArray[np.float64], jackknife: NDArray[np.float64], level: float = LEVEL
+) -> NDArray[np.bool_]:
+    """Returns of which statistics the lower BCa limit lies above 0; arguments as of :func:`bca_limits`.
+
+    It counts instead of sorting, because a board of many systems has thousands of pairs. A limit that lies between a
+    draw of 0 or less and the next one counts as not above 0.
+    """
+    bias, acceleration = _corrections(draws, estimates, jackknife)
+    share = _share(bias, acceleration, expanded_quantile((1 - level) / 2, len(jackknife)))
+    place = np.clip(share, 0.0, 1.0) * (len(draws) - 1)
+    positive: NDArray[np.bool_] = (draws <= 0).sum(axis=0) <= np.floor(place)
+    return positive
+
+
+def _corrections(
+    draws: NDArray[np.float64], estimates: NDArray[np.float64], jackknife: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns BCa's correction of the bias and its acceleration."""
+    from scipy.special import ndtri  # not needed to print --help
+
+    n = len(draws)
+    # Draws equal to the estimate count half: with few clusters, ties are common and would shift the correction.
+    below = ((draws < estimates).sum(axis=0) + (draws <= estimates).sum(axis=0)) / 2
+    deviation = jackknife.mean(axis=0) - jackknife
+    spread = (deviation**2).sum(axis=0) ** 1.5
+    cubes = (deviation**3).sum(axis=0)
+    acceleration: NDArray[np.float64] = np.divide(cubes, 6 * spread, out=np.zeros_like(spread), where=spread > 0)
+    return ndtri(np.clip(below / n, 1 / n, 1 - 1 / n)), acceleration
+
+
+def _share(
+    bias: NDArray[np.float64], acceleration: NDArray[np.float64], quantile: NDArray[np.float64] | float
+) -> NDArray[np.float64]:
+    """Returns which share of the draws lies below a BCa limit."""
+    from scipy.special import ndtr  # not needed to print --help
+
+    z = bias + quantile
+    share: NDArray[np.float64] = ndtr(bias + z / (1 - acceleration * z))
+    return share
 
 
 @functools.cache

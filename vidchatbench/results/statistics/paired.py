@@ -3,7 +3,8 @@
 All comparisons of a table are drawn together: one set of resampled identities and one set of exchanged identities serve
 every metric and every pair of systems, as one matrix product. Sources: paired approximate randomisation, Noreen 1989
 and Dror et al. 2018 (ACL P18-1128), with p = (k + 1) / (n + 1); clustered differences and power, Miller 2024
-(arXiv 2411.00640); family-wise error, Holm 1979.
+(arXiv 2411.00640); family-wise error, Holm 1979, and for all pairs of a board Westfall and Young 1993,
+"Resampling-Based Multiple Testing", algorithm 4.1; failures, McNemar 1947.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.results.statistics.intervals import DRAWS, MIN_CLUSTERS, bca_limits, expanded_quantile
+from vidchatbench.results.statistics.intervals import DRAWS, LEVEL, MIN_CLUSTERS, bca_limits, expanded_quantile
 
-LEVEL = 0.95
+ALPHA = 0.05
 POWER = 0.8
 MAX_ENUMERATED = 13
 """With so few identities all exchanges are enumerated, and the test is exact."""
 
 _CHUNK = 1_000
 _TIE = 1e-12
+_CLOSE = 1e-9
+_MAX_BLOCK = 5_000_000
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +44,8 @@ class PairedDifferences:
         exchanges: Exchanges that it took; all there are where identities are few.
         effect: Difference over the standard deviation of the per-sample differences (Cohen's d of paired values); NaN
             where that is zero.
-        detectable: Least difference that the test would have found in four of five repetitions; NaN as ``low``.
+        detectable: Least difference that the test of a single comparison would have found in four of five repetitions;
+            NaN as ``low``. See :func:`detectable_among`.
     """
 
     n: NDArray[np.intp]
@@ -105,6 +109,83 @@ def holm(p: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p) - rank) * float(p[place])))
         adjusted[place] = highest
     return adjusted
+
+
+def detectable_among(comparisons: int) -> float:
+    """Returns by how much the detectable difference grows with the number of comparisons that p is adjusted for.
+
+    It is (z(1 - alpha / 2m) + z(.8)) / (z(1 - alpha / 2) + z(.8)): what the first step of Holm's procedure asks for.
+    """
+    from scipy.special import ndtri  # not needed to print --help
+
+    power = float(ndtri(POWER))
+    return (float(ndtri(1 - ALPHA / (2 * max(1, comparisons)))) + power) / (float(ndtri(1 - ALPHA / 2)) + power)
+
+
+def exact_mcnemar(first: Sequence[bool], second: Sequence[bool], clusters: Sequence[str]) -> float:
+    """Returns the two-sided p-value of the difference of two failure rates on the same samples.
+
+    With one sample per identity it is McNemar's exact test on the samples in which one system failed and the other did
+    not. With several, an identity is exchanged as a whole: all exchanges are counted, by convolution.
+
+    Args:
+        first: Whether the first system failed, of every sample.
+        second: Whether the second did.
+        clusters: Identity of each sample.
+    """
+    net: dict[str, int] = {}
+    for one, other, cluster in zip(first, second, clusters, strict=True):
+        net[cluster] = net.get(cluster, 0) + int(one) - int(other)
+    sizes = [abs(size) for size in net.values() if size]
+    sums = np.ones(1)
+    for size in sizes:
+        turned = np.zeros(len(sums) + 2 * size)
+        turned[: len(sums)] += sums / 2
+        turned[2 * size :] += sums / 2
+        sums = turned
+    values = np.arange(len(sums)) - len(sums) // 2
+    return min(1.0, float(sums[np.abs(values) >= abs(sum(net.values()))].sum()))
+
+
+def adjusted_for_all_pairs(shares: Floats, signs: Floats) -> Floats:
+    """Returns p-values of all pairs of systems, adjusted for their number: a step-down test of the greatest statistic.
+
+    The statistic of a pair is the sum of its differences over the root of the sum of their squares, which no exchange
+    changes. In every exchange the greatest one among the pairs that are not better founded counts. So the chance that
+    any two equal systems are told apart is at most alpha, and unlike Holm's procedure it needs no finer p-values the
+    more pairs there are, and charges nothing for a copy of a system.
+
+    Args:
+        shares: What each identity adds to each system's score, of shape (identities, systems).
+        signs: Exchanges, of shape (exchanges, identities).
+
+    Returns:
+        p-values of shape (systems, systems), symmetric, 1 on the diagonal.
+    """
+    n = shares.shape[1]
+    p = np.ones((n, n))
+    first, second = np.triu_indices(n, 1)
+    if not len(first):
+        return p
+    apart = shares[:, first] - shares[:, second]
+    size = np.sqrt((apart**2).sum(axis=0))
+    magnitude = np.abs(shares).max(axis=0)
+    different = size > _TIE * np.maximum(magnitude[first], magnitude[second])
+    weight = np.divide(1.0, size, out=np.zeros_like(size), where=different)
+    observed = np.abs(apart.sum(axis=0)) * weight
+    order = np.argsort(-observed, kind="stable")
+    first, second, weight, observed = first[order], second[order], weight[order], observed[order]
+    least, reached = observed * (1 - _CLOSE), np.zeros(len(order))
+    block = max(1, _MAX_BLOCK // len(order))
+    for start in range(0, len(signs), block):
+        moved = signs[start : start + block] @ shares
+        statistic = np.abs(moved[:, first] - moved[:, second]) * weight
+        greatest = np.maximum.accumulate(statistic[:, ::-1], axis=1)[:, ::-1]
+        reached += (greatest >= least).sum(axis=0)
+    enumerated = len(signs) == 2 ** len(shares)
+    found = reached / len(signs) if enumerated else (reached + 1) / (len(signs) + 1)
+    p[first, second] = p[second, first] = np.maximum.accumulate(found)
+    return p
 
 
 def _interval(

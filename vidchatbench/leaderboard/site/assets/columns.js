@@ -67,6 +67,7 @@
         const sub = app.el(
           "span",
           { class: "sub" },
+          row.flags && row.flags.length ? app.el("b", { class: "flag", title: row.flags.join("; ") }, "copies? ") : null,
           by.flatMap((text, k) => [k ? " \u00b7 " : null, app.name(text)]),
         );
         return app.el("div", { class: "system-cell" }, button, app.el("div", { class: "system-text" }, name, sub));
@@ -150,7 +151,8 @@
       number(row) {
         const cell = cellOf(row);
         if (!cell || cell.value === null) return null;
-        return { ...cell, digits: column.digits, more: model.anchored ? "" : rankLine(cell.place) };
+        const { aggregation, digits } = column;
+        return { ...cell, digits, aggregation, more: model.anchored ? "" : rankLine(cell.place) };
       },
       fields(row) {
         const cell = cellOf(row);

@@ -28,10 +28,13 @@
   app.signed = (value, digits) =>
     (value > 0 && Number(value.toFixed(digits)) !== 0 ? "+" : "") + app.number(value, digits);
 
-  app.interval = function (ci, digits) {
+  /* Ends that read alike are no certainty. Of a set's distance the interval holds at this number of samples alone. */
+  app.interval = function (ci, digits, aggregation) {
     if (!ci) return "";
     const [low, high] = ci.map((end) => app.number(end, digits));
-    return low.startsWith(MINUS) || high.startsWith(MINUS) ? `${low} to ${high}` : low + DASH + high;
+    if (low === high) return "all alike";
+    const text = low.startsWith(MINUS) || high.startsWith(MINUS) ? `${low} to ${high}` : low + DASH + high;
+    return aggregation === "set" ? text + " at this N" : text;
   };
 
   app.range = (low, high) => (low === high ? String(low) : `${low}${DASH}${high}`);

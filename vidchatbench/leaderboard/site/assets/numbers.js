@@ -15,9 +15,9 @@
 
   /* The number over its interval and what else is told of it; semibold where no system is significantly better. */
   app.numberLines = (tag, name, number) => {
-    const { value, ci95, digits, place, more } = number;
+    const { value, ci95, digits, place, aggregation, more } = number;
     const best = place && place.tier === 1 ? " best" : "";
-    const lines = [app.number(value, digits), app.interval(ci95, digits), more].filter(Boolean);
+    const lines = [app.number(value, digits), app.interval(ci95, digits, aggregation), more].filter(Boolean);
     return app.lines(tag, name + best, lines);
   };
 
@@ -37,7 +37,7 @@
       app.el("th", { scope: "row" }, title),
       app.el("td", { class: "number" }, app.number(score.anchored, digits)),
       app.el("td", { class: "number" }, app.interval(score.ci95, digits) || app.NONE),
-      app.el("td", { class: "number quiet", colspan: 4 }, `mean of ${app.plural(score.metrics.length, of)}`),
+      app.el("td", { class: "number quiet", colspan: 4 }, `${of === "dimension" ? "geometric mean" : "mean"} of ${app.plural(score.metrics.length, of)}`),
       app.el("td", { class: "number" }, rankText(score.place)),
       app.el("td", { class: "quiet" }, "anchored, 0\u2013100"),
     ];
@@ -58,7 +58,7 @@
       null,
       app.el("th", { scope: "row" }, column.title, " ", direction, why),
       app.el("td", { class: "number" }, app.number(cell.value, column.digits), unit),
-      app.el("td", { class: "number" }, app.interval(cell.ci95, column.digits) || app.NONE),
+      app.el("td", { class: "number" }, app.interval(cell.ci95, column.digits, column.aggregation) || app.NONE),
       app.el(
         "td",
         { class: "number" },
@@ -115,7 +115,8 @@
   app.source = (row) => app.link(row.linkMap.get("paper") || row.source, row.source);
 
   app.whyUnranked = function (row) {
-    if (row.ranked || row.why_unranked.length === 0) return null;
-    return app.el("p", { class: "why" }, "Not ranked: " + row.why_unranked.join("; ") + ".");
+    const flags = (row.flags || []).map((flag) => app.el("p", { class: "why" }, "Note: " + flag + "."));
+    if (row.ranked || row.why_unranked.length === 0) return flags.length ? flags : null;
+    return [...flags, app.el("p", { class: "why" }, "Not ranked: " + row.why_unranked.join("; ") + ".")];
   };
 })((window.vidchatbench = window.vidchatbench || {}));
