@@ -107,6 +107,7 @@ EXTENDED = Suite(
             "av_sync/lse_c_sgc",
             "av_sync/lse_d_sgc",
             "av_sync/offset_sgc",
+            "av_sync/mouth_envelope",
             "emotion/expression_fd_tddfa",
             "emotion/expression_kd_tddfa",
             "emotion/agreement",
