@@ -166,7 +166,9 @@ def sound_energy(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     sound = samples.astype(np.float64)
     sound[1:] -= PREEMPHASIS * samples[:-1]
     whole = len(sound) // SAMPLES_PER_FRAME
-    return np.square(sound[: whole * SAMPLES_PER_FRAME]).reshape(whole, SAMPLES_PER_FRAME).sum(axis=1)
+    parts = sound[: whole * SAMPLES_PER_FRAME].reshape(whole, SAMPLES_PER_FRAME)
+    energy: NDArray[np.float64] = np.square(parts).sum(axis=1)
+    return energy
 
 
 def lagged_correlations(
