@@ -13,15 +13,15 @@ _SMALL_FACE_NETWORK: dict[str, Param] = {"network": "mobilefacenet", "fps": 2}
 
 LITE = Suite(
     name="lite",
-    version=1,
+    version=2,
     description="Runs on a CPU with small weights: fewer frames a second, and protocol ids that say so.",
     metrics=(
         *_entries("video_quality/psnr", "video_quality/ssim", fps=5),
         *_entries(
             "video_quality/duration_ratio",
+            "video_quality/face_motion",
+            "video_quality/steadiness",
             "video_quality/sharpness",
-            "video_quality/sharpness_frame",
-            "video_quality/flicker",
             "video_quality/face_presence",
         ),
         *_entries("identity/arcface", "identity/drift", **_SMALL_FACE_NETWORK),
@@ -84,9 +84,9 @@ EXTENDED = Suite(
             "video_quality/cmmd_face",
             "video_quality/lpips",
             "video_quality/lpips_face",
+            "video_quality/face_motion",
+            "video_quality/steadiness",
             "video_quality/sharpness",
-            "video_quality/sharpness_frame",
-            "video_quality/flicker",
             "video_quality/face_presence",
             "iqa/musiq",
             "iqa/niqe",
@@ -108,6 +108,7 @@ EXTENDED = Suite(
             "av_sync/lse_c_sgc",
             "av_sync/lse_d_sgc",
             "av_sync/offset_sgc",
+            "av_sync/mouth_envelope",
             "emotion/expression_fd_tddfa",
             "emotion/expression_kd_tddfa",
             "emotion/agreement",

@@ -20,7 +20,7 @@ from vidchatbench.submission.check import check_submission
 
 METRICS = [
     "video_quality/psnr",
-    "video_quality/flicker",
+    "video_quality/steadiness",
     "video_quality/sharpness",
     "video_quality/face_presence",
     "voice/resemblyzer",
@@ -275,7 +275,7 @@ def test_sound_without_video_loses_only_the_picture(run: Run) -> None:
 def test_one_frame_is_too_little_to_compare_but_shows_a_face(run: Run) -> None:
     assert statuses(run, "one_frame")["video_quality/psnr"] == "output_invalid"
     assert "in common with the reference" in reason(run, "one_frame", "video_quality/psnr")
-    assert statuses(run, "one_frame")["video_quality/flicker"] == "output_invalid"
+    assert statuses(run, "one_frame")["video_quality/steadiness"] == "output_invalid"
     assert value(run, "one_frame", "video_quality/face_presence") == 1.0
 
 
@@ -330,7 +330,7 @@ def test_silence_is_no_voice(run: Run) -> None:
 
 def test_no_face_is_said_so(run: Run) -> None:
     assert value(run, "no_face", "video_quality/face_presence") == 0.0
-    assert "no face" in reason(run, "no_face", "video_quality/sharpness")
+    assert "face in 0 of" in reason(run, "no_face", "video_quality/sharpness")
 
 
 def test_two_faces_are_two_tracks_and_one_responder(run: Run) -> None:

@@ -28,7 +28,8 @@ from vidchatbench_metrics.faces.mtcnn import FaceDetector
 METRICS = [
     "video_quality/psnr",
     "video_quality/ssim",
-    "video_quality/flicker",
+    "video_quality/face_motion",
+    "video_quality/steadiness",
     "video_quality/sharpness",
     "video_quality/face_presence",
     "voice/resemblyzer",
@@ -172,7 +173,7 @@ def test_a_read_only_cache_costs_the_store_but_not_the_run(demo: DemoPaths, scra
     # A file where a folder must be made is refused to every user, the superuser included.
     blocked = scratch / "blocked"
     blocked.write_text("")
-    metrics = ["video_quality/flicker"]
+    metrics = ["video_quality/steadiness"]
     config = vcb.RunConfig(workers=2, store=blocked / "store")
     results = vcb.evaluate(
         demo.systems[SYSTEM], benchmark=demo.benchmark, metrics=metrics, out=scratch / "ro", config=config

@@ -9,7 +9,7 @@ import pytest
 import vidchatbench as vcb
 from vidchatbench.demo import DemoPaths
 
-METRICS = ["video_quality/psnr", "video_quality/flicker", "voice/resemblyzer"]
+METRICS = ["video_quality/psnr", "video_quality/steadiness", "voice/resemblyzer"]
 
 
 def test_ray_gives_the_same_numbers(demo: DemoPaths, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Audio-visual sync: whether the lips move with the voice, by SyncNet's distances between picture and sound.
+"""Audio-visual sync: whether the lips move with the voice, by SyncNet or by the mouth's opening.
 
 Picture and sound are two features, so that the sound of another clip can be put under a picture without running a
 network again. Only plain data lives here, so that importing the family loads no model library.
@@ -17,11 +17,14 @@ METRICS: dict[str, str] = {
     "av_sync/offset_sgc": "vidchatbench_metrics.av_sync.lse:OffsetSgc",
     "av_sync/lse_c_speech": "vidchatbench_metrics.av_sync.lse:ConfidenceInSpeech",
     "av_sync/lse_d_speech": "vidchatbench_metrics.av_sync.lse:DistanceInSpeech",
+    "av_sync/mouth_envelope": "vidchatbench_metrics.av_sync.mouth_envelope:MouthEnvelope",
 }
 
 EXTRACTORS: dict[str, str] = {
     "av_sync/syncnet_picture": "vidchatbench_metrics.av_sync.picture:SyncNetPicture",
     "av_sync/syncnet_sound": "vidchatbench_metrics.av_sync.sound:SyncNetSound",
+    "av_sync/mouth_darkness": "vidchatbench_metrics.av_sync.mouth_envelope:MouthDarkness",
+    "av_sync/sound_energy": "vidchatbench_metrics.av_sync.mouth_envelope:SoundEnergy",
 }
 
 WEIGHTS: tuple[WeightSpec, ...] = (

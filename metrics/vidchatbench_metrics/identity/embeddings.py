@@ -155,6 +155,7 @@ class ArcFaceFrames(_Frames):
     """
 
     id = "identity/arcface_frames"
+    version = 2
     defaults = {"network": ARCFACE.default, "fps": 25}
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:
@@ -173,6 +174,7 @@ class ArcFaceReference(_Reference):
     """
 
     id = "identity/arcface_reference"
+    version = 2
     defaults = {"network": ARCFACE.default}
 
     def encoder(self, path: Path, device: str) -> FaceEncoder:

@@ -1,4 +1,4 @@
-"""Video quality: fidelity to the real reply, distances between sets, sharpness, flicker, face."""
+"""Video quality: fidelity to the real reply, distances between sets, sharpness, motion, steadiness, face."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ METRICS = {
     "video_quality/psnr": f"{_PACKAGE}.psnr_ssim:Psnr",
     "video_quality/ssim": f"{_PACKAGE}.psnr_ssim:Ssim",
     "video_quality/sharpness": f"{_PACKAGE}.sharpness:FaceSharpness",
-    "video_quality/sharpness_frame": f"{_PACKAGE}.sharpness:FrameSharpness",
-    "video_quality/flicker": f"{_PACKAGE}.flicker:Flicker",
+    "video_quality/face_motion": f"{_PACKAGE}.face_motion:FaceMotionRatio",
+    "video_quality/steadiness": f"{_PACKAGE}.steadiness:Steadiness",
     "video_quality/face_presence": f"{_PACKAGE}.face_presence:FacePresence",
     "video_quality/duration_ratio": f"{_PACKAGE}.duration_ratio:DurationRatio",
     "video_quality/fid": f"{_PACKAGE}.distribution:Fid",
@@ -35,8 +35,8 @@ EXTRACTORS = {
     "video_quality/ssim_frames": f"{_PACKAGE}.psnr_ssim:SsimFrames",
     "video_quality/length": f"{_PACKAGE}.duration_ratio:Length",
     "video_quality/face_laplacian": f"{_PACKAGE}.sharpness:FaceLaplacian",
-    "video_quality/frame_laplacian": f"{_PACKAGE}.sharpness:FrameLaplacian",
-    "video_quality/frame_difference": f"{_PACKAGE}.flicker:FrameDifference",
+    "video_quality/face_flow": f"{_PACKAGE}.face_motion:FaceMotion",
+    "video_quality/warp_error": f"{_PACKAGE}.steadiness:WarpError",
     "video_quality/inception_frames": f"{_PACKAGE}.inception:InceptionFrames",
     "video_quality/inception_faces": f"{_PACKAGE}.inception:InceptionFaces",
     "video_quality/i3d_clip": f"{_PACKAGE}.i3d:I3dClip",

@@ -1,4 +1,4 @@
-"""``video_quality/sharpness`` and ``/sharpness_frame``: how much fine detail the face and the picture carry."""
+"""``video_quality/sharpness``: whether the face has as much fine detail as that of the real reply."""
 
 from __future__ import annotations
 
@@ -16,21 +16,20 @@ from vidchatbench.api import (
     Frame,
     FrameExtractor,
     FrameSession,
-    Metric,
-    Need,
-    Role,
-    Sample,
-    Score,
     Timeline,
     as_array,
     load_card,
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import faces_at, responder_tracklets
+from vidchatbench_metrics.video_quality.against_reference import AgainstReference
 
+FPS = 5
 CROP = 128
 MIN_FACE = 16
 """Faces with a side under this many pixels are not measured: their sharpness would be that of the interpolation."""
+
+MIN_SHARPNESS = 0.1
+"""Squared levels below which a real reply's face is a plain area; filmed ones have over 10."""
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:
@@ -74,16 +73,16 @@ class FaceLaplacian(FrameExtractor):
 
     Feature:
         value: float64 (n,), squared grey levels, one per frame in which the responder's face was measured.
-        meta: ``frames``, the number of frames read.
+        meta: ``frames`` at 5 a second, ``measurable``, the same number.
     """
 
     id = "video_quality/face_laplacian"
-    defaults = {"fps": 5}
+    version = 2
 
     @property
     def fps(self) -> float:
         """Frames per second."""
-        return self.number("fps")
+        return float(FPS)
 
     @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
@@ -112,71 +111,16 @@ class _FaceSession(FrameSession):
 
     def finish(self) -> Feature:
         values = [value for number in responder_tracklets(self._faces) for value in self._values.get(number, [])]
-        return Feature({"value": as_array(values, "float64")}, {"frames": self._frames})
+        return Feature({"value": as_array(values, "float64")}, {"frames": self._frames, "measurable": self._frames})
 
 
-class FrameLaplacian(FrameExtractor):
-    """Sharpness of the whole picture, scaled to cover 480 x 768, frame by frame.
-
-    Feature:
-        value: float64 (n,), squared grey levels, one per frame.
-    """
-
-    id = "video_quality/frame_laplacian"
-    defaults = {"fps": 5}
-
-    @property
-    def fps(self) -> float:
-        """Frames per second."""
-        return self.number("fps")
-
-    def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _PictureSession:
-        """Starts a clip."""
-        del clip, upstream
-        return _PictureSession()
-
-
-class _PictureSession(FrameSession):
-    def __init__(self) -> None:
-        self._values: list[float] = []
-
-    def push(self, frame: Frame) -> None:
-        grey = np.asarray(Image.fromarray(frame.cover(HEIGHT, WIDTH)).convert("L"))
-        self._values.append(laplacian_variance(grey))
-
-    def finish(self) -> Feature:
-        return Feature({"value": as_array(self._values, "float64")})
-
-
-class FaceSharpness(Metric):
-    """Variance of the Laplacian of the responder's face, mean over frames, higher is sharper."""
+class FaceSharpness(AgainstReference):
+    """Variance of the Laplacian of the face against that of the real reply, smaller over larger, in 0..1."""
 
     default_card = load_card(__package__, "cards/sharpness.toml")
-
-    def needs(self) -> tuple[Need, ...]:
-        """Sharpness of the face by frame."""
-        return (Need("face", ExtractorSpec.of("video_quality/face_laplacian"), (Role.CANDIDATE,)),)
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages over the frames that show the face."""
-        del sample
-        values, frames = features["face"]["value"], int(features["face"].number("frames"))
-        if len(values) == 0:
-            return Score.invalid(f"no face of 16 pixels or more was found in {frames} frames", frames=frames)
-        return Score.ok(float(values.mean()), frames=frames, frames_with_face=len(values))
-
-
-class FrameSharpness(Metric):
-    """Variance of the Laplacian of the whole picture, mean over frames, higher is sharper."""
-
-    default_card = load_card(__package__, "cards/sharpness_frame.toml")
-
-    def needs(self) -> tuple[Need, ...]:
-        """Sharpness of the picture by frame."""
-        return (Need("frames", ExtractorSpec.of("video_quality/frame_laplacian"), (Role.CANDIDATE,)),)
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages over all frames."""
-        del sample
-        values = features["frames"]["value"]
-        return Score.ok(float(values.mean()), frames=len(values))
+    extractor = "video_quality/face_laplacian"
+    fps = float(FPS)
+    quantity = "sharpness"
+    least = MIN_SHARPNESS
+    too_little = "has no detail in the face"
+    places = "frames"

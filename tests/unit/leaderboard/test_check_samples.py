@@ -19,8 +19,8 @@ from vidchatbench.leaderboard.verification.reading import Bundle, MediaLine, rea
 from vidchatbench.plugins.catalogue import load_catalogue
 from vidchatbench.results.sample_rows import SampleRow
 
-PSNR, SHARPNESS, FACES, SET = (
-    "video_quality/psnr", "video_quality/sharpness", "video_quality/face_presence", "emotion/expression_fd_tddfa",
+PSNR, SPEECH, FACES, SET = (
+    "video_quality/psnr", "voice/dnsmos_ovr", "video_quality/face_presence", "emotion/expression_fd_tddfa",
 )  # fmt: skip
 FINITE = "a score is a finite number, or null where there is none"
 AS_WRITTEN = "; take the file that the run wrote"
@@ -318,7 +318,7 @@ def test_what_cannot_apply_is_told_before_all_else(case: Case) -> None:
     assert case.told() == [("status_impossible", told)]
 
 
-@pytest.mark.parametrize("metric", [PSNR, SHARPNESS])
+@pytest.mark.parametrize("metric", [PSNR, SPEECH])
 @pytest.mark.parametrize("installed", [True, False])
 def test_an_output_that_is_there_is_not_missing(case: Case, metric: str, installed: bool) -> None:
     case.cards = dict if installed else without(metric)

@@ -21,7 +21,7 @@ from vidchatbench.leaderboard.verification.strict import check_json, load_yaml
 from vidchatbench.leaderboard.verification.table_process import TableProcess
 from vidchatbench.leaderboard.verification.verify import verify_bundle
 
-SHARPNESS, FACES, PSNR = "video_quality/sharpness", "video_quality/face_presence", "video_quality/psnr"
+FACES, PSNR = "video_quality/face_presence", "video_quality/psnr"
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_a_metric_of_the_reply_alone_has_no_excuse(
     path = bundle / "samples.parquet"
     rows = pq.read_table(path).to_pylist()
     refused = {}
-    for metric in (SHARPNESS, FACES, PSNR):
+    for metric in (FACES, PSNR):
         changed = [dict(row) for row in rows]
         row = next(r for r in changed if r["metric"] == metric and r["sample_id"] == "sample 05")
         row.update(status="not_applicable", value=None, counted=None, reason="it was dark")
@@ -227,7 +227,6 @@ def test_a_metric_of_the_reply_alone_has_no_excuse(
         pq.write_table(pa.table(columns, schema=SAMPLES_SCHEMA), path)
         found = errors(bundle, original[0] if with_benchmark else None)
         refused[metric] = [message for code, message in found if code == "status_impossible"]
-    assert "reads nothing but the reply" in refused[SHARPNESS][0]
     assert "reads nothing but the reply" in refused[FACES][0]
     assert refused[PSNR] == [], "the real reply may be what is lacking"
 

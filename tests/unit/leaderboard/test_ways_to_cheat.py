@@ -111,7 +111,7 @@ def test_a_score_beyond_all_measure_is_left_out(tmp_path: Path) -> None:
     table = pq.read_table(folder / "samples.parquet")
     rows = table.to_pylist()
     for row in rows:
-        if row["metric"] == "video_quality/sharpness" and row["status"] == "ok":
+        if row["metric"] == "voice/dnsmos_ovr" and row["status"] == "ok":
             row["value"] = row["counted"] = 1.7e308
     pq.write_table(type(table).from_pylist(rows, schema=table.schema), folder / "samples.parquet")
     seal(folder)

@@ -70,20 +70,6 @@ def test_face_presence_counts_the_responders_key_frames() -> None:
     assert metric("video_quality/face_presence").score(SAMPLE, {"faces": nobody}).value == 0.0
 
 
-def test_sharpness_without_a_face_is_invalid() -> None:
-    empty = Feature({"value": np.zeros(0)}, {"frames": 7})
-    score = metric("video_quality/sharpness").score(SAMPLE, {"face": empty})
-    assert score.status is Status.OUTPUT_INVALID
-
-
-def test_steadiness_of_one_frame_is_invalid_and_of_a_frozen_clip_is_one() -> None:
-    one = Feature({"value": np.zeros(0), "repeated": np.zeros(0, bool)})
-    frozen = Feature({"value": np.zeros(4), "repeated": np.ones(4, bool)})
-    assert metric("video_quality/flicker").score(SAMPLE, {"pairs": one}).status is Status.OUTPUT_INVALID
-    score = metric("video_quality/flicker").score(SAMPLE, {"pairs": frozen})
-    assert (score.value, score.details["repeated_share"]) == (1.0, 1.0)
-
-
 @pytest.mark.parametrize("name", list(load_catalogue().metrics))
 def test_every_card_is_complete(name: str) -> None:
     built = metric(name)
