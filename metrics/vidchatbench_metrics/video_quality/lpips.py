@@ -20,13 +20,10 @@ from vidchatbench.api import (
     Feature,
     Frame,
     MetricCard,
-    Need,
     PairExtractor,
     PairSession,
-    Role,
     Sample,
     Score,
-    Status,
     Timeline,
     as_array,
     load_card,
@@ -139,10 +136,12 @@ class LpipsFrames(PairedFrames):
 
     Feature:
         value: float64 (n,), one per grid point ``k / fps``.
+        time: float64 (n,), seconds.
         meta: ``fps``, ``seconds`` (the common part that was compared).
     """
 
     id = "video_quality/lpips_frames"
+    version = 2
     defaults = {"fps": 25, "network": "alex"}
     packages = ("lpips",)
 
@@ -297,19 +296,6 @@ class Lpips(PairedMetric):
         """
         return NETWORKS.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
 
-    def needs(self) -> tuple[Need, ...]:
-        """Frame-wise distances of candidate and reference."""
-        spec = ExtractorSpec.of(self.extractor, fps=self.params["fps"], network=self.params["network"])
-        return (Need("frames", spec, (Role.CANDIDATE, Role.REFERENCE)),)
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages the frame-wise distances."""
-        score = super().score(sample, features)
-        if score.status is not Status.OK or score.value is None:
-            return score
-        # The frame that is worst is the one of the greatest distance.
-        return Score.ok(score.value, **score.details, highest=float(features["frames"]["value"].max()))
-
 
 class LpipsFace(Lpips):
     """LPIPS of the responder's face against that of the real reply, 0 or more, lower is better.
@@ -331,13 +317,13 @@ class LpipsFace(Lpips):
         """
         frames = features["frames"]
         counts = {
-            "common": int(frames.number("frames")),
+            "pairs": int(frames.number("frames")),
             "faces": int(frames.number("first_faces")),
             "reference_faces": int(frames.number("second_faces")),
         }
-        pairs, needed = len(frames["value"]), MIN_COVERAGE * counts["common"]
+        pairs, needed = len(frames["value"]), MIN_COVERAGE * counts["pairs"]
         if frames.number("seconds") >= MIN_COMMON_SECONDS and pairs < needed:
-            rest = f"of {counts['common']} frames in common; at least half is needed"
+            rest = f"of {counts['pairs']} frames in common; at least half is needed"
             if counts["reference_faces"] < needed:
                 reason = f"the real reply shows the responder's face in {counts['reference_faces']} {rest}"
                 return Score.not_applicable(reason, **counts)

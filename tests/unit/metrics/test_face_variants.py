@@ -357,17 +357,16 @@ class TestLpipsFace:
     @staticmethod
     def score(values: Sequence[float], common: int, faces: int, reference_faces: int) -> Score:
         meta = {"fps": 25, "seconds": common / 25, "frames": common}
-        feature = Feature(
-            {"value": np.array(values, float)}, {**meta, "first_faces": faces, "second_faces": reference_faces}
-        )
-        return LpipsFace().score(SAMPLE, {"frames": feature})
+        arrays = {"value": np.array(values, float), "time": np.arange(common - len(values), common) / 25}
+        feature = Feature(arrays, {**meta, "first_faces": faces, "second_faces": reference_faces})
+        return LpipsFace().score(SAMPLE, {"frames": feature, "reference": Feature({}, {"frames": 40})})
 
     def test_is_the_mean_of_the_pairs_with_both_faces(self) -> None:
         score = self.score([0.1] * 10 + [0.4] * 10, 40, 25, 35)
         assert score.value == pytest.approx(0.25)
         assert score.details == {
-            "seconds": 1.6, "frames": 20, "lowest": 0.1, "highest": 0.4, "common": 40, "faces": 25,
-            "reference_faces": 35,
+            "seconds": 1.6, "reference_seconds": 1.6, "shown": 1.0, "common": pytest.approx(0.25), "frames": 20,
+            "highest": 0.4, "pairs": 40, "faces": 25, "reference_faces": 35,
         }  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -399,10 +398,10 @@ class TestLpipsFace:
 
     def test_is_another_protocol_than_of_whole_pictures(self) -> None:
         made = LpipsFace()
-        assert made.card.protocol == "lpips/alex-v0.1-face1.3-256-25fps-v1" != Lpips().card.protocol
+        assert made.card.protocol == "lpips/alex-v0.1-face1.3-256-25fps-v2" != Lpips().card.protocol
         assert (made.card.null, made.card.worst, made.card.direction) == ("shuffled_replies", 1.0, "lower")
-        assert LpipsFace(fps=5).card.protocol == "lpips/alex-v0.1-face1.3-256-5fps-v1"
-        (need,) = made.needs()
+        assert LpipsFace(fps=5).card.protocol == "lpips/alex-v0.1-face1.3-256-5fps-v2"
+        need, _ = made.needs()
         assert need.roles == (Role.CANDIDATE, Role.REFERENCE)
         assert need.extractor == LpipsFaces().spec
 
