@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from windows import guide
 
 from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Sample, Side
 from vidchatbench.core.hashing import hash_file
@@ -165,7 +166,7 @@ def test_the_metric_is_the_packages_from_pictures_to_the_score(published: Any, b
     need, _ = metric.needs()
     extractor = LpipsFrames(**dict(need.extractor.params))
     extractor.setup(ExtractorContext("cpu", 16, {name: backbone, LINEAR_WEIGHT: linear}))
-    session = extractor.begin(ClipInfo(768, 480, 1.5), ClipInfo(768, 480, 1.5), ({}, {}))
+    session = extractor.begin(ClipInfo(768, 480, 1.5), ClipInfo(768, 480, 1.5), (guide(), guide()))
     pairs = [pair(seed, 480, 768) for seed in range(3)]
     for index, pictures in enumerate(pairs):
         candidate, reference = (GridFrame(Picture(p), index, Fraction(index, 2)) for p in pictures)
@@ -196,7 +197,7 @@ def test_the_metric_of_faces_is_the_packages_from_pictures_to_the_score(
         faces.close()
         timelines.append(faces)
     clip = ClipInfo(768, 480, 1.5)
-    session = extractor.begin(clip, clip, ({"faces": timelines[0]}, {"faces": timelines[1]}))
+    session = extractor.begin(clip, clip, ({"faces": timelines[0], **guide()}, {"faces": timelines[1], **guide()}))
     values = []
     for index in range(3):
         pictures = pair(index, 480, 768)

@@ -20,13 +20,16 @@ from vidchatbench.api import (
     Need,
     PairExtractor,
     PairSession,
+    Param,
     Role,
     Sample,
     Score,
     Timeline,
+    Window,
     as_array,
+    window_details,
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, MIN_COMMON_SECONDS, WIDTH
+from vidchatbench_metrics.common.geometry import GUIDES, HEIGHT, MIN_COMMON_SECONDS, WIDTH
 
 GIVEN_SECONDS = 0.5
 """Seconds at the start that are not scored: a system is given the first picture, and a copy of it is no achievement."""
@@ -36,12 +39,13 @@ Measure = Callable[[NDArray[np.uint8], NDArray[np.uint8]], float]
 
 
 class PairedFrames(PairExtractor):
-    """One value per grid point that both clips reach, both scaled to cover 480 x 768 and centre-cropped.
+    """One value per grid point that both clips reach, both seen through their window and scaled to 480 x 768.
 
     Feature:
         value: float64 (n,), one per grid point ``k / fps``.
         time: float64 (n,), seconds.
-        meta: ``fps``, ``seconds`` (the common part that was compared).
+        meta: ``fps``, ``seconds`` (the common part that was compared), and the window of the second clip, see
+            :meth:`vidchatbench.api.Window.meta`; ``anchored`` is false where either clip was centred.
     """
 
     defaults = {"fps": 25}
@@ -51,6 +55,11 @@ class PairedFrames(PairExtractor):
         """Frame pairs per second."""
         return self.number("fps")
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window of either clip."""
+        return GUIDES
+
     @abstractmethod
     def measure(self) -> Measure:
         """Returns the function that compares two pictures."""
@@ -59,23 +68,38 @@ class PairedFrames(PairExtractor):
         self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
     ) -> _Session:
         """Starts a pair."""
-        del first, second, upstream
-        return _Session(self.measure(), self.fps)
+        del first, second
+        return _Session(self.measure(), self.fps, pair_of_windows(upstream))
 
 
 class _Session(PairSession):
-    def __init__(self, measure: Measure, fps: float) -> None:
+    def __init__(self, measure: Measure, fps: float, windows: tuple[Window, Window]) -> None:
         self._measure = measure
         self._fps = fps
+        self._windows = windows
         self._values: list[float] = []
 
     def push(self, first: Frame, second: Frame) -> None:
-        self._values.append(self._measure(first.cover(HEIGHT, WIDTH), second.cover(HEIGHT, WIDTH)))
+        one, two = (
+            frame.window(window.box, HEIGHT, WIDTH)
+            for frame, window in zip((first, second), self._windows, strict=True)
+        )
+        self._values.append(self._measure(one, two))
 
     def finish(self) -> Feature:
         pairs = len(self._values)
         arrays = {"value": as_array(self._values, "float64"), "time": as_array(np.arange(pairs) / self._fps, "float64")}
-        return Feature(arrays, {"fps": self._fps, "seconds": pairs / self._fps})
+        return Feature(arrays, {"fps": self._fps, "seconds": pairs / self._fps, **pair_meta(self._windows)})
+
+
+def pair_of_windows(upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]) -> tuple[Window, Window]:
+    """Returns the windows of both clips of a pair, which are guided by :data:`GUIDES`."""
+    return Window.of(upstream[0]["window"]), Window.of(upstream[1]["window"])
+
+
+def pair_meta(windows: tuple[Window, Window]) -> dict[str, Param]:
+    """Returns what a feature of a pair says of its windows: that of the second clip, and whether both are anchored."""
+    return {**windows[1].meta(), "anchored": all(window.anchored for window in windows)}
 
 
 class PairedMetric(Metric):
@@ -95,9 +119,9 @@ class PairedMetric(Metric):
 
     def needs(self) -> tuple[Need, ...]:
         """Frame-wise values of candidate and reference, and how many frames the reference has."""
-        fps = self.params["fps"]
+        fps, frames = self.params["fps"], ExtractorSpec.of(self.extractor, **self.params)
         return (
-            Need("frames", ExtractorSpec.of(self.extractor, **self.params), (Role.CANDIDATE, Role.REFERENCE)),
+            Need("frames", frames, (Role.CANDIDATE, Role.REFERENCE), guide=Role.REFERENCE),
             Need("reference", ExtractorSpec.of("frames/count", fps=fps), (Role.REFERENCE,)),
         )
 
@@ -127,5 +151,6 @@ class PairedMetric(Metric):
         common, worst = self.pool(values), cast("float", self.default_card.worst)
         ends = [self.pool(values[[place]]) for place in (values.argmin(), values.argmax())]
         worst_pair = {"lowest": min(ends)} if self.default_card.direction == "higher" else {"highest": max(ends)}
-        details = {"seconds": seconds, "reference_seconds": reference_seconds, "shown": shown, "common": common}
-        return Score.ok(common + (1 - shown) * (worst - common), **details, **worst_pair, frames=len(values))
+        lengths = {"seconds": seconds, "reference_seconds": reference_seconds, "shown": shown, "frames": len(values)}
+        details = {**lengths, "common": common, **worst_pair, **window_details(frames)}
+        return Score.ok(common + (1 - shown) * (worst - common), **details)

@@ -22,10 +22,12 @@ from vidchatbench.api import (
     Sample,
     Score,
     Timeline,
+    Window,
     as_array,
     load_card,
+    window_details,
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import GUIDES, HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import faces_at, responder_tracklets
 
 CROP = 128
@@ -116,10 +118,11 @@ class _FaceSession(FrameSession):
 
 
 class FrameLaplacian(FrameExtractor):
-    """Sharpness of the whole picture, scaled to cover 480 x 768, frame by frame.
+    """Sharpness of the picture's window, scaled to 480 x 768, frame by frame.
 
     Feature:
         value: float64 (n,), squared grey levels, one per frame.
+        meta: The window, see :meth:`vidchatbench.api.Window.meta`.
     """
 
     id = "video_quality/frame_laplacian"
@@ -130,22 +133,28 @@ class FrameLaplacian(FrameExtractor):
         """Frames per second."""
         return self.number("fps")
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window."""
+        return GUIDES
+
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _PictureSession:
         """Starts a clip."""
-        del clip, upstream
-        return _PictureSession()
+        del clip
+        return _PictureSession(Window.of(upstream["window"]))
 
 
 class _PictureSession(FrameSession):
-    def __init__(self) -> None:
+    def __init__(self, window: Window) -> None:
+        self._window = window
         self._values: list[float] = []
 
     def push(self, frame: Frame) -> None:
-        grey = np.asarray(Image.fromarray(frame.cover(HEIGHT, WIDTH)).convert("L"))
+        grey = np.asarray(Image.fromarray(frame.window(self._window.box, HEIGHT, WIDTH)).convert("L"))
         self._values.append(laplacian_variance(grey))
 
     def finish(self) -> Feature:
-        return Feature({"value": as_array(self._values, "float64")})
+        return Feature({"value": as_array(self._values, "float64")}, self._window.meta())
 
 
 class FaceSharpness(Metric):
@@ -173,10 +182,11 @@ class FrameSharpness(Metric):
 
     def needs(self) -> tuple[Need, ...]:
         """Sharpness of the picture by frame."""
-        return (Need("frames", ExtractorSpec.of("video_quality/frame_laplacian"), (Role.CANDIDATE,)),)
+        spec = ExtractorSpec.of("video_quality/frame_laplacian")
+        return (Need("frames", spec, (Role.CANDIDATE,), guide=Role.REFERENCE),)
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages over all frames."""
         del sample
         values = features["frames"]["value"]
-        return Score.ok(float(values.mean()), frames=len(values))
+        return Score.ok(float(values.mean()), frames=len(values), **window_details(features["frames"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from windows import WHOLE
 
 from vidchatbench.api import Feature, Metric, Sample, SampleExtractor, Score, Side, Status
 from vidchatbench.plugins.catalogue import load_catalogue
@@ -26,7 +27,7 @@ def paired(name: str, values: list[float], reference_frames: int, fps: int = 2, 
     count = len(values)
     arrays = {"value": np.array(values, float), "time": np.arange(count) / fps}
     features = {
-        "frames": Feature(arrays, {"fps": fps, "seconds": count / fps}),
+        "frames": Feature(arrays, {"fps": fps, "seconds": count / fps, **WHOLE}),
         "reference": Feature({}, {"frames": reference_frames}),
     }
     return metric(name, fps=fps, **params).score(SAMPLE, features)
@@ -185,7 +186,7 @@ def test_every_card_is_complete(name: str) -> None:
     while waiting:
         extractor = load_catalogue().extractor(waiting.pop())
         used |= set(extractor.weights)
-        waiting += extractor.requires.values()
+        waiting += [*extractor.requires.values(), *extractor.guides.values()]
         waiting += [need.extractor for need in extractor.reads()] if isinstance(extractor, SampleExtractor) else []
     assert set(card.weights) <= used, "the card names weights that nothing uses"
     assert used <= set(load_catalogue().weights)

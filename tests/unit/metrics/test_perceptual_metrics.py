@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from windows import WHOLE, guide
 
 from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Metric, Role, Sample, Side, Status
 from vidchatbench.api.frame_metrics import FrameCount
@@ -44,18 +45,22 @@ def catalogue() -> Catalogue:
     for name, target in PERCEPTUAL_EXTRACTORS.items():
         made.extractors.register(name, target, origin="test")
     made.extractors.register(FrameCount.id, f"{FrameCount.__module__}:FrameCount", origin="test")
-    made.extractors.register("faces/mtcnn", FACE_EXTRACTORS["faces/mtcnn"], origin="test")
+    for name in ("faces/mtcnn", "faces/window"):
+        made.extractors.register(name, FACE_EXTRACTORS[name], origin="test")
     made.weights.update({spec.name: spec for spec in (*PERCEPTUAL_WEIGHTS, *FACE_WEIGHTS)})
     return made
 
 
 def rated(*values: float, frames: int | None = None) -> dict[str, Feature]:
-    return {"frames": Feature({"value": np.array(values)}, {"frames": len(values) if frames is None else frames})}
+    meta = {"frames": len(values) if frames is None else frames, **WHOLE}
+    return {"frames": Feature({"value": np.array(values)}, meta)}
 
 
 def closed_weights(metric: Metric, catalogue: Catalogue) -> set[str]:
     extractors = [catalogue.extractor(need.extractor) for need in metric.needs()]
-    extractors += [catalogue.extractor(spec) for found in extractors for spec in found.requires.values()]
+    for _ in range(2):  # a guide requires face tracks in its turn
+        upstream = [spec for found in extractors for spec in (*found.requires.values(), *found.guides.values())]
+        extractors += [catalogue.extractor(spec) for spec in upstream]
     return {name for extractor in extractors for name in extractor.weights}
 
 
@@ -66,7 +71,7 @@ class TestCards:
         card = metric.card
         assert card.id == name
         assert card.citation.strip().startswith("@")
-        assert ("face1.3-256" if name.endswith("_face") else "cover480x768") in card.protocol
+        assert ("face1.3-256" if name.endswith("_face") else "anchored480x768") in card.protocol
         assert "480 high x 768 wide" in card.protocol_text
         assert set(card.weights) == closed_weights(metric, catalogue)
         assert {role for need in metric.needs() for role in need.roles} == set(card.roles)
@@ -96,7 +101,7 @@ class TestCards:
 class TestLpips:
     def test_is_the_mean_of_frames_and_keeps_the_worst_one(self, catalogue: Catalogue) -> None:
         frames = Feature(
-            {"value": np.array([9.0, 0.1, 0.5, 0.3]), "time": np.arange(4) / 2}, {"fps": 2, "seconds": 2.0}
+            {"value": np.array([9.0, 0.1, 0.5, 0.3]), "time": np.arange(4) / 2}, {"fps": 2, "seconds": 2.0, **WHOLE}
         )
         features = {"frames": frames, "reference": Feature({}, {"frames": 4})}
         score = catalogue.metric("video_quality/lpips", fps=2).score(SAMPLE, features)
@@ -174,7 +179,7 @@ class TestNoReference:
             return float(picture.mean()) if picture.any() else float("nan")
 
         extractor._model = rate  # type: ignore[assignment]
-        session = extractor.begin(ClipInfo(64, 48, 3.0), {})
+        session = extractor.begin(ClipInfo(64, 48, 3.0), guide())
         for index, level in enumerate((10, 0, 30)):
             session.push(GridFrame(Picture(np.full((48, 64, 3), level, np.uint8)), index, Fraction(index)))
         feature = session.finish()
