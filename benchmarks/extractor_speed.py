@@ -32,13 +32,16 @@ from typing import Any
 
 import numpy as np
 
-from vidchatbench.api import Audio, AudioExtractor, ClipInfo, ExtractorContext, ExtractorSpec, Feature
+from vidchatbench.api import Audio, AudioExtractor, ClipInfo, ExtractorContext, ExtractorSpec, Feature, Window
 from vidchatbench.api.extractors import Extractor, FrameExtractor, PairExtractor, Timeline
 from vidchatbench.demo.build import make_turns
+from vidchatbench.engine.extraction.lanes import Whole
 from vidchatbench.engine.extraction.worker import guarded_torch, peak_memory
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
 from vidchatbench.weights.resolver import WeightResolver
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.faces.timeline import responder_boxes
 
 BATCHES = (1, 8, 32)
 SOUND = 10.0
@@ -145,6 +148,8 @@ def watch(extractor: FrameExtractor | PairExtractor, folder: Path, count: int) -
     pixels = np.load(folder / "frames.npy", mmap_mode="r")
     upstream = {name: faces(folder) for name in extractor.requires}
     clip = ClipInfo(pixels.shape[2], pixels.shape[1], 0.0)
+    window = Window.around(responder_boxes(faces(folder)), (clip.height, clip.width), WIDTH / HEIGHT)
+    upstream |= {name: Whole(window.feature()) for name in extractor.guides}
     rate = Fraction(extractor.fps).limit_denominator(1001)
     # Pictures are made anew for each pass: what a picture keeps of earlier scaling would make the next look faster.
     shown = [GridFrame(Picture(np.array(pixels[index])), index, index / rate) for index in range(count + 1)]

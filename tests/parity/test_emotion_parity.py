@@ -59,6 +59,9 @@ class Still:
     def cover(self, height: int, width: int) -> np.ndarray:
         raise AssertionError
 
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> np.ndarray:
+        raise AssertionError
+
     def fit(self, longest: int) -> tuple[np.ndarray, float]:
         factor = min(1.0, longest / max(self.picture.shape[:2]))
         size = tuple(round(side * factor) for side in self.picture.shape[1::-1])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidchatbench_metrics.faces.alignment import TEMPLATE, align_face, similarity_transform, warp_affine
-from vidchatbench_metrics.video_quality.psnr_ssim import PSNR_CAP, WangSsim, psnr
+from vidchatbench_metrics.video_quality.psnr_ssim import PSNR_CAP, WangSsim, psnr, squared_error
 from vidchatbench_metrics.video_quality.sharpness import laplacian_variance
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
@@ -44,7 +44,7 @@ def noisy_pair(seed: int, height: int, width: int, noise: float) -> tuple[Pictur
 def test_published_values_of_psnr_and_ssim(name: str) -> None:
     reference, distorted = published_image("ref"), published_image(name)
     expected_psnr, expected_ssim = PUBLISHED[name]
-    assert psnr(reference, distorted) == pytest.approx(expected_psnr, abs=1e-6)
+    assert psnr(squared_error(reference, distorted)) == pytest.approx(expected_psnr, abs=1e-6)
     assert WangSsim("cpu")(reference, distorted) == pytest.approx(expected_ssim, abs=1e-5)
 
 
@@ -63,7 +63,7 @@ def test_psnr_and_ssim_equal_scikit_image(height: int, width: int, noise: float)
         channel_axis=2,
     )
     assert WangSsim("cpu")(first, second) == pytest.approx(expected, abs=2e-6)
-    assert psnr(first, second) == pytest.approx(
+    assert psnr(squared_error(first, second)) == pytest.approx(
         metrics.peak_signal_noise_ratio(first, second, data_range=255), abs=1e-9
     )
 
@@ -81,7 +81,7 @@ def test_flat_pictures_do_not_upset_float32() -> None:
 
 def test_identical_pictures_reach_the_ideal() -> None:
     first, _ = noisy_pair(1, 48, 64, 1.0)
-    assert psnr(first, first.copy()) == PSNR_CAP
+    assert psnr(squared_error(first, first.copy())) == PSNR_CAP
     assert WangSsim("cpu")(first, first.copy()) == 1.0
 
 
@@ -89,9 +89,9 @@ def test_a_swap_of_the_pictures_changes_nothing_and_more_noise_is_worse() -> Non
     ssim = WangSsim("cpu")
     clean, little = noisy_pair(3, 64, 96, 5.0)
     _, much = noisy_pair(3, 64, 96, 50.0)
-    assert psnr(clean, little) == psnr(little, clean)
+    assert squared_error(clean, little) == squared_error(little, clean)
     assert ssim(clean, little) == pytest.approx(ssim(little, clean), abs=1e-7)
-    assert psnr(clean, little) > psnr(clean, much)
+    assert squared_error(clean, little) < squared_error(clean, much)
     assert ssim(clean, little) > ssim(clean, much)
 
 

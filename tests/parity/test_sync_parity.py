@@ -65,6 +65,9 @@ class Picture:
     def cover(self, height: int, width: int) -> np.ndarray:
         raise NotImplementedError
 
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> np.ndarray:
+        raise NotImplementedError
+
     def fit(self, longest: int) -> tuple[np.ndarray, float]:
         raise NotImplementedError
 

@@ -41,6 +41,7 @@ from vidchatbench.api.plugins import PackageFile, Plugin, Suite, SuiteEntry, Wei
 from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Detail, Score, Status
+from vidchatbench.api.windows import MAX_ASPECT_DIFFERENCE, Window, window_details, window_spec
 from vidchatbench.errors import MediaError
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ public_judge_name: Callable[[str], str]
 
 __all__ = [
     "AXES",
+    "MAX_ASPECT_DIFFERENCE",
     "NO_JUDGE",
     "NO_JUDGE_FIX",
     "RUBRIC",
@@ -105,6 +107,7 @@ __all__ = [
     "Timeline",
     "TimelineSession",
     "WeightSpec",
+    "Window",
     "as_array",
     "connect_judge",
     "frame_metric",
@@ -113,6 +116,8 @@ __all__ = [
     "offer_judge",
     "open_judge",
     "public_judge_name",
+    "window_details",
+    "window_spec",
 ]
 
 

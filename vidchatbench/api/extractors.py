@@ -67,6 +67,16 @@ class Frame(Protocol):
         """The picture scaled to cover ``height`` x ``width`` and centre-cropped: Pillow BICUBIC, antialiased."""
         ...
 
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> NDArray[np.uint8]:
+        """A part of the picture scaled to ``height`` x ``width``: Pillow BICUBIC, antialiased.
+
+        Args:
+            box: left, top, right, bottom in widths and heights of the picture, in 0..1.
+            height: Height of the result.
+            width: Width of the result.
+        """
+        ...
+
     def fit(self, longest: int) -> tuple[NDArray[np.uint8], float]:
         """The picture scaled down so that no side exceeds ``longest``, and the factor applied (1.0 if untouched)."""
         ...
@@ -169,6 +179,22 @@ class Extractor(ABC):
         For a :class:`PairExtractor`: extractors of each of its two clips.
         """
         return {}
+
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """Extractors whose features are whole before the first frame comes, by local name; none by default.
+
+        A guide says how a clip is to be looked at, as a window does. It is a feature of the clip of the role that
+        :attr:`Need.guide` names, where it :meth:`serves`, and of the clip itself where not. It lies in ``upstream``
+        beside what :attr:`requires` names, so names must differ; it is read by ``result()``, or is the feature itself
+        in an :class:`AudioExtractor`.
+        """
+        return {}
+
+    def serves(self, clip: ClipInfo, other: ClipInfo) -> bool:
+        """Whether this extractor's feature of ``clip`` can guide how ``other`` is looked at; asked of guides only."""
+        del clip, other
+        return True
 
     def lack(self) -> tuple[str, str] | None:
         """Returns what this extractor lacks besides packages and weights, and what would bring it; usually nothing."""

@@ -72,12 +72,15 @@ class Need:
         extractor: Which extractor, with which parameters.
         roles: One role, or two for an extractor of a pair of clips (order matters).
         language_param: The extractor's parameter that is given the language of the sample, if it has one.
+        guide: The role whose clip guides the extractor, see :attr:`vidchatbench.api.Extractor.guides`. Without it, and
+            where the sample has no picture of that role, every clip is its own guide.
     """
 
     name: str
     extractor: ExtractorSpec
     roles: tuple[Role, ...]
     language_param: str | None = None
+    guide: Role | None = None
 
     def __post_init__(self) -> None:
         if len(self.roles) not in {1, 2}:

@@ -20,6 +20,9 @@ from numbers import Real
 from types import TracebackType
 from typing import ClassVar, SupportsFloat, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vidchatbench.api.cards import MetricCard
 from vidchatbench.api.extractors import (
     ClipInfo,
@@ -35,6 +38,7 @@ from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param, as_ar
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Role, Sample
 from vidchatbench.api.scores import Score
+from vidchatbench.api.windows import WINDOW_TEXT, Window, window_details, window_spec
 from vidchatbench.errors import MediaError
 
 FrameFunction = Callable[..., SupportsFloat | None]
@@ -55,6 +59,7 @@ def frame_metric(
     *,
     fps: float,
     size: tuple[int, int] | None = None,
+    anchored: bool = False,
     min_seconds: float = MIN_SECONDS,
 ) -> type[FrameMetric]:
     """Makes a metric of a function over frames.
@@ -83,16 +88,19 @@ def frame_metric(
         fps: Frames per second that are looked at.
         size: Height and width to which pictures are scaled, to cover them, and centre-cropped; by default each clip's
             own. Pairs need it, because outputs come in any size.
+        anchored: Look through a window of the size's shape that is anchored to the responder's face instead of the
+            centre, as the built-in metrics of frames do; see :class:`vidchatbench.api.Window`. It needs a size, and the
+            card may then name the weights of the face detector.
         min_seconds: A shorter clip, or common part of a pair, is an invalid output.
 
     Raises:
         ValueError: If the card is of another kind of metric, or the function does not fit it.
     """
-    _check_card(card)
+    _check_card(card, anchored=anchored)
     paired = len(card.roles) > 1
-    _check_geometry(card.id, size, min_seconds, paired=paired)
+    _check_geometry(card.id, size, min_seconds, paired=paired, anchored=anchored)
     defaults = {"fps": _checked(card.id, "fps", fps, fps), **_parameters(function, card)}
-    recipe = _Recipe(function, card, size, min_seconds)
+    recipe = _Recipe(function, card, size, min_seconds, anchored)
     shared = {"__module__": function.__module__, "__doc__": function.__doc__, "_recipe": recipe}
     values = type(
         f"{function.__name__}_values",
@@ -113,10 +121,25 @@ class _Recipe:
     card: MetricCard
     size: tuple[int, int] | None
     min_seconds: float
+    anchored: bool
 
     @property
     def size_name(self) -> str:
-        return "own" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        if self.size is None:
+            return "own"
+        return f"{'anchored' if self.anchored else ''}{self.size[0]}x{self.size[1]}"
+
+    @property
+    def guides(self) -> dict[str, ExtractorSpec]:
+        return {"window": window_spec(*self.size)} if self.anchored and self.size is not None else {}
+
+    def window(self, upstream: Mapping[str, Timeline]) -> Window | None:
+        return Window.of(upstream["window"]) if self.anchored else None
+
+    def picture(self, frame: Frame, window: Window | None) -> NDArray[np.uint8]:
+        if self.size is None:
+            return frame.rgb()
+        return frame.cover(*self.size) if window is None else frame.window(window.box, *self.size)
 
 
 class FrameMetric(Metric):
@@ -151,7 +174,10 @@ class FrameMetric(Metric):
 
     def needs(self) -> tuple[Need, ...]:
         """The function's values."""
-        return (Need("frames", ExtractorSpec.of(self.extractor.id, **self.params), self.default_card.roles),)
+        spec, guide = ExtractorSpec.of(self.extractor.id, **self.params), None
+        if self._recipe.anchored:
+            guide = Role.REFERENCE
+        return (Need("frames", spec, self.default_card.roles, guide=guide),)
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages the values over the frames that have one."""
@@ -166,7 +192,8 @@ class FrameMetric(Metric):
 
     def _details(self, values: Feature) -> dict[str, float]:
         frames = int(values.number("frames"))
-        return {"seconds": frames / self.number("fps"), "frames": frames, "measured": len(values["value"])}
+        counts = {"seconds": frames / self.number("fps"), "frames": frames, "measured": len(values["value"])}
+        return {**counts, **window_details(values)} if self._recipe.anchored else counts
 
     def _seconds(self, seconds: float, where: str = "") -> str:
         return f"{seconds:.2f} s{where}; {self._recipe.min_seconds:g} s is needed"
@@ -183,6 +210,11 @@ class FrameMetric(Metric):
         if self._recipe.size is None:
             return "uint8 RGB in the clip's own size"
         height, width = self._recipe.size
+        if self._recipe.anchored:
+            return (
+                f"uint8 RGB, the window scaled to {height} high x {width} wide (Pillow BICUBIC, antialiased; "
+                f"{WINDOW_TEXT.format(height=height, width=width)})"
+            )
         return (
             f"uint8 RGB scaled to cover {height} high x {width} wide (Pillow BICUBIC, antialiased) and centre-cropped"
         )
@@ -228,16 +260,17 @@ class _PairedFrameMetric(FrameMetric):
 class _Values:
     """The values of one clip, or of one pair, so far."""
 
-    def __init__(self, recipe: _Recipe, params: Mapping[str, Param]) -> None:
+    def __init__(self, recipe: _Recipe, params: Mapping[str, Param], *windows: Window | None) -> None:
         self._recipe = recipe
+        self._windows = windows
         self._params = {name: value for name, value in params.items() if name not in _RESERVED}
         self._frames = 0
         self._values: list[float] = []
 
     def take(self, *frames: Frame) -> None:
         self._frames += 1
-        size = self._recipe.size
-        pictures = [frame.rgb() if size is None else frame.cover(*size) for frame in frames]
+        seen = zip(frames, self._windows, strict=True)
+        pictures = [self._recipe.picture(frame, window) for frame, window in seen]
         where = f"{self._recipe.card.id}, frame at {frames[0].time:.2f} s"
         with _Named(where):
             value = self._recipe.function(*pictures, **self._params)
@@ -248,7 +281,13 @@ class _Values:
         self._values.append(float(value))
 
     def feature(self) -> Feature:
-        return Feature({"value": as_array(self._values, "float64")}, {"frames": self._frames})
+        values = {"value": as_array(self._values, "float64")}
+        windows = [window for window in self._windows if window is not None]
+        if not windows:
+            return Feature(values, {"frames": self._frames})
+        # Of a pair the window of the second clip, the reference, is told.
+        anchored = all(window.anchored for window in windows)
+        return Feature(values, {"frames": self._frames, **windows[-1].meta(), "anchored": anchored})
 
 
 class _Named(AbstractContextManager[None]):
@@ -272,9 +311,14 @@ class _FrameValues(FrameExtractor):
     def fps(self) -> float:
         return self.number("fps")
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        return self._recipe.guides
+
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _FrameSession:
-        del clip, upstream
-        return _FrameSession(_Values(self._recipe, _normalized(self.id, self.defaults, self.params)))
+        del clip
+        params = _normalized(self.id, self.defaults, self.params)
+        return _FrameSession(_Values(self._recipe, params, self._recipe.window(upstream)))
 
 
 class _FrameSession(FrameSession):
@@ -295,11 +339,16 @@ class _PairValues(PairExtractor):
     def fps(self) -> float:
         return self.number("fps")
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        return self._recipe.guides
+
     def begin(
         self, first: ClipInfo, second: ClipInfo, upstream: tuple[Mapping[str, Timeline], Mapping[str, Timeline]]
     ) -> _PairSession:
-        del first, second, upstream
-        return _PairSession(_Values(self._recipe, _normalized(self.id, self.defaults, self.params)))
+        del first, second
+        params, windows = _normalized(self.id, self.defaults, self.params), map(self._recipe.window, upstream)
+        return _PairSession(_Values(self._recipe, params, *windows))
 
 
 class _PairSession(PairSession):
@@ -345,19 +394,23 @@ class _CountSession(FrameSession):
         return Feature({}, {"frames": self._frames})
 
 
-def _check_card(card: MetricCard) -> None:
+def _check_card(card: MetricCard, *, anchored: bool) -> None:
     if card.aggregation != "mean" or card.roles not in _ROLES:
         raise ValueError(
             f"{card.id}: a frame metric has the aggregation 'mean' and the roles (candidate,) or "
             f"(candidate, reference), not {card.aggregation!r} and ({', '.join(role.value for role in card.roles)})"
         )
-    if card.weights:
+    if card.weights and not anchored:
         raise ValueError(f"{card.id}: a metric with weights needs an extractor of its own, which loads them in setup")
 
 
-def _check_geometry(name: str, size: tuple[int, int] | None, min_seconds: float, *, paired: bool) -> None:
+def _check_geometry(
+    name: str, size: tuple[int, int] | None, min_seconds: float, *, paired: bool, anchored: bool
+) -> None:
     if size is None and paired:
         raise ValueError(f"{name}: frame pairs need size=(height, width), for outputs come in any size")
+    if size is None and anchored:
+        raise ValueError(f"{name}: a window that is anchored to the face needs a size")
     if size is not None and min(size) < 1:
         raise ValueError(f"{name}: size must be (height, width) in pixels, not {size!r}")
     if not (math.isfinite(min_seconds) and min_seconds >= 0):

@@ -159,8 +159,13 @@ class Pipeline:
 
     def extract(self, plan: Plan, features: FeatureLookup) -> Extraction:
         """Extracts what a plan misses of clips."""
-        executor = self._executor or choose_executor(self._config, len(plan.jobs))
-        return extract(plan.jobs, executor, features, self._progress, self._journal)
+        most = max((len(wave) for wave in plan.waves), default=0)
+        executor = self._executor or choose_executor(self._config, most)
+        try:
+            return extract(plan.waves, executor, features, self._progress, self._journal)
+        finally:
+            if executor is not self._executor:  # who hands one over keeps its models for the next call
+                executor.close()
 
 
 def _to_compute(plan: Plan) -> set[str]:

@@ -15,7 +15,7 @@ from vidchatbench.api.scores import Score, Status
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.hashing import file_stamp
 from vidchatbench.core.isolation import Failure, attempt
-from vidchatbench.engine.extraction.jobs import ClipSource, FeatureRequest, Job, group_into_jobs, side_name
+from vidchatbench.engine.extraction.jobs import ClipSource, FeatureRequest, Job, plan_waves, side_name
 from vidchatbench.engine.extraction.sample_pass import SampleRequest, read_content
 from vidchatbench.engine.features.keys import describe_extractor, feature_key, sample_key
 from vidchatbench.errors import InputError, MediaError
@@ -49,7 +49,7 @@ class Plan:
         cells: Metrics times samples, in the order of the suite and of the manifest.
         clips: Every clip by sha256.
         roles: The clip of each sample and role.
-        jobs: What is missing of clips, as jobs.
+        waves: What is missing of clips, as jobs; those of a wave read what earlier ones extract.
         sample_requests: What is read of samples after that, each request after those it reads from.
         wanted: Number of features that cells ask for.
         reused: Number of those that are in the store already.
@@ -58,10 +58,15 @@ class Plan:
     cells: list[Cell]
     clips: dict[str, ClipSource]
     roles: dict[tuple[str, Role], ClipSource]
-    jobs: list[Job]
+    waves: list[list[Job]]
     sample_requests: list[SampleRequest]
     wanted: int
     reused: int
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs of all waves."""
+        return [job for wave in self.waves for job in wave]
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class Planner:
         requests: dict[str, FeatureRequest | SampleRequest] = {**self._requests, **self._sample_requests}
         reused = sum(requests[key].stored for key in wanted)
         sample_requests = list(self._sample_requests.values())
-        return Plan(cells, self._clips, self._roles, self._missing_jobs(), sample_requests, len(wanted), reused)
+        return Plan(cells, self._clips, self._roles, self._missing_waves(), sample_requests, len(wanted), reused)
 
     def _cell(self, metric: Metric, sample: Sample) -> Cell:
         settled = self._settle(metric, sample)
@@ -152,7 +157,9 @@ class Planner:
         missing = self._missing_stream(need, sample)
         if missing is not None:
             return missing
-        return self._request(need.extractor, tuple(self._clip(need, sample, role).sha256 for role in need.roles)).key
+        media = tuple(self._clip(need, sample, role).sha256 for role in need.roles)
+        guide = None if need.guide is None else self._roles.get((sample.id, need.guide))
+        return self._request(need.extractor, media, guide).key
 
     def _content(self, extractor: SampleExtractor, sample: Sample) -> Content | Failure | None:
         return attempt(lambda: read_content(extractor, sample, self._notes.get(sample.id, SampleNotes())))
@@ -211,30 +218,53 @@ class Planner:
             return Score.invalid(reason) if role is Role.CANDIDATE else Score.not_applicable(f"{role.value}: {reason}")
         return None
 
-    def _request(self, spec: ExtractorSpec, media: tuple[str, ...]) -> FeatureRequest:
+    def _request(self, spec: ExtractorSpec, media: tuple[str, ...], guide: ClipSource | None = None) -> FeatureRequest:
         extractor, description = self._extractor(spec)
-        key = feature_key(description, media)
+        guides = self._guides(extractor, media, guide)
+        upstream = self._upstream(extractor, media, guide)
+        # What an extractor requires has a key that follows from its own, unless that is guided in its turn.
+        named = {name: below.key for name, below in (guides | upstream).items() if name in guides or below.guides}
+        key = feature_key(description, media, named)
         if key not in self._requests:
-            upstream = self._upstream(extractor, media)
             # Inserted after what it reads from, so that the order of insertion is an order of work.
             self._requests[key] = FeatureRequest(
                 key,
                 extractor.spec,
                 media,
-                upstream,
+                {name: below.key for name, below in (guides | upstream).items()},
                 stored=key in self._store,
                 sound=isinstance(extractor, AudioExtractor),
+                guides=frozenset(below.key for below in guides.values()),
             )
         return self._requests[key]
 
-    def _upstream(self, extractor: Extractor, media: tuple[str, ...]) -> dict[str, str]:
+    def _upstream(
+        self, extractor: Extractor, media: tuple[str, ...], guide: ClipSource | None
+    ) -> dict[str, FeatureRequest]:
         if not isinstance(extractor, PairExtractor):
-            return {name: self._request(required, media).key for name, required in extractor.requires.items()}
+            return {name: self._request(required, media, guide) for name, required in extractor.requires.items()}
         return {
-            side_name(side, name): self._request(required, (sha,)).key
+            side_name(side, name): self._request(required, (sha,), guide)
             for side, sha in enumerate(media)
             for name, required in extractor.requires.items()
         }
+
+    def _guides(
+        self, extractor: Extractor, media: tuple[str, ...], guide: ClipSource | None
+    ) -> dict[str, FeatureRequest]:
+        is_pair = isinstance(extractor, PairExtractor)
+        return {
+            side_name(side, name) if is_pair else name: self._request(spec, (self._giver(spec, sha, guide),))
+            for side, sha in enumerate(media)
+            for name, spec in extractor.guides.items()
+        }
+
+    def _giver(self, spec: ExtractorSpec, sha: str, guide: ClipSource | None) -> str:
+        """Returns the clip whose feature guides how a clip is looked at: the guide's where it serves, else its own."""
+        if guide is None or guide.info.video is None:
+            return sha
+        serves = self._extractor(spec)[0].serves(guide.clip, self._clips[sha].clip)
+        return guide.sha256 if serves else sha
 
     def _extractor(self, spec: ExtractorSpec) -> tuple[Extractor, dict[str, object]]:
         if spec not in self._extractors:
@@ -242,20 +272,20 @@ class Planner:
             self._extractors[spec] = (extractor, describe_extractor(extractor, self._catalogue))
         return self._extractors[spec]
 
-    def _missing_jobs(self) -> list[Job]:
+    def _missing_waves(self) -> list[list[Job]]:
         missing = [request for request in self._requests.values() if not request.stored]
         read_by_missing = {key for request in missing for key in request.upstream.values()}
         needed = [
             request for request in self._requests.values() if not request.stored or request.key in read_by_missing
         ]
-        return group_into_jobs(needed, self._clips)
+        return plan_waves(needed, self._clips)
 
 
 def needed_roles(metrics: Sequence[Metric]) -> set[Role]:
-    """Returns every role that one of the metrics reads."""
-    return {role for metric in metrics for role in metric.card.roles} | {
-        role for metric in metrics for need in metric.needs() for role in need.roles
-    }
+    """Returns every role that one of the metrics reads, or is guided by."""
+    needs = [need for metric in metrics for need in metric.needs()]
+    roles = {role for metric in metrics for role in metric.card.roles} | {role for need in needs for role in need.roles}
+    return roles | {need.guide for need in needs if need.guide is not None}
 
 
 def gather_clips(

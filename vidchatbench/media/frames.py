@@ -16,6 +16,8 @@ from vidchatbench.errors import MediaError
 from vidchatbench.media.orientation import UPRIGHT, Orientation, stretch
 
 Pixels = NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in widths and heights of a picture, in 0..1."""
 
 PAUSE = Fraction(3, 2)
 """Nominal frames from one picture to the next beyond which the clip pauses: the picture is held."""
@@ -47,6 +49,7 @@ class Picture:
         self.frame_seconds = frame_seconds
         self._rgb: Pixels | None = None
         self._covers: dict[tuple[int, int], Pixels] = {}
+        self._windows: dict[tuple[Box, int, int], Pixels] = {}
         self._fits: dict[int, tuple[Pixels, float]] = {}
 
     def rgb(self) -> Pixels:
@@ -74,6 +77,12 @@ class Picture:
         if (height, width) not in self._covers:
             self._covers[height, width] = _frozen(cover(self.rgb(), height, width))
         return self._covers[height, width]
+
+    def window(self, box: Box, height: int, width: int) -> Pixels:
+        """A part of the picture scaled to ``height`` x ``width``; see :func:`window`."""
+        if (box, height, width) not in self._windows:
+            self._windows[box, height, width] = _frozen(window(self.rgb(), box, height, width))
+        return self._windows[box, height, width]
 
     def fit(self, longest: int) -> tuple[Pixels, float]:
         """The picture scaled down (Pillow BILINEAR, antialiased) so that no side exceeds ``longest``."""
@@ -110,6 +119,10 @@ class GridFrame:
         """See :meth:`Picture.cover`."""
         return self._picture.cover(height, width)
 
+    def window(self, box: Box, height: int, width: int) -> Pixels:
+        """See :meth:`Picture.window`."""
+        return self._picture.window(box, height, width)
+
     def fit(self, longest: int) -> tuple[Pixels, float]:
         """See :meth:`Picture.fit`."""
         return self._picture.fit(longest)
@@ -138,6 +151,28 @@ def cover(pixels: Pixels, height: int, width: int) -> Pixels:
     left, top = max(0.0, (source_width - region_width) / 2), max(0.0, (source_height - region_height) / 2)
     box = (left, top, min(left + region_width, source_width), min(top + region_height, source_height))
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image)
+
+
+def window(pixels: Pixels, box: Box, height: int, width: int) -> Pixels:
+    """Cuts a part out of a picture and scales it, in one step: Pillow's BICUBIC, antialiased when shrinking.
+
+    Args:
+        pixels: uint8 RGB of shape (h, w, 3).
+        box: The part; its borders need not fall between pixels.
+        height: Height of the result.
+        width: Width of the result.
+
+    Returns:
+        uint8 RGB of shape (height, width, 3).
+    """
+    source_height, source_width = pixels.shape[:2]
+    left, top, right, bottom = (
+        share * side for share, side in zip(box, (source_width, source_height) * 2, strict=True)
+    )
+    if (left, top, right, bottom) == (0, 0, width, height) and (source_height, source_width) == (height, width):
+        return pixels
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom))
     return np.asarray(image)
 
 

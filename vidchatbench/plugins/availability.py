@@ -134,5 +134,5 @@ def _with_upstream(spec: ExtractorSpec, catalogue: Catalogue, below: tuple[Extra
     extractor = catalogue.extractor(spec)
     yield extractor
     read = tuple(need.extractor for need in extractor.reads()) if isinstance(extractor, SampleExtractor) else ()
-    for required in (*extractor.requires.values(), *read):
+    for required in (*extractor.requires.values(), *extractor.guides.values(), *read):
         yield from _with_upstream(required, catalogue, (*below, spec))

@@ -6,7 +6,10 @@ from vidchatbench.api import PackageFile, WeightSpec
 
 METRICS: dict[str, str] = {}
 
-EXTRACTORS = {"faces/mtcnn": "vidchatbench_metrics.faces.tracks:FaceTracks"}
+EXTRACTORS = {
+    "faces/mtcnn": "vidchatbench_metrics.faces.tracks:FaceTracks",
+    "faces/window": "vidchatbench_metrics.faces.window:FaceWindow",
+}
 
 
 def _mtcnn(stage: str, sha256: str, size: int) -> WeightSpec:

@@ -228,3 +228,14 @@ def responder_tracklets(timeline: Timeline) -> tuple[int, ...]:
     """
     primary = timeline.result().meta["primary"]
     return tuple(tracklet for tracklet, track in track_numbers(timeline).items() if track == primary)
+
+
+def responder_boxes(timeline: Timeline) -> NDArray[np.float64]:
+    """Returns the responder's boxes in a finished timeline of ``faces/mtcnn``, one per key frame that shows them.
+
+    Shape (n, 4): left, top, right, bottom in pixels of the upright picture.
+    """
+    feature = timeline.result()
+    primary = feature.meta["primary"]
+    boxes: NDArray[np.float64] = feature["box"].astype(np.float64)
+    return boxes[feature["track"] == primary] if primary is not None else boxes[:0]

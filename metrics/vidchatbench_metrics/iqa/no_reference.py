@@ -36,10 +36,12 @@ from vidchatbench.api import (
     Sample,
     Score,
     Timeline,
+    Window,
     as_array,
     load_card,
+    window_details,
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import GUIDES, HEIGHT, WIDTH
 from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
@@ -161,7 +163,7 @@ def _importable_clip() -> Iterator[None]:
 
 
 class FrameQuality(FrameExtractor):
-    """Ratings of the frames of a clip, scaled to cover 480 x 768 and centre-cropped.
+    """Ratings of the frames of a clip, seen through its window and scaled to 480 x 768.
 
     Parameters:
         model: ``musiq``, ``niqe``, ``clipiqa`` or ``topiq_nr``.
@@ -170,7 +172,7 @@ class FrameQuality(FrameExtractor):
 
     Feature:
         value: float64 (n,), on the model's own scale, one per frame that the model could rate.
-        meta: ``frames``, the number of frames read.
+        meta: ``frames``, the number of frames read, and the window, see :meth:`vidchatbench.api.Window.meta`.
     """
 
     id = "iqa/frame_quality"
@@ -187,30 +189,36 @@ class FrameQuality(FrameExtractor):
         """The model's one file."""
         return (MODELS[str(self.params["model"])].weight_of(str(self.params["network"])),)
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window."""
+        return GUIDES
+
     def setup(self, context: ExtractorContext) -> None:
         """Makes the model."""
         self._model = QualityModel(str(self.params["model"]), context.weights[self.weights[0]], context.device)
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _Session:
         """Starts a clip."""
-        del clip, upstream
-        return _Session(self._model)
+        del clip
+        return _Session(self._model, Window.of(upstream["window"]))
 
 
 class _Session(FrameSession):
-    def __init__(self, model: QualityModel) -> None:
+    def __init__(self, model: QualityModel, window: Window) -> None:
         self._model = model
+        self._window = window
         self._frames = 0
         self._values: list[float] = []
 
     def push(self, frame: Frame) -> None:
         self._frames += 1
-        value = self._model(frame.cover(HEIGHT, WIDTH))
+        value = self._model(frame.window(self._window.box, HEIGHT, WIDTH))
         if math.isfinite(value):
             self._values.append(value)
 
     def finish(self) -> Feature:
-        return Feature({"value": as_array(self._values, "float64")}, {"frames": self._frames})
+        return Feature({"value": as_array(self._values, "float64")}, {"frames": self._frames, **self._window.meta()})
 
 
 class _NoReference(Metric):
@@ -238,7 +246,7 @@ class _NoReference(Metric):
         """Ratings of the candidate's frames."""
         params = self.params
         spec = ExtractorSpec.of("iqa/frame_quality", model=self.model, fps=params["fps"], network=params["network"])
-        return (Need("frames", spec, (Role.CANDIDATE,)),)
+        return (Need("frames", spec, (Role.CANDIDATE,), guide=Role.REFERENCE),)
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Averages the ratings; a clip of which the model can rate less than half is the submission's fault."""
@@ -257,6 +265,7 @@ class _NoReference(Metric):
             rated=len(values),
             lowest=float(values.min()),
             highest=float(values.max()),
+            **window_details(features["frames"]),
         )
 
 

@@ -31,7 +31,7 @@ METRICS = {
 }
 
 EXTRACTORS = {
-    "video_quality/psnr_frames": f"{_PACKAGE}.psnr_ssim:PsnrFrames",
+    "video_quality/squared_error_frames": f"{_PACKAGE}.psnr_ssim:ErrorFrames",
     "video_quality/ssim_frames": f"{_PACKAGE}.psnr_ssim:SsimFrames",
     "video_quality/length": f"{_PACKAGE}.duration_ratio:Length",
     "video_quality/face_laplacian": f"{_PACKAGE}.sharpness:FaceLaplacian",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from vidchatbench.api import ExtractorSpec, Feature, Metric, Need, Role, Sample, Score
+from vidchatbench.api import ExtractorSpec, Feature, Metric, Need, Role, Sample, Score, window_details
 from vidchatbench_metrics.common.geometry import MIN_COMMON_SECONDS
 
 MIN_COVERAGE = 0.5
@@ -34,6 +34,7 @@ class AgainstReference(Metric):
         least: Value below which the reference has nothing to be compared with.
         too_little: What is said of such a reference.
         places: What is measured one by one.
+        guided: Whether both sides are looked at through the window of the real reply.
     """
 
     extractor: ClassVar[str]
@@ -42,11 +43,16 @@ class AgainstReference(Metric):
     least: ClassVar[float]
     too_little: ClassVar[str]
     places: ClassVar[str] = "pairs of frames"
+    guided: ClassVar[bool] = False
 
     def needs(self) -> tuple[Need, ...]:
         """The same feature of both sides."""
         spec = ExtractorSpec.of(self.extractor)
-        return (Need("candidate", spec, (Role.CANDIDATE,)), Need("reference", spec, (Role.REFERENCE,)))
+        guide = Role.REFERENCE if self.guided else None
+        return (
+            Need("candidate", spec, (Role.CANDIDATE,), guide=guide),
+            Need("reference", spec, (Role.REFERENCE,), guide=guide),
+        )
 
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Compares the means, and charges what the candidate does not last of the reference."""
@@ -63,7 +69,14 @@ class AgainstReference(Metric):
         ours = float(candidate["value"].mean())
         ratio = ratio_of(ours, theirs)
         shown = min(1.0, candidate.number("frames") / reference.number("frames"))
-        details = {self.quantity: ours, f"reference_{self.quantity}": theirs, "ratio": ratio, "shown": shown}
+        details: dict[str, float | bool] = {
+            self.quantity: ours,
+            f"reference_{self.quantity}": theirs,
+            "ratio": ratio,
+            "shown": shown,
+        }
+        if self.guided:
+            details |= window_details(candidate)
         return Score.ok(shown * ratio, **details)
 
     def _problem(self, feature: Feature) -> str | None:

@@ -113,12 +113,13 @@ class _ClipExtractor(EvenEmbeddings):
 
 
 class ClipImageFrames(_ClipExtractor):
-    """CLIP embeddings of 16 evenly spaced frames, each scaled to cover 480 x 768 and centre-cropped.
+    """CLIP embeddings of 16 evenly spaced frames, each seen through its window and scaled to 480 x 768.
 
     Feature:
         embedding: float32 (n, d), each row of length 1, n = 16 for every clip of 16 frames or more.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded;
+            and the window, see :meth:`vidchatbench.api.Window.meta`.
     """
 
     id = "video_quality/clip_image_frames"
@@ -127,13 +128,14 @@ class ClipImageFrames(_ClipExtractor):
 class ClipImageFaces(_ClipExtractor):
     """CLIP embeddings of the responder's face in 16 evenly spaced frames.
 
-    The face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box;
+    The face is cut out of the picture's window, scaled to 480 x 768, as a square of 1.3 longer sides of its box;
     frames without the responder's face give no row.
 
     Feature:
         embedding: float32 (n, d), each row of length 1, or (0, 0) where the face is in none of the frames.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded;
+            and the window, see :meth:`vidchatbench.api.Window.meta`.
     """
 
     id = "video_quality/clip_image_faces"

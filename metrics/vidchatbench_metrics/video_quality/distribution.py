@@ -20,6 +20,7 @@ from vidchatbench.api import (
     SetItem,
     SetMetric,
     load_card,
+    window_details,
 )
 from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.common.set_distances import FrechetDistance, GaussianMmd, PolynomialMmd
@@ -55,7 +56,10 @@ class _Distribution(SetMetric):
     def needs(self) -> tuple[Need, ...]:
         """The same features of both sides."""
         spec = ExtractorSpec.of(self.extractor, network=self.params["network"], **self.extractor_params)
-        return (Need("candidate", spec, (Role.CANDIDATE,)), Need("reference", spec, (Role.REFERENCE,)))
+        return (
+            Need("candidate", spec, (Role.CANDIDATE,), guide=Role.REFERENCE),
+            Need("reference", spec, (Role.REFERENCE,), guide=Role.REFERENCE),
+        )
 
     def item(self, features: Mapping[str, Feature]) -> SetItem | Score:
         """Returns the rows of both sides; a reference that cannot give them is not the submission's fault."""
@@ -68,9 +72,10 @@ class _Distribution(SetMetric):
         if problem is not None:
             return Score.invalid(f"the reply {problem}", frames=frames)
         rows, reference_rows = candidate["embedding"], reference["embedding"]
-        return SetItem(
-            rows, reference_rows, {"frames": frames, "rows": len(rows), "reference_rows": len(reference_rows)}
-        )
+        anchored = bool(candidate.meta["anchored"]) and bool(reference.meta["anchored"])
+        seen = {**window_details(reference), "anchored": anchored}
+        counts = {"frames": frames, "rows": len(rows), "reference_rows": len(reference_rows)}
+        return SetItem(rows, reference_rows, {**counts, **seen})
 
     def problem(self, feature: Feature) -> str | None:
         """Returns why a clip gives no rows, as the rest of a sentence about it; ``None`` if it does."""

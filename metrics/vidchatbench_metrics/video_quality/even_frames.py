@@ -15,11 +15,21 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Frame, FrameExtractor, FrameSession, Timeline, as_array
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench.api import (
+    ClipInfo,
+    ExtractorSpec,
+    Feature,
+    Frame,
+    FrameExtractor,
+    FrameSession,
+    Timeline,
+    Window,
+    as_array,
+)
+from vidchatbench_metrics.common.geometry import GUIDES, HEIGHT, WIDTH
 from vidchatbench_metrics.common.networks import Networks
 from vidchatbench_metrics.faces.timeline import responder_tracklets
-from vidchatbench_metrics.video_quality.face_square import Picture, track_square
+from vidchatbench_metrics.video_quality.face_square import Picture, View, track_square
 
 FPS = 25
 """Grid points per second of all distribution metrics."""
@@ -66,7 +76,7 @@ class KeptFrame:
 
     Attributes:
         time: Seconds.
-        pixels: uint8 RGB of shape (480, 768, 3), the picture scaled to cover that size and centre-cropped.
+        pixels: uint8 RGB of shape (480, 768, 3), the picture's window scaled to that size.
         source: Height and width of the picture before that, in pixels.
     """
 
@@ -76,9 +86,14 @@ class KeptFrame:
 
 
 class EvenFrames:
-    """Gathers frames of the 25 fps grid and picks the sixteen at the end."""
+    """Gathers frames of the 25 fps grid and picks the sixteen at the end.
 
-    def __init__(self) -> None:
+    Args:
+        window: The part of the pictures that is kept.
+    """
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
         self._frames = 0
         self._stride = 1
         self._kept: dict[int, KeptFrame] = {}
@@ -95,7 +110,7 @@ class EvenFrames:
         if index % self._stride:
             return
         height, width = frame.rgb().shape[:2]
-        self._kept[index] = KeptFrame(frame.time, frame.cover(HEIGHT, WIDTH), (height, width))
+        self._kept[index] = KeptFrame(frame.time, frame.window(self._window.box, HEIGHT, WIDTH), (height, width))
         if len(self._kept) > CAPACITY:
             self._stride *= 2
             self._kept = {index: kept for index, kept in self._kept.items() if index % self._stride == 0}
@@ -128,6 +143,11 @@ class EvenEmbeddings(FrameExtractor):
         return (self.networks.weight_of(str(self.params["network"])),)
 
     @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window."""
+        return GUIDES
+
+    @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
         """Face tracks, where the face is cut out."""
         return {"faces": ExtractorSpec.of("faces/mtcnn")} if self.faces_only else {}
@@ -135,13 +155,17 @@ class EvenEmbeddings(FrameExtractor):
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
         """Starts a clip."""
         del clip
-        return _FaceSession(self.embed, upstream["faces"]) if self.faces_only else _WholeSession(self.embed)
+        window = Window.of(upstream["window"])
+        if self.faces_only:
+            return _FaceSession(self.embed, window, upstream["faces"])
+        return _WholeSession(self.embed, window)
 
 
 class _Session(FrameSession):
-    def __init__(self, embed: Embed) -> None:
+    def __init__(self, embed: Embed, window: Window) -> None:
         self._embed = embed
-        self._even = EvenFrames()
+        self._window = window
+        self._even = EvenFrames(window)
 
     def push(self, frame: Frame) -> None:
         self._even.push(frame)
@@ -157,7 +181,7 @@ class _Session(FrameSession):
             "embedding": as_array(self._embed([picture for _, picture in pictures]), "float32"),
             "time": as_array([time for time, _ in pictures], "float64"),
         }
-        return Feature(arrays, {"frames": self._even.frames, "chosen": len(chosen)})
+        return Feature(arrays, {"frames": self._even.frames, "chosen": len(chosen), **self._window.meta()})
 
 
 class _WholeSession(_Session):
@@ -166,8 +190,8 @@ class _WholeSession(_Session):
 
 
 class _FaceSession(_Session):
-    def __init__(self, embed: Embed, faces: Timeline) -> None:
-        super().__init__(embed)
+    def __init__(self, embed: Embed, window: Window, faces: Timeline) -> None:
+        super().__init__(embed, window)
         self._faces = faces
         self._responder: tuple[int, ...] = ()
 
@@ -177,6 +201,5 @@ class _FaceSession(_Session):
         return super().finish()
 
     def picture_of(self, kept: KeptFrame) -> Picture | None:
-        height, width = kept.pixels.shape[:2]
-        square = track_square(self._faces, self._responder, kept.time, kept.source, (height, width))
+        square = track_square(self._faces, self._responder, kept.time, View(kept.source, self._window))
         return None if square is None else square.cut(kept.pixels)

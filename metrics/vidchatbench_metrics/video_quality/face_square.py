@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidchatbench.api import Timeline
+from vidchatbench.api import Timeline, Window
+from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import faces_at
 
 FACE_MARGIN = 1.3
@@ -40,55 +41,50 @@ class Square:
         return picture[self.top : self.top + self.side, self.left : self.left + self.side]
 
 
-def square_around(
-    box: NDArray[np.float64], source: tuple[int, int], shape: tuple[int, int], margin: float = FACE_MARGIN
-) -> Square | None:
-    """Returns the square around a face in a picture that was scaled to cover a size and centre-cropped.
+@dataclass(frozen=True)
+class View:
+    """How a clip's pictures are brought to 480 x 768.
+
+    Attributes:
+        source: Height and width of the picture before scaling, in pixels.
+        window: The part of it that is scaled.
+    """
+
+    source: tuple[int, int]
+    window: Window
+
+    def place(self, box: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns left, top, right, bottom of a box of the picture in pixels of the scaled one."""
+        left, top, right, bottom = self.window.box
+        height, width = self.source
+        scale = np.array([WIDTH / ((right - left) * width), HEIGHT / ((bottom - top) * height)] * 2)
+        placed: NDArray[np.float64] = (box - np.array([left * width, top * height] * 2)) * scale
+        return placed
+
+
+def square_around(box: NDArray[np.float64], view: View, margin: float = FACE_MARGIN) -> Square | None:
+    """Returns the square around a face in a picture that was brought to 480 x 768.
 
     Args:
         box: left, top, right, bottom in pixels of the picture before scaling.
-        source: Height and width of the picture before scaling.
-        shape: Height and width of the picture after scaling, 480 x 768.
+        view: How it was scaled.
         margin: Side of the square in longer sides of the box. It is at most the picture's height, and moved into the
             picture where it would stick out.
 
     Returns:
-        The square; ``None`` where the middle of the face was cut off by covering, or the side is under 16 pixels.
+        The square; ``None`` where the middle of the face lies outside the window, or the side is under 16 pixels.
     """
-    height, width = shape
-    scale = max(height / source[0], width / source[1])
-    across = (box[0] + box[2]) / 2 * scale - (source[1] * scale - width) / 2
-    down = (box[1] + box[3]) / 2 * scale - (source[0] * scale - height) / 2
-    side = min(round(margin * max(box[2] - box[0], box[3] - box[1]) * scale), height, width)
-    if side < MIN_SQUARE or not (0 <= across < width and 0 <= down < height):
+    placed = view.place(box)
+    across, down = (placed[:2] + placed[2:]) / 2
+    side = min(round(margin * float((placed[2:] - placed[:2]).max())), HEIGHT, WIDTH)
+    if side < MIN_SQUARE or not (0 <= across < WIDTH and 0 <= down < HEIGHT):
         return None
-    left = min(max(round(across - side / 2), 0), width - side)
-    top = min(max(round(down - side / 2), 0), height - side)
+    left = min(max(round(float(across) - side / 2), 0), WIDTH - side)
+    top = min(max(round(float(down) - side / 2), 0), HEIGHT - side)
     return Square(left, top, side)
 
 
-def face_square(
-    picture: Picture, box: NDArray[np.float64], source: tuple[int, int], margin: float = FACE_MARGIN
-) -> Picture | None:
-    """Cuts a square around a face out of a picture that was scaled to cover 480 x 768.
-
-    Args:
-        picture: uint8 RGB of shape (480, 768, 3).
-        box: See :func:`square_around`.
-        source: Height and width of the picture before scaling.
-        margin: See :func:`square_around`.
-
-    Returns:
-        uint8 RGB of shape (side, side, 3); ``None`` where there is no square.
-    """
-    height, width = picture.shape[:2]
-    square = square_around(box, source, (height, width), margin)
-    return None if square is None else square.cut(picture)
-
-
-def track_square(
-    faces: Timeline, tracklets: Collection[int], time: float, source: tuple[int, int], shape: tuple[int, int]
-) -> Square | None:
+def track_square(faces: Timeline, tracklets: Collection[int], time: float, view: View) -> Square | None:
     """Returns the square around the face of one person at a time.
 
     Args:
@@ -96,14 +92,13 @@ def track_square(
         tracklets: Numbers of the person's tracklets, see
             :func:`vidchatbench_metrics.faces.timeline.responder_tracklets`.
         time: Seconds.
-        source: Height and width of the picture before scaling.
-        shape: Height and width of the picture after scaling.
+        view: How the picture is scaled.
 
     Returns:
         The square; ``None`` where the person has no face at the time, or that face has no square.
     """
     boxes = [face.box for face in faces_at(faces, time) if face.tracklet in tracklets]
-    return square_around(boxes[0], source, shape) if boxes else None
+    return square_around(boxes[0], view) if boxes else None
 
 
 def resize_square(picture: Picture, side: int) -> Picture:

@@ -19,11 +19,12 @@ from vidchatbench.api import (
     FrameExtractor,
     FrameSession,
     Timeline,
+    Window,
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, WIDTH
+from vidchatbench_metrics.common.geometry import GUIDES, HEIGHT, WIDTH
 from vidchatbench_metrics.faces.timeline import responder_tracklets
 from vidchatbench_metrics.video_quality.even_frames import FPS, FRAMES_PER_CLIP, KeptFrame
-from vidchatbench_metrics.video_quality.face_square import Square, resize_square, track_square
+from vidchatbench_metrics.video_quality.face_square import Square, View, resize_square, track_square
 from vidchatbench_metrics.video_quality.networks import I3D
 
 SIDE = 224
@@ -70,7 +71,7 @@ class I3dNetwork:
 
 
 class I3dClip(FrameExtractor):
-    """I3D logits of 16 frames from the beginning of a clip, each scaled to cover 480 x 768 and centre-cropped.
+    """I3D logits of 16 frames from the beginning of a clip, each seen through its window and scaled to 480 x 768.
 
     Parameters:
         network: ``i3d-sgv``, or ``sha256:<64 hex>`` for any TorchScript archive of that interface in the mirror.
@@ -95,20 +96,25 @@ class I3dClip(FrameExtractor):
         """The network."""
         return (I3D.weight_of(str(self.params["network"])),)
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window."""
+        return GUIDES
+
     def setup(self, context: ExtractorContext) -> None:
         """Loads the network."""
         self._network = I3dNetwork(context.weights[self.weights[0]], context.device)
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
         """Starts a clip."""
-        del clip, upstream
-        return _Session(self._network, int(self.number("every")))
+        del clip
+        return _Session(self._network, Window.of(upstream["window"]), int(self.number("every")))
 
 
 class I3dFaces(FrameExtractor):
     """I3D logits of the responder's face in the first 16 frames of a clip.
 
-    The face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box,
+    The face is cut out of the picture's window, scaled to 480 x 768, as a square of 1.3 longer sides of its box,
     frame by frame, and scaled to 224 x 224 (Pillow BICUBIC, antialiased), which the network's own scaling leaves as it
     is. A frame without the responder's face takes the square of the nearest of the 16 frames that has one, of two
     equally near the earlier.
@@ -136,6 +142,11 @@ class I3dFaces(FrameExtractor):
         return (I3D.weight_of(str(self.params["network"])),)
 
     @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window."""
+        return GUIDES
+
+    @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
         """Face tracks."""
         return {"faces": ExtractorSpec.of("faces/mtcnn")}
@@ -147,12 +158,13 @@ class I3dFaces(FrameExtractor):
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> FrameSession:
         """Starts a clip."""
         del clip
-        return _FaceSession(self._network, upstream["faces"])
+        return _FaceSession(self._network, Window.of(upstream["window"]), upstream["faces"])
 
 
 class _Session(FrameSession):
-    def __init__(self, network: I3dNetwork, every: int) -> None:
+    def __init__(self, network: I3dNetwork, window: Window, every: int) -> None:
         self._network = network
+        self._window = window
         self._every = every
         self._span = FRAMES_PER_CLIP * every
         self._frames = 0
@@ -164,19 +176,20 @@ class _Session(FrameSession):
 
     def push(self, frame: Frame) -> None:
         if self._frames < self._span and self._frames % self._every == 0:
-            self._pictures.append(frame.cover(HEIGHT, WIDTH))
+            self._pictures.append(frame.window(self._window.box, HEIGHT, WIDTH))
         self._frames += 1
 
     def finish(self) -> Feature:
         whole = self._frames >= self._span
         embedding = self._network(self._pictures) if whole else np.zeros((0, 0), np.float32)
-        return Feature({"embedding": embedding}, {"frames": self._frames})
+        return Feature({"embedding": embedding}, {"frames": self._frames, **self._window.meta()})
 
 
 class _FaceSession(FrameSession):
     # Never done before the clip's end: only the whole clip tells which faces are the responder's.
-    def __init__(self, network: I3dNetwork, faces: Timeline) -> None:
+    def __init__(self, network: I3dNetwork, window: Window, faces: Timeline) -> None:
         self._network = network
+        self._window = window
         self._faces = faces
         self._frames = 0
         self._kept: list[KeptFrame] = []
@@ -185,18 +198,22 @@ class _FaceSession(FrameSession):
         self._frames += 1
         if self._frames <= FRAMES_PER_CLIP:
             height, width = frame.rgb().shape[:2]
-            self._kept.append(KeptFrame(frame.time, frame.cover(HEIGHT, WIDTH), (height, width)))
+            pixels = frame.window(self._window.box, HEIGHT, WIDTH)
+            self._kept.append(KeptFrame(frame.time, pixels, (height, width)))
 
     def finish(self) -> Feature:
         responder = responder_tracklets(self._faces)
-        squares = [track_square(self._faces, responder, kept.time, kept.source, (HEIGHT, WIDTH)) for kept in self._kept]
+        squares = [
+            track_square(self._faces, responder, kept.time, View(kept.source, self._window)) for kept in self._kept
+        ]
         filled = fill_from_nearest(squares)
         pairs = zip(self._kept, filled, strict=True)
         pictures = [resize_square(square.cut(kept.pixels), SIDE) for kept, square in pairs if square is not None]
         whole = len(pictures) == FRAMES_PER_CLIP
         embedding = self._network(pictures) if whole else np.zeros((0, 0), np.float32)
         faces = sum(square is not None for square in squares)
-        return Feature({"embedding": embedding}, {"frames": self._frames, "chosen": len(squares), "faces": faces})
+        meta = {"frames": self._frames, "chosen": len(squares), "faces": faces, **self._window.meta()}
+        return Feature({"embedding": embedding}, meta)
 
 
 def fill_from_nearest(squares: Sequence[Square | None]) -> list[Square | None]:

@@ -87,12 +87,13 @@ class _InceptionExtractor(EvenEmbeddings):
 
 
 class InceptionFrames(_InceptionExtractor):
-    """Inception features of 16 evenly spaced frames, each scaled to cover 480 x 768 and centre-cropped.
+    """Inception features of 16 evenly spaced frames, each seen through its window and scaled to 480 x 768.
 
     Feature:
         embedding: float32 (n, 2048), n = 16 for every clip of 16 frames or more.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded;
+            and the window, see :meth:`vidchatbench.api.Window.meta`.
     """
 
     id = "video_quality/inception_frames"
@@ -101,13 +102,14 @@ class InceptionFrames(_InceptionExtractor):
 class InceptionFaces(_InceptionExtractor):
     """Inception features of the responder's face in 16 evenly spaced frames.
 
-    The face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box;
+    The face is cut out of the picture's window, scaled to 480 x 768, as a square of 1.3 longer sides of its box;
     frames without the responder's face give no row.
 
     Feature:
         embedding: float32 (n, 2048), or (0, 0) where the face is in none of the frames.
         time: float64 (n,), seconds.
-        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded.
+        meta: ``frames``, the number of frames of the clip at 25 a second, ``chosen``, how many of them are embedded;
+            and the window, see :meth:`vidchatbench.api.Window.meta`.
     """
 
     id = "video_quality/inception_faces"

@@ -20,24 +20,28 @@ from vidchatbench.api import (
     Feature,
     Frame,
     MetricCard,
-    Need,
     PairExtractor,
     PairSession,
-    Role,
     Sample,
     Score,
-    Status,
     Timeline,
+    Window,
     as_array,
     load_card,
 )
-from vidchatbench_metrics.common.geometry import HEIGHT, MIN_COMMON_SECONDS, WIDTH
+from vidchatbench_metrics.common.geometry import GUIDES, HEIGHT, MIN_COMMON_SECONDS, WIDTH
 from vidchatbench_metrics.common.networks import Network, Networks
 from vidchatbench_metrics.common.torch_weights import fill, load_state
 from vidchatbench_metrics.faces.timeline import Face, faces_at, responder_tracklets
 from vidchatbench_metrics.faces.torchvision_import import import_torchvision
-from vidchatbench_metrics.video_quality.face_square import Picture, Square, resize_square, square_around
-from vidchatbench_metrics.video_quality.paired_frames import Measure, PairedFrames, PairedMetric
+from vidchatbench_metrics.video_quality.face_square import Picture, Square, View, resize_square, square_around
+from vidchatbench_metrics.video_quality.paired_frames import (
+    Measure,
+    PairedFrames,
+    PairedMetric,
+    pair_meta,
+    pair_of_windows,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -131,7 +135,7 @@ def _linear_state(state: dict[str, Any]) -> dict[str, Any]:
 
 
 class LpipsFrames(PairedFrames):
-    """LPIPS of every frame pair, both scaled to cover 480 x 768 and centre-cropped.
+    """LPIPS of every frame pair, both seen through their window and scaled to 480 x 768.
 
     Parameters:
         fps: Frame pairs per second.
@@ -139,10 +143,12 @@ class LpipsFrames(PairedFrames):
 
     Feature:
         value: float64 (n,), one per grid point ``k / fps``.
+        time: float64 (n,), seconds.
         meta: ``fps``, ``seconds`` (the common part that was compared).
     """
 
     id = "video_quality/lpips_frames"
+    version = 2
     defaults = {"fps": 25, "network": "alex"}
     packages = ("lpips",)
 
@@ -164,7 +170,7 @@ class LpipsFrames(PairedFrames):
 class LpipsFaces(PairExtractor):
     """LPIPS of the responders' faces of every frame pair.
 
-    Each face is cut out of the picture that was scaled to cover 480 x 768, as a square of 1.3 longer sides of its box,
+    Each face is cut out of the window of the picture, scaled to 480 x 768, as a square of 1.3 longer sides of its box,
     and scaled to 256 x 256 (Pillow BICUBIC, antialiased). Of each picture the two faces with the largest boxes are
     compared; a frame pair has a value if both clips' responders are among them.
 
@@ -176,7 +182,8 @@ class LpipsFaces(PairExtractor):
         value: float64 (n,), one per frame pair with the responder's face in both pictures.
         time: float64 (n,), seconds.
         meta: ``fps``; ``seconds``, the common part, and ``frames``, the frame pairs in it; ``first_faces`` and
-            ``second_faces``, in how many of them the first and the second clip show their responder's face.
+            ``second_faces``, in how many of them the first and the second clip show their responder's face; and the
+            window of the second clip, as in :class:`~vidchatbench_metrics.video_quality.paired_frames.PairedFrames`.
     """
 
     id = "video_quality/lpips_faces"
@@ -194,6 +201,11 @@ class LpipsFaces(PairExtractor):
         return (NETWORKS.weight_of(str(self.params["network"])), LINEAR_WEIGHT)
 
     @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window of either clip."""
+        return GUIDES
+
+    @property
     def requires(self) -> Mapping[str, ExtractorSpec]:
         """Face tracks of either clip."""
         return {"faces": ExtractorSpec.of("faces/mtcnn")}
@@ -208,28 +220,36 @@ class LpipsFaces(PairExtractor):
     ) -> PairSession:
         """Starts a pair."""
         del first, second
-        return _FaceSession(self._distance, self.fps, (upstream[0]["faces"], upstream[1]["faces"]))
+        faces = (upstream[0]["faces"], upstream[1]["faces"])
+        return _FaceSession(self._distance, self.fps, faces, pair_of_windows(upstream))
 
 
 class _FaceSession(PairSession):
     # Which faces are the responders' is known only at the end. Every pair of them is compared until then, because to
     # keep the faces themselves would take gigabytes.
-    def __init__(self, distance: Measure, fps: float, faces: tuple[Timeline, Timeline]) -> None:
+    def __init__(
+        self, distance: Measure, fps: float, faces: tuple[Timeline, Timeline], windows: tuple[Window, Window]
+    ) -> None:
         self._distance = distance
         self._fps = fps
         self._faces = faces
+        self._windows = windows
         self._frames = 0
         self._seen: tuple[Counter[int], Counter[int]] = (Counter(), Counter())
         self._values: dict[tuple[int, int], list[tuple[float, float]]] = {}
 
     def push(self, first: Frame, second: Frame) -> None:
         self._frames += 1
-        squares = [largest_squares(faces, frame) for faces, frame in zip(self._faces, (first, second), strict=True)]
+        sides = zip(self._faces, (first, second), self._windows, strict=True)
+        squares = [largest_squares(faces, frame, window) for faces, frame, window in sides]
         for seen, shown in zip(self._seen, squares, strict=True):
             seen.update(shown.keys())
         if not all(squares):
             return
-        ours, theirs = _faces_in(first, squares[0]), _faces_in(second, squares[1])
+        ours, theirs = (
+            _faces_in(frame, window, shown)
+            for frame, window, shown in zip((first, second), self._windows, squares, strict=True)
+        )
         for tracklet, picture in ours.items():
             for other, real in theirs.items():
                 row = (first.time, self._distance(picture, real))
@@ -248,11 +268,12 @@ class _FaceSession(PairSession):
             "frames": self._frames,
             "first_faces": sum(self._seen[0][tracklet] for tracklet in first),
             "second_faces": sum(self._seen[1][tracklet] for tracklet in second),
+            **pair_meta(self._windows),
         }
         return Feature(arrays, meta)
 
 
-def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
+def largest_squares(faces: Timeline, frame: Frame, window: Window) -> dict[int, Square]:
     """Returns the squares around the two faces of a frame with the largest boxes, by tracklet.
 
     Faces without a square (see :func:`vidchatbench_metrics.video_quality.face_square.square_around`) do not count; of
@@ -261,7 +282,7 @@ def largest_squares(faces: Timeline, frame: Frame) -> dict[int, Square]:
     height, width = frame.rgb().shape[:2]
     squares: dict[int, Square] = {}
     for face in sorted(faces_at(faces, frame.time), key=lambda face: (-_area(face), face.tracklet)):
-        square = square_around(face.box, (height, width), (HEIGHT, WIDTH))
+        square = square_around(face.box, View((height, width), window))
         if square is not None and len(squares) < MAX_FACES:
             squares[face.tracklet] = square
     return squares
@@ -271,8 +292,8 @@ def _area(face: Face) -> float:
     return float((face.box[2] - face.box[0]) * (face.box[3] - face.box[1]))
 
 
-def _faces_in(frame: Frame, squares: Mapping[int, Square]) -> dict[int, Picture]:
-    whole = frame.cover(HEIGHT, WIDTH)
+def _faces_in(frame: Frame, window: Window, squares: Mapping[int, Square]) -> dict[int, Picture]:
+    whole = frame.window(window.box, HEIGHT, WIDTH)
     return {number: resize_square(square.cut(whole), FACE_SIDE) for number, square in squares.items()}
 
 
@@ -297,19 +318,6 @@ class Lpips(PairedMetric):
         """
         return NETWORKS.card(self.default_card, str(self.params["network"]), fps=str(int(self.number("fps"))))
 
-    def needs(self) -> tuple[Need, ...]:
-        """Frame-wise distances of candidate and reference."""
-        spec = ExtractorSpec.of(self.extractor, fps=self.params["fps"], network=self.params["network"])
-        return (Need("frames", spec, (Role.CANDIDATE, Role.REFERENCE)),)
-
-    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
-        """Averages the frame-wise distances."""
-        score = super().score(sample, features)
-        if score.status is not Status.OK or score.value is None:
-            return score
-        # The frame that is worst is the one of the greatest distance.
-        return Score.ok(score.value, **score.details, highest=float(features["frames"]["value"].max()))
-
 
 class LpipsFace(Lpips):
     """LPIPS of the responder's face against that of the real reply, 0 or more, lower is better.
@@ -331,13 +339,13 @@ class LpipsFace(Lpips):
         """
         frames = features["frames"]
         counts = {
-            "common": int(frames.number("frames")),
+            "pairs": int(frames.number("frames")),
             "faces": int(frames.number("first_faces")),
             "reference_faces": int(frames.number("second_faces")),
         }
-        pairs, needed = len(frames["value"]), MIN_COVERAGE * counts["common"]
+        pairs, needed = len(frames["value"]), MIN_COVERAGE * counts["pairs"]
         if frames.number("seconds") >= MIN_COMMON_SECONDS and pairs < needed:
-            rest = f"of {counts['common']} frames in common; at least half is needed"
+            rest = f"of {counts['pairs']} frames in common; at least half is needed"
             if counts["reference_faces"] < needed:
                 reason = f"the real reply shows the responder's face in {counts['reference_faces']} {rest}"
                 return Score.not_applicable(reason, **counts)

@@ -25,22 +25,33 @@ C1 = (0.01 * PEAK) ** 2
 C2 = (0.03 * PEAK) ** 2
 
 
-def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
-    """Peak signal-to-noise ratio of two pictures: ``10 log10(255^2 / MSE)`` over all pixels and channels.
+def squared_error(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    """Mean squared difference of two pictures over all pixels and channels.
 
     Args:
         first: uint8 RGB of shape (height, width, 3).
         second: The same shape.
 
     Returns:
-        Decibels in 0..100, capped at 100 for identical pictures.
+        Squared grey levels in 0..65025, exact but for the last rounding.
     """
     difference = first.astype(np.int16) - second
     # Squares of uint8 differences fit int32, and summing integers is exact.
-    mse = float(np.mean(np.square(difference, dtype=np.int32), dtype=np.float64))
-    if mse == 0:
+    return float(np.mean(np.square(difference, dtype=np.int32), dtype=np.float64))
+
+
+def psnr(error: float) -> float:
+    """Peak signal-to-noise ratio: ``10 log10(255^2 / error)``.
+
+    Args:
+        error: Mean squared error in squared grey levels.
+
+    Returns:
+        Decibels in 0..100, capped at 100 for identical pictures.
+    """
+    if error == 0:
         return PSNR_CAP
-    return min(PSNR_CAP, 10 * math.log10(PEAK**2 / mse))
+    return min(PSNR_CAP, 10 * math.log10(PEAK**2 / error))
 
 
 class WangSsim:
@@ -105,20 +116,21 @@ class WangSsim:
         return blurred
 
 
-class PsnrFrames(PairedFrames):
-    """PSNR in dB of every frame pair; see :func:`psnr`."""
+class ErrorFrames(PairedFrames):
+    """Mean squared error of every frame pair in squared grey levels; see :func:`squared_error`."""
 
-    id = "video_quality/psnr_frames"
+    id = "video_quality/squared_error_frames"
 
     def measure(self) -> Measure:
         """Returns the function that compares two pictures."""
-        return psnr
+        return squared_error
 
 
 class SsimFrames(PairedFrames):
     """SSIM of every frame pair; see :class:`WangSsim`."""
 
     id = "video_quality/ssim_frames"
+    version = 2
 
     def setup(self, context: ExtractorContext) -> None:
         """Builds the window."""
@@ -130,10 +142,14 @@ class SsimFrames(PairedFrames):
 
 
 class Psnr(PairedMetric):
-    """Peak signal-to-noise ratio against the real reply, in dB, higher is better."""
+    """Peak signal-to-noise ratio of the pooled error against the real reply, in dB, higher is better."""
 
     default_card = load_card(__package__, "cards/psnr.toml")
-    extractor = "video_quality/psnr_frames"
+    extractor = "video_quality/squared_error_frames"
+
+    def pool(self, values: NDArray[np.float64]) -> float:
+        """Returns the ratio of the mean error, in which a few identical pairs weigh no more than others."""
+        return psnr(float(values.mean()))
 
 
 class Ssim(PairedMetric):

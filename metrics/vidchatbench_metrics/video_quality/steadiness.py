@@ -8,7 +8,19 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ClipInfo, ExtractorContext, Feature, Frame, FrameExtractor, Timeline, as_array, load_card
+from vidchatbench.api import (
+    ClipInfo,
+    ExtractorContext,
+    ExtractorSpec,
+    Feature,
+    Frame,
+    FrameExtractor,
+    Timeline,
+    Window,
+    as_array,
+    load_card,
+)
+from vidchatbench_metrics.common.geometry import GUIDES
 from vidchatbench_metrics.video_quality.against_reference import AgainstReference
 from vidchatbench_metrics.video_quality.neighbours import FPS, NeighbourSession
 from vidchatbench_metrics.video_quality.optical_flow import farneback, to_grey, warp_back
@@ -25,7 +37,7 @@ class WarpError(FrameExtractor):
 
     Feature:
         value: float64 (n,), mean squared error over pixels and RGB channels in squared levels, one per pair.
-        meta: ``frames`` at 25 a second, ``measurable``, the number of pairs.
+        meta: ``frames`` at 25 a second, ``measurable``, the number of pairs, and the window.
     """
 
     id = "video_quality/warp_error"
@@ -36,6 +48,11 @@ class WarpError(FrameExtractor):
         """The time line on which frames are neighbours."""
         return float(FPS)
 
+    @property
+    def guides(self) -> Mapping[str, ExtractorSpec]:
+        """The window."""
+        return GUIDES
+
     def setup(self, context: ExtractorContext) -> None:
         """Loads OpenCV."""
         del context
@@ -43,29 +60,26 @@ class WarpError(FrameExtractor):
 
     def begin(self, clip: ClipInfo, upstream: Mapping[str, Timeline]) -> _Session:
         """Starts a clip."""
-        del clip, upstream
-        return _Session()
+        del clip
+        return _Session(Window.of(upstream["window"]))
 
 
 class _Session(NeighbourSession[NDArray[np.uint8]]):
-    def __init__(self) -> None:
+    def __init__(self, window: Window) -> None:
         super().__init__()
+        self._window = window
         self._values: list[float] = []
 
     def keep(self, frame: Frame) -> NDArray[np.uint8]:
-        return _view(frame)
+        return frame.window(self._window.box, HEIGHT, WIDTH)
 
     def compare(self, kept: NDArray[np.uint8], frame: Frame) -> None:
-        self._values.append(warp_error(kept, _view(frame)))
+        self._values.append(warp_error(kept, self.keep(frame)))
 
     def finish(self) -> Feature:
         values = as_array(self._values, "float64")
-        return Feature({"value": values}, {"frames": self.frames, "measurable": self.pairs})
-
-
-def _view(frame: Frame) -> NDArray[np.uint8]:
-    """Returns the part of the picture that is looked at, uint8 RGB of shape (160, 256, 3)."""
-    return frame.cover(HEIGHT, WIDTH)
+        meta = {"frames": self.frames, "measurable": self.pairs, **self._window.meta()}
+        return Feature({"value": values}, meta)
 
 
 def warp_error(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
@@ -95,3 +109,4 @@ class Steadiness(AgainstReference):
     quantity = "error"
     least = MIN_ERROR
     too_little = "is a still picture"
+    guided = True

@@ -87,6 +87,9 @@ class Shown:
     def cover(self, height: int, width: int) -> Picture:
         return np.full((height, width, 3), self.level, np.uint8)
 
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> Picture:
+        raise AssertionError(box)
+
     def fit(self, longest: int) -> tuple[Picture, float]:
         raise AssertionError(longest)
 

@@ -2,8 +2,8 @@
 
 ``historic_feature_keys.json`` holds the keys that 0.1.0 gave to every extractor of the suites, under a decode profile
 named ``frozen``; ``historic_store`` holds a file that it wrote. A key may leave the list when its extractor or one of
-its parameters is withdrawn, or when the version of the extractor, or of one that it builds on, is raised: what it was
-the key of is then no longer what the extractor makes. It may never change.
+its parameters is withdrawn, when it begins to be guided, or when the version of the extractor, or of one that it builds
+on, is raised: what it was the key of is then no longer what the extractor makes. It may never change.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def test_an_extractor_keeps_the_key_of_its_feature(name: str, monkeypatch: pytes
     catalogue = load_catalogue()
     extractor_id, _, params = name.partition(" ")
     extractor = catalogue.extractor(ExtractorSpec.of(extractor_id, **json.loads(params)))
+    assert not extractor.guides, "the key of what is guided holds the keys of its guides"
     description = keys.describe_extractor(extractor, catalogue)
     if isinstance(extractor, SampleExtractor):
         key = keys.sample_key(description, {"text": "hello"}, {"heard": "a" * 64})

@@ -18,9 +18,9 @@ from vidchatbench.api.metrics import Metric
 from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Score, Status
-from vidchatbench.engine.extraction.executors import InProcessExecutor
+from vidchatbench.engine.extraction.executors import WarmExecutor
 from vidchatbench.engine.extraction.jobs import ClipSource
-from vidchatbench.engine.extraction.worker import WorkerSettings
+from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.engine.features.store import FeatureStore
 from vidchatbench.engine.journal import Journal, read_journal
 from vidchatbench.engine.pipeline import Outcome, Pipeline
@@ -118,7 +118,7 @@ class World:
             self.catalogue,
             store,
             RunConfig(workers=1),
-            executor=InProcessExecutor(settings),
+            executor=WarmExecutor(Worker(settings)),
             journal=Journal(self.root / "run"),
         )
         return pipeline.run(self.inputs, [self.catalogue.metric(CARD.id)])

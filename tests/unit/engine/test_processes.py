@@ -36,7 +36,7 @@ def job(number: int, kind: str) -> Job:
 def run(folder: Path, kinds: list[str], workers: int = 2, make: type[DeadlyWorker] = DeadlyWorker) -> Extraction:
     jobs = [job(number, kind) for number, kind in enumerate(kinds)]
     executor = ProcessExecutor(WorkerSettings(folder, "cpu", 1), workers, make)
-    return extract(jobs, executor, FEATURES, SilentProgress(), Journal(folder))
+    return extract([jobs], executor, FEATURES, SilentProgress(), Journal(folder))
 
 
 FEATURES = FeatureLookup(MemoryStore())

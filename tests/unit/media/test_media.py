@@ -749,6 +749,7 @@ def test_cover_takes_pictures_of_every_size(target: tuple[int, int]) -> None:
     assert failed == []
 
 
+HALF = (0.0, 0.0, 0.5, 1.0)
 ROUNDING = [(468, 832), (208, 368), (428, 762), (402, 720), (440, 782), (796, 1416), (804, 1428), (461, 820)]
 USUAL = [(480, 854), (720, 1280), (1080, 1920), (832, 480), (512, 512), (240, 426), (854, 480)]
 EXTREME = [(1, 1), (2, 3000), (3000, 2)]
@@ -757,6 +758,21 @@ EXTREME = [(1, 1), (2, 3000), (3000, 2)]
 @pytest.mark.parametrize("size", [*ROUNDING, *USUAL, *EXTREME], ids=str)
 def test_cover_of_the_protocols_takes_the_sizes_that_people_use(size: tuple[int, int]) -> None:
     assert cover(np.zeros((*size, 3), np.uint8), 480, 768).shape == (480, 768, 3)
+
+
+def test_a_window_is_cut_and_scaled_in_one_step() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    made = Picture(pixels).window((0.25, 0.1, 0.75, 0.9), 36, 40)
+    expected = Image.fromarray(pixels).resize((40, 36), Image.Resampling.BICUBIC, box=(40.0, 9.0, 120.0, 81.0))
+    np.testing.assert_array_equal(made, np.asarray(expected))
+    np.testing.assert_array_equal(Picture(pixels).window((0.0, 0.0, 1.0, 1.0), 90, 160), pixels)
+
+
+def test_the_window_in_the_centre_is_the_cover() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 300, 3), dtype=np.uint8)
+    # 192 of 300 columns have the ratio 1.6.
+    made = Picture(pixels).window((0.18, 0.0, 0.82, 1.0), 50, 80)
+    assert np.abs(made.astype(int) - cover(pixels, 50, 80).astype(int)).max() <= 1
 
 
 @pytest.mark.parametrize(("size", "longest"), [((720, 1280), 320), ((1280, 720), 320), ((1, 1000), 10), ((33, 31), 7)])
@@ -772,7 +788,14 @@ def test_nobody_can_write_into_what_is_shared(tmp_path: Path, make_clip: MakeCli
     picture, _ = next(iter(ClipReader(path, probe(path), video=True, audio=False)))
     own = np.zeros((48, 64, 3), np.uint8)
     for one in (picture, Picture(own), Picture(own, Orientation.turned(90))):
-        for made in (one.rgb(), one.cover(48, 64), one.cover(24, 24), one.fit(1000)[0], one.fit(20)[0]):
+        for made in (
+            one.rgb(),
+            one.cover(48, 64),
+            one.cover(24, 24),
+            one.window(HALF, 9, 9),
+            one.fit(1000)[0],
+            one.fit(20)[0],
+        ):
             assert not made.flags.writeable
             with pytest.raises(ValueError, match="read-only"):
                 made[0, 0] = 1
@@ -785,6 +808,9 @@ def test_each_form_is_made_once() -> None:
     assert picture.cover(48, 80) is picture.cover(48, 80)
     assert picture.fit(20)[0] is picture.fit(20)[0]
     assert picture.cover(48, 80) is not picture.cover(80, 48)
+    assert picture.window(HALF, 48, 80) is picture.window(HALF, 48, 80)
+    assert picture.window(HALF, 48, 80) is not picture.window(HALF, 80, 48)
+    assert picture.window(HALF, 48, 80) is not picture.window((0.5, 0.0, 1.0, 1.0), 48, 80)
 
 
 @pytest.mark.parametrize("size", [(65, 49), (63, 47), (33, 130), (17, 16)])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from windows import WHOLE, cover_window, cut_face, guide
 
 from vidchatbench.api import (
     ClipInfo,
@@ -44,7 +45,6 @@ from vidchatbench_metrics.video_quality.distribution import (
     KvdFace,
 )
 from vidchatbench_metrics.video_quality.even_frames import CAPACITY, EvenFrames, even_indices
-from vidchatbench_metrics.video_quality.face_square import face_square
 from vidchatbench_metrics.video_quality.i3d import I3dClip
 from vidchatbench_metrics.video_quality.inception import InceptionFaces, InceptionFrames
 from vidchatbench_metrics.video_quality.weights import DISTRIBUTION_WEIGHTS
@@ -76,6 +76,9 @@ class Tiny:
         return np.zeros((2, 3, 3), np.uint8)
 
     def cover(self, height: int, width: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> np.ndarray:
         assert (height, width) == (480, 768)
         self.asked.append(self.index)
         return np.full((1, 1, 3), self.index % 251, np.uint8)
@@ -91,7 +94,7 @@ def frame(index: int, pixels: np.ndarray) -> GridFrame:
 class TestEvenFrames:
     @pytest.mark.parametrize("n", [*range(135), 250, 256, 257, 1023, 1024, 1025, 4500])
     def test_streaming_keeps_what_the_rule_takes(self, n):
-        even = EvenFrames()
+        even = EvenFrames(cover_window(2, 3))
         for index in range(n):
             even.push(Tiny(index))
         chosen = even.chosen()
@@ -126,7 +129,7 @@ class TestEvenFrames:
         assert even_indices(5) == [0, 1, 2, 3, 4]
 
     def test_memory_is_bounded_and_few_pictures_are_scaled(self):
-        even = EvenFrames()
+        even = EvenFrames(cover_window(2, 3))
         asked: list[int] = []
         for index in range(5000):
             even.push(Tiny(index, asked))
@@ -138,7 +141,7 @@ class TestFaceSquare:
     picture = np.random.default_rng(0).integers(0, 256, (480, 768, 3), np.uint8)
 
     def test_of_a_picture_that_needs_no_scaling(self):
-        square = face_square(self.picture, np.array([300.0, 100.0, 360.0, 200.0]), (480, 768))
+        square = cut_face(self.picture, np.array([300.0, 100.0, 360.0, 200.0]), (480, 768))
         assert square is not None
         # 1.3 x 100 pixels around (330, 150)
         assert np.array_equal(square, self.picture[85:215, 265:395])
@@ -147,7 +150,7 @@ class TestFaceSquare:
         # 1920 x 1080 covers 768 x 480 at 4/9, which leaves 853.3 columns; 42.7 are cut off on each side.
         box = np.array([300.0, 100.0, 360.0, 200.0])
         full = (box + np.array([128 / 3, 0, 128 / 3, 0])) * 9 / 4
-        square = face_square(self.picture, full, (1080, 1920))
+        square = cut_face(self.picture, full, (1080, 1920))
         assert square is not None
         assert np.array_equal(square, self.picture[85:215, 265:395])
 
@@ -156,23 +159,23 @@ class TestFaceSquare:
         [((0, 0, 100, 100), (0, 130), (0, 130)), ((668, 380, 768, 480), (350, 480), (638, 768))],
     )
     def test_is_moved_into_the_picture(self, box, rows, columns):
-        square = face_square(self.picture, np.array(box, float), (480, 768))
+        square = cut_face(self.picture, np.array(box, float), (480, 768))
         assert square is not None
         assert np.array_equal(square, self.picture[slice(*rows), slice(*columns)])
 
     def test_is_never_larger_than_the_picture(self):
-        square = face_square(self.picture, np.array([100.0, -100.0, 700.0, 500.0]), (480, 768))
+        square = cut_face(self.picture, np.array([100.0, -100.0, 700.0, 500.0]), (480, 768))
         assert square is not None
         assert np.array_equal(square, self.picture[:, 160:640])
 
-    def test_a_face_that_covering_cut_off_is_none(self):
+    def test_a_face_outside_the_window_is_none(self):
         # Of a portrait picture of 480 x 1080 only the middle 300 rows are left.
-        assert face_square(self.picture, np.array([200.0, 100.0, 280.0, 200.0]), (1080, 480)) is None
-        assert face_square(self.picture, np.array([200.0, 500.0, 280.0, 600.0]), (1080, 480)) is not None
+        assert cut_face(self.picture, np.array([200.0, 100.0, 280.0, 200.0]), (1080, 480)) is None
+        assert cut_face(self.picture, np.array([200.0, 500.0, 280.0, 600.0]), (1080, 480)) is not None
 
     def test_a_tiny_face_is_none(self):
-        assert face_square(self.picture, np.array([100.0, 100.0, 112.0, 108.0]), (480, 768)) is not None
-        assert face_square(self.picture, np.array([100.0, 100.0, 111.0, 108.0]), (480, 768)) is None
+        assert cut_face(self.picture, np.array([100.0, 100.0, 112.0, 108.0]), (480, 768)) is not None
+        assert cut_face(self.picture, np.array([100.0, 100.0, 111.0, 108.0]), (480, 768)) is None
 
 
 class Levels:
@@ -201,13 +204,13 @@ class TestSessions:
         monkeypatch.setattr(clip_image, "ClipImageEncoder", Levels)
         extractor = InceptionFrames() if name == "frames" else clip_image.ClipImageFrames()
         extractor.setup(self.context)
-        session = extractor.begin(CLIP, {})
+        session = extractor.begin(CLIP, guide())
         for index in range(30):
             session.push(frame(index, gray(index)))
         feature = session.finish()
         assert feature["embedding"][:, 0].tolist() == even_indices(30)
         assert feature["time"].tolist() == [index / 25 for index in even_indices(30)]
-        assert dict(feature.meta) == {"frames": 30, "chosen": 16}
+        assert dict(feature.meta) == {"frames": 30, "chosen": 16, **WHOLE}
         assert feature["embedding"].dtype == np.float32
 
     @pytest.mark.parametrize("extractor", [InceptionFrames(), clip_image.ClipImageFrames()])
@@ -215,7 +218,7 @@ class TestSessions:
         monkeypatch.setattr(inception, "InceptionFeatures", Levels)
         monkeypatch.setattr(clip_image, "ClipImageEncoder", Levels)
         extractor.setup(self.context)
-        feature = extractor.begin(CLIP, {}).finish()
+        feature = extractor.begin(CLIP, guide()).finish()
         assert feature["embedding"].shape == (0, 0)
         assert feature.meta["frames"] == 0
 
@@ -225,7 +228,7 @@ class TestSessions:
         small, large = np.array([0.0, 0.0, 20.0, 20.0]), np.array([300.0, 100.0, 400.0, 200.0])
         extractor = InceptionFaces()
         extractor.setup(self.context)
-        session = extractor.begin(CLIP, {"faces": faces})
+        session = extractor.begin(CLIP, {"faces": faces, **guide()})
         for key in range(8):
             # The bystander is seen first and throughout, the responder from key frame 3 on.
             boxes = np.stack([small, large]) if key >= 3 else small[None]
@@ -238,14 +241,14 @@ class TestSessions:
         assert feature["embedding"][:, 0].tolist() == seen
         assert set(feature["embedding"][:, 1].tolist()) == {130.0}
         assert feature["time"].tolist() == [index / 25 for index in seen]
-        assert dict(feature.meta) == {"frames": 40, "chosen": 16}
+        assert dict(feature.meta) == {"frames": 40, "chosen": 16, **WHOLE}
 
     def test_no_face_at_all(self, monkeypatch):
         monkeypatch.setattr(inception, "InceptionFeatures", Levels)
         faces = FaceTimeline(5.0)
         extractor = InceptionFaces()
         extractor.setup(self.context)
-        session = extractor.begin(CLIP, {"faces": faces})
+        session = extractor.begin(CLIP, {"faces": faces, **guide()})
         for index in range(30):
             session.push(frame(index, gray(index)))
         faces.close()
@@ -283,7 +286,7 @@ class TestI3d:
         return extractor
 
     def run(self, extractor: I3dClip, n: int) -> tuple[Feature, int]:
-        session = extractor.begin(CLIP, {})
+        session = extractor.begin(CLIP, guide())
         pushed = 0
         while pushed < n and not session.done:
             colored = np.stack([np.full((480, 768), pushed + 50 * channel, np.uint8) for channel in range(3)], axis=2)
@@ -320,7 +323,7 @@ def feature_of(metric: SetMetric, frames: int, *, rows: int = 16, level: float =
     """A feature as the metric's extractor gives it."""
     motion = metric.needs()[0].extractor.id.startswith("video_quality/i3d_")
     embedding = np.full((1 if motion else rows, 4), level, np.float32)
-    return Feature({"embedding": embedding}, {"frames": frames, "chosen": min(frames, 16), "faces": rows})
+    return Feature({"embedding": embedding}, {"frames": frames, "chosen": min(frames, 16), "faces": rows, **WHOLE})
 
 
 def item(metric: SetMetric, candidate: Feature, reference: Feature) -> SetItem | Score:
@@ -337,7 +340,7 @@ class TestItems:
         assert set(found.candidate.ravel()) == {1.0}
         assert set(found.reference.ravel()) == {3.0}
         assert found.details == {
-            "frames": 200, "rows": len(found.candidate), "reference_rows": len(found.reference), **counts,
+            "frames": 200, "rows": len(found.candidate), "reference_rows": len(found.reference), **counts, **WHOLE,
         }  # fmt: skip
         score = made.score(
             SAMPLE, {"candidate": feature_of(made, 200, level=1.0), "reference": feature_of(made, 150, level=3.0)}
@@ -433,8 +436,7 @@ class TestCards:
         assert extractor.id == need.extractor.id
         assert extractor.fps == 25
         assert extractor.weights == made.card.weights[:1]
-        faces = {"mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet"}
-        assert set(made.card.weights[1:]) == (faces if extractor.requires else set())
+        assert set(made.card.weights[1:]) == {"mtcnn_pnet", "mtcnn_rnet", "mtcnn_onet"}, "the window needs the face"
         assert made.card.commercial_use is table[made.card.weights[0]].commercial_use
 
     @every_metric

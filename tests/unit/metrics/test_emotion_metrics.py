@@ -358,6 +358,9 @@ class Still:
     def cover(self, height: int, width: int) -> np.ndarray:
         raise AssertionError
 
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> np.ndarray:
+        raise AssertionError
+
     def fit(self, longest: int) -> tuple[np.ndarray, float]:
         raise AssertionError
 

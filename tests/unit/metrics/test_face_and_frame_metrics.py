@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from windows import WHOLE
 
-from vidchatbench.api import Feature, Metric, Sample, SampleExtractor, Side, Status
+from vidchatbench.api import Feature, Metric, Sample, SampleExtractor, Score, Side, Status
 from vidchatbench.plugins.catalogue import load_catalogue
 
 SIDE = Side(media="a.mp4", sha256="0" * 64, speaker_id="s")
@@ -16,30 +17,88 @@ def metric(name: str, **params: str | int) -> Metric:
     return load_catalogue().metric(name, **params)
 
 
-def test_paired_score_is_the_mean_of_frames_not_of_pooled_errors() -> None:
-    frames = Feature({"value": np.array([20.0, 40.0])}, {"fps": 1, "seconds": 2.0})
-    score = metric("video_quality/psnr").score(SAMPLE, {"frames": frames})
-    assert (score.status, score.value) == (Status.OK, 30.0)
-    assert score.details["lowest"] == 20.0
+def unit(*values: float) -> np.ndarray:
+    vector = np.array(values, np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def paired(name: str, values: list[float], reference_frames: int, fps: int = 2, **params: str) -> Score:
+    """Scores frame pairs on a grid of ``fps``."""
+    count = len(values)
+    arrays = {"value": np.array(values, float), "time": np.arange(count) / fps}
+    features = {
+        "frames": Feature(arrays, {"fps": fps, "seconds": count / fps, **WHOLE}),
+        "reference": Feature({}, {"frames": reference_frames}),
+    }
+    return metric(name, fps=fps, **params).score(SAMPLE, features)
+
+
+def test_psnr_is_that_of_the_pooled_error_after_the_first_half_second() -> None:
+    # Errors 1 and 100: 10 log10(65025 / 50.5) = 31.098; the mean of 48.13 and 28.13 would be 38.13.
+    score = paired("video_quality/psnr", [0.0, 1.0, 100.0], 3)
+    assert score.value == pytest.approx(31.0979, abs=1e-4)
+    assert score.details["lowest"] == pytest.approx(28.1308, abs=1e-4)
+    assert score.details["shown"] == 1.0
+
+
+def test_a_copy_of_the_first_picture_gains_nothing() -> None:
+    def score(copied: int, fps: int) -> float:
+        value = paired("video_quality/psnr", [0.0] * copied + [400.0] * (10 - copied), 10, fps=fps).value
+        assert value is not None
+        return value
+
+    # At 5 pairs a second those at 0, 0.2 and 0.4 s are left out and the one at 0.6 s is not; at 2 that at 0.5 s is not.
+    assert score(0, 5) == score(3, 5) < score(4, 5)
+    assert score(0, 2) == score(1, 2) < score(2, 2)
+
+
+def test_identical_pictures_have_the_cap() -> None:
+    assert paired("video_quality/psnr", [0.0] * 4, 4).value == 100.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "whole", "half"),
+    [
+        ("video_quality/psnr", 65.025, 30.0, 15.0),
+        ("video_quality/ssim", 0.8, 0.8, 0.4),
+        ("video_quality/lpips", 0.2, 0.2, 0.6),
+    ],
+)
+def test_what_the_reference_shows_and_the_reply_does_not_is_charged(
+    name: str, value: float, whole: float, half: float
+) -> None:
+    # From 0.5 s on the reference has 8 pairs, and the reply shows 8, 4 or, being longer, all of them.
+    assert paired(name, [value] * 9, 9).value == pytest.approx(whole)
+    short = paired(name, [value] * 5, 9)
+    assert short.value == pytest.approx(half)
+    assert (short.details["shown"], short.details["common"]) == (0.5, pytest.approx(whole))
+    assert (short.details["seconds"], short.details["reference_seconds"]) == (2.5, 4.5)
+
+
+def test_a_reply_cannot_gain_by_stopping_before_its_worse_half() -> None:
+    whole = paired("video_quality/ssim", [0.9] * 5 + [0.1] * 4, 9).value
+    cut = paired("video_quality/ssim", [0.9] * 5, 9).value
+    assert cut is not None
+    assert cut < (whole or 0)
 
 
 def test_less_than_a_second_in_common_is_the_submissions_fault() -> None:
-    frames = Feature({"value": np.ones(3)}, {"fps": 5, "seconds": 0.6})
-    score = metric("video_quality/ssim").score(SAMPLE, {"frames": frames})
+    score = paired("video_quality/ssim", [1.0] * 3, 25, fps=5)
     assert score.status is Status.OUTPUT_INVALID
     assert "0.60 s in common" in str(score.reason)
+    assert paired("video_quality/ssim", [1.0] * 5, 25, fps=5).status is Status.OK
 
 
 def test_no_common_frame_at_all_is_no_crash() -> None:
-    frames = Feature({"value": np.zeros(0)}, {"fps": 5, "seconds": 0.0})
-    assert metric("video_quality/psnr").score(SAMPLE, {"frames": frames}).status is Status.OUTPUT_INVALID
+    assert paired("video_quality/psnr", [], 25, fps=5).status is Status.OUTPUT_INVALID
+    assert paired("video_quality/psnr", [1.0], 1, fps=1).status is Status.OUTPUT_INVALID, "only the pair at 0 s"
 
 
 @pytest.mark.parametrize("name", ["video_quality/psnr", "video_quality/ssim"])
 def test_another_frame_rate_is_another_protocol(name: str) -> None:
     full, lite = metric(name), metric(name, fps=5)
-    assert full.card.protocol.endswith("25fps-v1")
-    assert lite.card.protocol.endswith("5fps-v1")
+    assert "-25fps-" in full.card.protocol
+    assert "-5fps-" in lite.card.protocol
     assert full.card.protocol != lite.card.protocol
     assert "5 frame pairs a second" in lite.card.protocol_text
 
@@ -85,7 +144,7 @@ def test_every_card_is_complete(name: str) -> None:
     while waiting:
         extractor = load_catalogue().extractor(waiting.pop())
         used |= set(extractor.weights)
-        waiting += extractor.requires.values()
+        waiting += [*extractor.requires.values(), *extractor.guides.values()]
         waiting += [need.extractor for need in extractor.reads()] if isinstance(extractor, SampleExtractor) else []
     assert set(card.weights) <= used, "the card names weights that nothing uses"
     assert used <= set(load_catalogue().weights)
@@ -99,6 +158,10 @@ def test_a_reply_that_stops_early_shows_in_the_duration_ratio(candidate: float, 
     score = metric("video_quality/duration_ratio").score(SAMPLE, features)
     assert score.value == pytest.approx(ratio)
     assert score.details == {"seconds": candidate, "reference_seconds": reference}
+
+
+def test_the_length_of_a_reply_is_read_against_the_lengths_of_other_replies() -> None:
+    assert metric("video_quality/duration_ratio").card.null == "shuffled_replies"
 
 
 def test_no_suite_entry_speaks_of_another_protocols_frame_rate() -> None:

@@ -11,9 +11,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 from PIL import Image
+from windows import WHOLE, cover_window, cut_face, guide
 
 from vidchatbench.api import (
     ClipInfo,
+    Extractor,
     ExtractorContext,
     ExtractorSpec,
     Feature,
@@ -28,15 +30,18 @@ from vidchatbench.api import (
     Timeline,
     TimelineSession,
 )
+from vidchatbench.core.isolation import Failure
 from vidchatbench.engine.extraction.decode_pass import DecodePass
 from vidchatbench.engine.extraction.jobs import ClipSource, FeatureRequest, Job, side_name
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.media.probe import probe
+from vidchatbench_metrics.common.geometry import GUIDES
 from vidchatbench_metrics.faces.timeline import FaceTimeline
+from vidchatbench_metrics.faces.window import FaceWindow
 from vidchatbench_metrics.video_quality import clip_image
 from vidchatbench_metrics.video_quality.distribution import FvdFace
 from vidchatbench_metrics.video_quality.even_frames import even_indices
-from vidchatbench_metrics.video_quality.face_square import Square, face_square, resize_square
+from vidchatbench_metrics.video_quality.face_square import Square, resize_square
 from vidchatbench_metrics.video_quality.i3d import I3dClip, I3dFaces, fill_from_nearest
 from vidchatbench_metrics.video_quality.lpips import Lpips, LpipsFace, LpipsFaces
 
@@ -66,7 +71,7 @@ def faces_by_key(*keys: Sequence[tuple[float, ...]]) -> FaceTimeline:
 
 def square_of(pixels: np.ndarray, box: tuple[float, ...], side: int) -> np.ndarray:
     """The face as the protocol says it, by Pillow alone."""
-    cut = face_square(pixels, np.array(box), (480, 768))
+    cut = cut_face(pixels, np.array(box), (480, 768))
     assert cut is not None
     return np.asarray(Image.fromarray(cut).resize((side, side), Image.Resampling.BICUBIC))
 
@@ -86,7 +91,7 @@ class TestI3dFaces:
     def run(self, faces: FaceTimeline, pictures: Sequence[np.ndarray]) -> tuple[Feature, list[np.ndarray]]:
         extractor, network = I3dFaces(), Heard()
         extractor._network = network  # type: ignore[assignment]
-        session = extractor.begin(CLIP, {"faces": faces})
+        session = extractor.begin(CLIP, {"faces": faces, **guide()})
         for index, pixels in enumerate(pictures):
             session.push(frame(index, pixels))
             assert not session.done, "only the whole clip tells who the responder is"
@@ -99,7 +104,7 @@ class TestI3dFaces:
         for index, picture in enumerate(seen):
             assert np.array_equal(picture, square_of(pictures[index], LARGE, 224)), index
         assert feature["embedding"].shape == (1, 16)
-        assert dict(feature.meta) == {"frames": 18, "chosen": 16, "faces": 16}
+        assert dict(feature.meta) == {"frames": 18, "chosen": 16, "faces": 16, **WHOLE}
 
     def test_the_square_follows_the_face(self) -> None:
         moved = tuple(value + 20 for value in LARGE)
@@ -135,7 +140,7 @@ class TestI3dFaces:
     def test_a_clip_of_fewer_frames_has_no_row(self, frames: int) -> None:
         feature, _ = self.run(faces_by_key([LARGE], [LARGE], [LARGE], [LARGE]), [noise(0)] * frames)
         assert feature["embedding"].shape == (0, 0)
-        assert dict(feature.meta) == {"frames": frames, "chosen": frames, "faces": frames}
+        assert dict(feature.meta) == {"frames": frames, "chosen": frames, "faces": frames, **WHOLE}
 
     def test_nearest_and_of_two_equally_near_the_earlier(self) -> None:
         a, b = Square(0, 0, 20), Square(5, 5, 30)
@@ -160,7 +165,7 @@ class TestI3dFaces:
         name = "sha256:" + "0" * 64
         extractor = I3dFaces(network=name)
         extractor.setup(ExtractorContext("cpu", 8, {name: path}))
-        session = extractor.begin(CLIP, {"faces": faces_by_key(*[[LARGE]] * 6)})
+        session = extractor.begin(CLIP, {"faces": faces_by_key(*[[LARGE]] * 6), **guide()})
         pictures = [noise(seed) for seed in range(16)]
         for index, pixels in enumerate(pictures):
             session.push(frame(index, pixels))
@@ -179,7 +184,7 @@ class TestFvdFaceItems:
     @staticmethod
     def feature(faces: int, frames: int = 100) -> Feature:
         embedding = np.full((1, 3), 2.0, np.float32) if faces else np.zeros((0, 0), np.float32)
-        return Feature({"embedding": embedding}, {"frames": frames, "chosen": 16, "faces": faces})
+        return Feature({"embedding": embedding}, {"frames": frames, "chosen": 16, "faces": faces, **WHOLE})
 
     def item(self, faces: int, reference: int) -> SetItem | Score:
         return FvdFace().item({"candidate": self.feature(faces), "reference": self.feature(reference)})
@@ -187,7 +192,9 @@ class TestFvdFaceItems:
     def test_half_of_the_frames_is_enough_and_is_told(self) -> None:
         found = self.item(8, 12)
         assert isinstance(found, SetItem)
-        assert found.details == {"frames": 100, "rows": 1, "reference_rows": 1, "faces": 8, "reference_faces": 12}
+        assert found.details == {
+            "frames": 100, "rows": 1, "reference_rows": 1, "faces": 8, "reference_faces": 12, **WHOLE,
+        }  # fmt: skip
 
     @pytest.mark.parametrize(
         ("faces", "reference", "status"),
@@ -220,7 +227,7 @@ class TestClipFaces:
     def run(self, faces: FaceTimeline, pictures: Sequence[np.ndarray]) -> Feature:
         extractor = clip_image.ClipImageFaces()
         extractor.setup(ExtractorContext("cpu", 4, {"clip_vit_l14_336": Path("a")}))
-        session = extractor.begin(CLIP, {"faces": faces})
+        session = extractor.begin(CLIP, {"faces": faces, **guide()})
         for index, pixels in enumerate(pictures):
             session.push(frame(index, pixels))
         return session.finish()
@@ -229,11 +236,11 @@ class TestClipFaces:
         pictures = [noise(seed) for seed in range(40)]
         feature = self.run(faces_by_key(*[[SMALL]] * 3, *[[SMALL, LARGE]] * 5), pictures)
         seen = [index for index in even_indices(40) if index >= 15]
-        squares = [face_square(pictures[index], np.array(LARGE), (480, 768)) for index in seen]
+        squares = [cut_face(pictures[index], np.array(LARGE), (480, 768)) for index in seen]
         expected = [[square.astype(np.int64).sum(), 130] for square in squares if square is not None]
         assert feature["embedding"].tolist() == np.array(expected, np.float32).tolist()
         assert feature["time"].tolist() == [index / 25 for index in seen]
-        assert dict(feature.meta) == {"frames": 40, "chosen": 16}
+        assert dict(feature.meta) == {"frames": 40, "chosen": 16, **WHOLE}
 
     def test_no_face_no_row(self) -> None:
         feature = self.run(faces_by_key(*[[]] * 6), [noise(0)] * 30)
@@ -262,7 +269,7 @@ def compare(
         return difference(one, two)
 
     extractor._distance = measure  # type: ignore[assignment]
-    session = extractor.begin(CLIP, CLIP, ({"faces": first}, {"faces": second}))
+    session = extractor.begin(CLIP, CLIP, ({"faces": first, **guide()}, {"faces": second, **guide()}))
     for index, (one, two) in enumerate(pictures):
         session.push(frame(index, one), frame(index, two))
     return session.finish(), asked
@@ -280,7 +287,7 @@ class TestLpipsFaces:
         assert min(expected) > 20, "the first is the brighter one"
         assert feature["time"].tolist() == [index / 25 for index in range(6)]
         assert dict(feature.meta) == {
-            "fps": 25, "seconds": 6 / 25, "frames": 6, "first_faces": 6, "second_faces": 6,
+            "fps": 25, "seconds": 6 / 25, "frames": 6, "first_faces": 6, "second_faces": 6, **WHOLE,
         }  # fmt: skip
         assert len(asked) == 6
 
@@ -357,17 +364,16 @@ class TestLpipsFace:
     @staticmethod
     def score(values: Sequence[float], common: int, faces: int, reference_faces: int) -> Score:
         meta = {"fps": 25, "seconds": common / 25, "frames": common}
-        feature = Feature(
-            {"value": np.array(values, float)}, {**meta, "first_faces": faces, "second_faces": reference_faces}
-        )
-        return LpipsFace().score(SAMPLE, {"frames": feature})
+        arrays = {"value": np.array(values, float), "time": np.arange(common - len(values), common) / 25}
+        feature = Feature(arrays, {**WHOLE, **meta, "first_faces": faces, "second_faces": reference_faces})
+        return LpipsFace().score(SAMPLE, {"frames": feature, "reference": Feature({}, {"frames": 40})})
 
     def test_is_the_mean_of_the_pairs_with_both_faces(self) -> None:
         score = self.score([0.1] * 10 + [0.4] * 10, 40, 25, 35)
         assert score.value == pytest.approx(0.25)
         assert score.details == {
-            "seconds": 1.6, "frames": 20, "lowest": 0.1, "highest": 0.4, "common": 40, "faces": 25,
-            "reference_faces": 35,
+            "seconds": 1.6, "reference_seconds": 1.6, "shown": 1.0, "common": pytest.approx(0.25), "frames": 20,
+            "highest": 0.4, "pairs": 40, "faces": 25, "reference_faces": 35, **WHOLE,
         }  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -399,10 +405,10 @@ class TestLpipsFace:
 
     def test_is_another_protocol_than_of_whole_pictures(self) -> None:
         made = LpipsFace()
-        assert made.card.protocol == "lpips/alex-v0.1-face1.3-256-25fps-v1" != Lpips().card.protocol
+        assert made.card.protocol == "lpips/alex-v0.1-face1.3-256-25fps-v2" != Lpips().card.protocol
         assert (made.card.null, made.card.worst, made.card.direction) == ("shuffled_replies", 1.0, "lower")
-        assert LpipsFace(fps=5).card.protocol == "lpips/alex-v0.1-face1.3-256-5fps-v1"
-        (need,) = made.needs()
+        assert LpipsFace(fps=5).card.protocol == "lpips/alex-v0.1-face1.3-256-5fps-v2"
+        need, _ = made.needs()
         assert need.roles == (Role.CANDIDATE, Role.REFERENCE)
         assert need.extractor == LpipsFaces().spec
 
@@ -462,21 +468,27 @@ class TestPass:
         pair._distance = difference  # type: ignore[assignment]
         tasks = [FeatureRequest(f"faces {i}", ExtractorSpec.of("t/faces"), (sha,)) for i, sha in enumerate(shas)]
         upstream = {side_name(i, "faces"): f"faces {i}" for i in range(2)}
-        tasks.append(FeatureRequest("pair", pair.spec, tuple(shas), upstream))
-        extractors = {"faces 0": Painted(boxes[0]), "faces 1": Painted(boxes[1]), "pair": pair}
-        report = DecodePass(Job(tuple(sources), tuple(tasks)), extractors, {}.get).run()
+        tasks.append(FeatureRequest("window", GUIDES["window"], (shas[1],), stored=True))
+        upstream |= {side_name(i, "window"): "window" for i in range(2)}
+        tasks.append(FeatureRequest("pair", pair.spec, tuple(shas), upstream, guides=frozenset({"window"})))
+        extractors: dict[str, Extractor | Failure] = {
+            "faces 0": Painted(boxes[0]), "faces 1": Painted(boxes[1]), "window": FaceWindow(), "pair": pair,
+        }  # fmt: skip
+        window = cover_window(120, 192).feature()
+        report = DecodePass(Job(tuple(sources), tuple(tasks)), extractors, {"window": window}.get).run()
         feature = report.outcomes["pair"]
         assert isinstance(feature, Feature), feature
         assert report.passes == {str(path): 1 for path in paths}
         assert dict(feature.meta) == {
             "fps": 25, "seconds": 1.4, "frames": 35, "first_faces": 35, "second_faces": 35,
+            "kept": 1.0, "face_kept": None, "anchored": False,
         }  # fmt: skip
         decoded = [[picture.rgb() for picture, _ in source.open(video=True, audio=False)] for source in sources]
         expected = []
         for index in range(35):
             squares = []
             for pixels, box in zip((decoded[0][index], decoded[1][2 * index]), boxes, strict=True):
-                cut = face_square(Picture(pixels).cover(480, 768), np.array(box), (120, 192))
+                cut = cut_face(Picture(pixels).cover(480, 768), np.array(box), (120, 192))
                 assert cut is not None
                 squares.append(resize_square(cut, 256))
             expected.append(difference(*squares))

@@ -258,6 +258,9 @@ class Still:
     def cover(self, height: int, width: int) -> NDArray[np.uint8]:
         raise NotImplementedError
 
+    def window(self, box: tuple[float, float, float, float], height: int, width: int) -> NDArray[np.uint8]:
+        raise NotImplementedError
+
     def fit(self, longest: int) -> tuple[NDArray[np.uint8], float]:
         assert longest == 512
         return self.rgb(), 1.0

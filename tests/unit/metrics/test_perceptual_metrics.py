@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from windows import WHOLE, guide
 
 from vidchatbench.api import ClipInfo, ExtractorSpec, Feature, Metric, Role, Sample, Side, Status
+from vidchatbench.api.frame_metrics import FrameCount
 from vidchatbench.media.frames import GridFrame, Picture
 from vidchatbench.plugins.availability import find_missing
 from vidchatbench.plugins.catalogue import Catalogue
@@ -42,18 +44,23 @@ def catalogue() -> Catalogue:
         made.metrics.register(name, target, origin="test")
     for name, target in PERCEPTUAL_EXTRACTORS.items():
         made.extractors.register(name, target, origin="test")
-    made.extractors.register("faces/mtcnn", FACE_EXTRACTORS["faces/mtcnn"], origin="test")
+    made.extractors.register(FrameCount.id, f"{FrameCount.__module__}:FrameCount", origin="test")
+    for name in ("faces/mtcnn", "faces/window"):
+        made.extractors.register(name, FACE_EXTRACTORS[name], origin="test")
     made.weights.update({spec.name: spec for spec in (*PERCEPTUAL_WEIGHTS, *FACE_WEIGHTS)})
     return made
 
 
 def rated(*values: float, frames: int | None = None) -> dict[str, Feature]:
-    return {"frames": Feature({"value": np.array(values)}, {"frames": len(values) if frames is None else frames})}
+    meta = {"frames": len(values) if frames is None else frames, **WHOLE}
+    return {"frames": Feature({"value": np.array(values)}, meta)}
 
 
 def closed_weights(metric: Metric, catalogue: Catalogue) -> set[str]:
     extractors = [catalogue.extractor(need.extractor) for need in metric.needs()]
-    extractors += [catalogue.extractor(spec) for found in extractors for spec in found.requires.values()]
+    for _ in range(2):  # a guide requires face tracks in its turn
+        upstream = [spec for found in extractors for spec in (*found.requires.values(), *found.guides.values())]
+        extractors += [catalogue.extractor(spec) for spec in upstream]
     return {name for extractor in extractors for name in extractor.weights}
 
 
@@ -64,7 +71,7 @@ class TestCards:
         card = metric.card
         assert card.id == name
         assert card.citation.strip().startswith("@")
-        assert ("face1.3-256" if name.endswith("_face") else "cover480x768") in card.protocol
+        assert ("face1.3-256" if name.endswith("_face") else "anchored480x768") in card.protocol
         assert "480 high x 768 wide" in card.protocol_text
         assert set(card.weights) == closed_weights(metric, catalogue)
         assert {role for need in metric.needs() for role in need.roles} == set(card.roles)
@@ -78,7 +85,7 @@ class TestCards:
     def test_another_rate_or_file_is_another_protocol(self, catalogue: Catalogue, name: str) -> None:
         cards = [catalogue.metric(name, **params).card for params in ({}, {"fps": 2}, {"network": BY_HASH})]
         assert len({card.protocol for card in cards}) == 3
-        assert cards[1].protocol.endswith("-2fps-v1")
+        assert "-2fps-v" in cards[1].protocol
         assert "2 frame" in cards[1].protocol_text
         assert "abababababab" in cards[2].protocol
         assert cards[2].weights[0] == BY_HASH
@@ -93,22 +100,27 @@ class TestCards:
 
 class TestLpips:
     def test_is_the_mean_of_frames_and_keeps_the_worst_one(self, catalogue: Catalogue) -> None:
-        frames = Feature({"value": np.array([0.1, 0.5, 0.3])}, {"fps": 2, "seconds": 1.5})
-        score = catalogue.metric("video_quality/lpips").score(SAMPLE, {"frames": frames})
+        frames = Feature(
+            {"value": np.array([9.0, 0.1, 0.5, 0.3]), "time": np.arange(4) / 2}, {"fps": 2, "seconds": 2.0, **WHOLE}
+        )
+        features = {"frames": frames, "reference": Feature({}, {"frames": 4})}
+        score = catalogue.metric("video_quality/lpips", fps=2).score(SAMPLE, features)
         assert score.value == pytest.approx(0.3)
         assert score.details["highest"] == 0.5
         assert score.details["frames"] == 3
 
     @pytest.mark.parametrize("values", [[], [0.2, 0.2]])
     def test_under_a_second_in_common_is_invalid(self, catalogue: Catalogue, values: list[float]) -> None:
-        frames = Feature({"value": np.array(values)}, {"fps": 25, "seconds": len(values) / 25})
-        score = catalogue.metric("video_quality/lpips").score(SAMPLE, {"frames": frames})
+        arrays = {"value": np.array(values), "time": np.arange(len(values)) / 25}
+        frames = Feature(arrays, {"fps": 25, "seconds": len(values) / 25})
+        features = {"frames": frames, "reference": Feature({}, {"frames": 50})}
+        score = catalogue.metric("video_quality/lpips").score(SAMPLE, features)
         assert score.status is Status.OUTPUT_INVALID
         assert "1 s is needed" in str(score.reason)
 
     def test_compares_the_candidate_with_the_reference_and_less_is_better(self, catalogue: Catalogue) -> None:
         metric = catalogue.metric("video_quality/lpips")
-        assert [need.roles for need in metric.needs()] == [(Role.CANDIDATE, Role.REFERENCE)]
+        assert [need.roles for need in metric.needs()] == [(Role.CANDIDATE, Role.REFERENCE), (Role.REFERENCE,)]
         card = metric.card
         assert (card.direction, card.ideal, card.worst, card.maximum) == ("lower", 0.0, 1.0, None)
         assert card.null == "shuffled_replies"
@@ -167,7 +179,7 @@ class TestNoReference:
             return float(picture.mean()) if picture.any() else float("nan")
 
         extractor._model = rate  # type: ignore[assignment]
-        session = extractor.begin(ClipInfo(64, 48, 3.0), {})
+        session = extractor.begin(ClipInfo(64, 48, 3.0), guide())
         for index, level in enumerate((10, 0, 30)):
             session.push(GridFrame(Picture(np.full((48, 64, 3), level, np.uint8)), index, Fraction(index)))
         feature = session.finish()

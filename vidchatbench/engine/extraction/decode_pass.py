@@ -11,7 +11,6 @@ from fractions import Fraction
 
 from vidchatbench.api.extractors import (
     AudioExtractor,
-    ClipInfo,
     Extractor,
     FrameExtractor,
     PairExtractor,
@@ -20,7 +19,7 @@ from vidchatbench.api.extractors import (
 from vidchatbench.api.features import Feature
 from vidchatbench.core.isolation import Blame, Failure, attempt
 from vidchatbench.engine.extraction.jobs import SOUND_SHARE, ClipSource, FeatureRequest, Job
-from vidchatbench.engine.extraction.lanes import ClosableTimeline, FrameLane, Lane, PairLane
+from vidchatbench.engine.extraction.lanes import ClosableTimeline, FrameLane, Lane, PairLane, Whole
 from vidchatbench.media.frames import Picture
 from vidchatbench.media.memory import MemoryReader
 from vidchatbench.media.reader import ClipReader
@@ -54,6 +53,10 @@ class DecodePass:
         load: Callable[[str], Feature | None],
     ) -> None:
         self._extractors = extractors
+        self._given = job.given
+        self._read_along = {
+            key for request in job.requests for key in request.upstream.values() if key not in request.guides
+        }
         self._sources = {clip.sha256: clip for clip in job.clips}
         self._frame_lanes: dict[str, list[FrameLane]] = {clip.sha256: [] for clip in job.clips}
         self._pair_lanes: list[PairLane] = []
@@ -105,37 +108,48 @@ class DecodePass:
         if isinstance(extractor, AudioExtractor):
             self._audio_requests[request.media[0]].append(request)
         elif isinstance(extractor, FrameExtractor):
-            upstream = self._timelines_of(request.upstream)
-            session = extractor.begin(_clip_info(self._sources[request.media[0]]), upstream)
+            upstream = self._timelines_of(request, request.upstream)
+            session = extractor.begin(self._sources[request.media[0]].clip, upstream)
             lane = FrameLane(request.key, request.media[0], session, extractor.fps, upstream)
             self._frame_lanes[request.media[0]].append(lane)
             if lane.timeline is not None:
                 self._timelines[request.key] = lane.timeline
         elif isinstance(extractor, PairExtractor):
-            first, second = (_clip_info(self._sources[sha]) for sha in request.media)
-            both = (self._timelines_of(request.upstream_of(0)), self._timelines_of(request.upstream_of(1)))
+            first, second = (self._sources[sha].clip for sha in request.media)
+            both = (
+                self._timelines_of(request, request.upstream_of(0)),
+                self._timelines_of(request, request.upstream_of(1)),
+            )
             pair = extractor.begin(first, second, both)
             self._pair_lanes.append(PairLane(request.key, request.media, pair, extractor.fps, both))
         else:
             raise TypeError(f"extractor {extractor.id!r} is neither of frames, nor of pairs, nor of sound")
 
-    def _timelines_of(self, keys: Mapping[str, str]) -> dict[str, ClosableTimeline]:
-        return {name: self._timelines[key] for name, key in keys.items()}
+    def _timelines_of(self, request: FeatureRequest, keys: Mapping[str, str]) -> dict[str, ClosableTimeline]:
+        return {name: self._whole(key) if key in request.guides else self._timelines[key] for name, key in keys.items()}
+
+    def _whole(self, key: str) -> ClosableTimeline:
+        guide = self._outcomes[key]
+        if isinstance(guide, Failure):
+            raise TypeError("what is guided by a failure is never begun")
+        return ClosableTimeline(Whole(guide))
 
     def _replay(self, request: FeatureRequest, extractor: Extractor, load: Callable[[str], Feature | None]) -> None:
-        feature = load(request.key)
+        feature = self._given.get(request.key) or load(request.key)
         if feature is None:
             reason = "a stored feature is damaged or was removed; run again"
-            self._outcomes[request.key] = Failure(Blame.OURS, reason, request.media[0], lost=True)
-            return
+            feature = Failure(Blame.OURS, reason, request.media[0], lost=True)
         self._outcomes[request.key] = feature
+        if isinstance(feature, Failure) or request.key not in self._read_along:
+            return
+        whole = feature
         if isinstance(extractor, FrameExtractor):
-            timeline: Timeline | Failure = attempt(lambda: extractor.replay(feature), media=request.media[0])
+            timeline: Timeline | Failure = attempt(lambda: extractor.replay(whole), media=request.media[0])
             if isinstance(timeline, Failure):
                 self._outcomes[request.key] = timeline
                 return
             closable = ClosableTimeline(timeline)
-            closable.close(feature)
+            closable.close(whole)
             self._timelines[request.key] = closable
 
     def _is_failure(self, key: str) -> bool:
@@ -231,7 +245,3 @@ class DecodePass:
         extractor = self._extractors[key]
         if isinstance(extractor, Extractor):
             self._seconds[extractor.id] = self._seconds.get(extractor.id, 0.0) + seconds
-
-
-def _clip_info(source: ClipSource) -> ClipInfo:
-    return source.open(video=False, audio=False).clip

@@ -33,24 +33,13 @@ class Executor(Protocol):
         """
         ...
 
-
-class InProcessExecutor:
-    """Runs jobs one by one in this process."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._settings = settings
-
-    def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
-        """See :class:`Executor`."""
-        warm = WarmExecutor(Worker(self._settings))
-        try:
-            yield from warm.run(jobs, on_progress)
-        finally:
-            warm.close()
+    def close(self) -> None:
+        """Lets go of what is kept between calls."""
+        ...
 
 
 class WarmExecutor:
-    """Runs jobs one by one on a worker that keeps its models loaded between calls.
+    """Runs jobs one by one in this process, on a worker that keeps its models loaded between calls.
 
     Args:
         worker: The worker.
@@ -65,7 +54,7 @@ class WarmExecutor:
             yield job, self._worker.run(job, on_progress)
 
     def close(self) -> None:
-        """Releases all models."""
+        """Lets go of all models."""
         self._worker.release()
 
 
@@ -110,6 +99,9 @@ class ProcessExecutor:
                 result.deaths = [first, *([outcome.cause] if isinstance(outcome, Death) else [])]
                 yield job, result
 
+    def close(self) -> None:
+        """Does nothing: processes end with their jobs."""
+
 
 class RayExecutor:
     """Runs jobs on a Ray cluster; the feature store must lie on storage that all its machines share.
@@ -150,6 +142,9 @@ class RayExecutor:
                 for reference in ended:
                     job = waiting.pop(reference)
                     yield job, self._result(job, reference)
+
+    def close(self) -> None:
+        """Does nothing: the cluster is not ours alone."""
 
     def _connect(self) -> None:
         ray = self._ray

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vidchatbench.api.features import Feature
 from vidchatbench.core import paths
-from vidchatbench.core.isolation import Blame
+from vidchatbench.core.isolation import Blame, Failure
 from vidchatbench.core.progress import Progress
-from vidchatbench.engine.extraction.executors import Executor, InProcessExecutor, ProcessExecutor, RayExecutor
+from vidchatbench.engine.extraction.executors import (
+    Executor,
+    OnProgress,
+    ProcessExecutor,
+    RayExecutor,
+    WarmExecutor,
+)
 from vidchatbench.engine.extraction.jobs import Job, JobResult
-from vidchatbench.engine.extraction.worker import WorkerSettings
+from vidchatbench.engine.extraction.worker import Worker, WorkerSettings
 from vidchatbench.engine.features.lookup import FeatureLookup
 from vidchatbench.engine.journal import Journal
 from vidchatbench.engine.settings import RunConfig
@@ -73,7 +80,7 @@ class Extraction:
 
 
 def extract(
-    jobs: Sequence[Job],
+    waves: Sequence[Sequence[Job]],
     executor: Executor,
     features: FeatureLookup,
     progress: Progress,
@@ -82,13 +89,14 @@ def extract(
     """Runs the jobs of a plan.
 
     Args:
-        jobs: The jobs.
+        waves: The jobs; those of a wave run once the earlier waves are over.
         executor: Where they run.
         features: The features of the run; failures and what could not be stored join them.
         progress: Receives progress.
         journal: Notes every finished job.
     """
     extraction = Extraction()
+    jobs = [job for wave in waves for job in wave]
     if not jobs:
         return extraction
     clock = time.perf_counter()
@@ -98,7 +106,7 @@ def extract(
     def advance(inside: float) -> None:
         progress.advance(done + inside)
 
-    for job, result in executor.run(jobs, advance):
+    for job, result in _run_waves(waves, executor, features, advance):
         extraction.take(result)
         features.put(result.inline)
         features.put(result.failures)
@@ -111,6 +119,20 @@ def extract(
     progress.end("failed" if broken == len(jobs) else f"done with errors in {broken} clips" if broken else "done")
     extraction.elapsed = time.perf_counter() - clock
     return extraction
+
+
+def _run_waves(
+    waves: Sequence[Sequence[Job]], executor: Executor, features: FeatureLookup, advance: OnProgress
+) -> Iterator[tuple[Job, JobResult]]:
+    for wave in waves:
+        # What an earlier wave could not store, or failed at, is handed over; the rest is read from the store.
+        ready = [replace(job, given=_at_hand(job, features)) for job in wave]
+        yield from executor.run(ready, advance)
+
+
+def _at_hand(job: Job, features: FeatureLookup) -> dict[str, Feature | Failure]:
+    keys = [request.key for request in job.requests if request.stored and features.settled(request.key)]
+    return {key: features.get(key) for key in keys}
 
 
 def describe_deaths(extraction: Extraction) -> str | None:
@@ -151,4 +173,4 @@ def choose_executor(config: RunConfig, jobs: int) -> Executor:
     if config.engine == "ray":
         return RayExecutor(settings, config.workers)
     workers = min(config.effective_workers(), jobs)
-    return InProcessExecutor(settings) if workers == 1 else ProcessExecutor(settings, workers)
+    return WarmExecutor(Worker(settings)) if workers == 1 else ProcessExecutor(settings, workers)

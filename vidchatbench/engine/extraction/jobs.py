@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vidchatbench.api.extractors import ClipInfo
 from vidchatbench.api.features import ExtractorSpec, Feature
 from vidchatbench.core.hashing import file_stamp
 from vidchatbench.core.isolation import Failure
@@ -49,6 +50,11 @@ class ClipSource:
         return self.stamp is not None and file_stamp(Path(self.path)) != self.stamp
 
     @property
+    def clip(self) -> ClipInfo:
+        """What extractors may know of the clip."""
+        return self.open(video=False, audio=False).clip
+
+    @property
     def sha256(self) -> str:
         """Hash of the clip's content."""
         return self.info.sha256
@@ -76,6 +82,8 @@ class FeatureRequest:
             because the extractor reads features of either clip.
         stored: True where the feature is in the store already and is only read by others of the job.
         sound: True where the feature is made of the sound alone.
+        guides: Keys among those of ``upstream`` that are of guides: whole before this one begins, and maybe of other
+            clips.
     """
 
     key: str
@@ -84,6 +92,7 @@ class FeatureRequest:
     upstream: Mapping[str, str] = field(default_factory=dict)
     stored: bool = False
     sound: bool = False
+    guides: frozenset[str] = frozenset()
 
     def upstream_of(self, side: int) -> dict[str, str]:
         """Returns the keys of what a pair reads of its first (0) or second (1) clip, by local name."""
@@ -100,11 +109,15 @@ def side_name(side: int, name: str) -> str:
 class Job:
     """Clips that are decoded in one pass, in step, and the features to extract from them.
 
-    Requests are in an order in which every request comes after those it reads.
+    Attributes:
+        clips: The clips.
+        requests: In an order in which every request comes after those it reads.
+        given: What of the ``stored`` requests is not in the store, by key: a failure, or what could not be stored.
     """
 
     clips: tuple[ClipSource, ...]
     requests: tuple[FeatureRequest, ...]
+    given: Mapping[str, Feature | Failure] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -145,6 +158,51 @@ class JobResult:
     deaths: list[str] = field(default_factory=list)
 
 
+def plan_waves(requests: Sequence[FeatureRequest], clips: Mapping[str, ClipSource]) -> list[list[Job]]:
+    """Orders requests into waves of jobs: each is over before the next begins.
+
+    First comes what guides others, with all that the same clips can give at the same time, so that they are decoded no
+    more often than they must; in the end comes the rest. Where nothing is guided by what is not stored, there is one
+    wave.
+
+    Args:
+        requests: All requests, in dependency order, guides included.
+        clips: The clip behind each sha256.
+    """
+    done = {request.key for request in requests if request.stored}
+    left = [request for request in requests if not request.stored]
+    waves = []
+    while left:
+        wave = {request.key for request in _next_wave(left, done)}
+        read = {key for request in left if request.key in wave for key in request.upstream.values()}
+        members = [
+            replace(request, stored=request.key in done)
+            for request in requests
+            if request.key in wave or (request.key in read and request.key in done)
+        ]
+        waves.append(group_into_jobs(members, clips))
+        done |= wave
+        left = [request for request in left if request.key not in wave]
+    return waves
+
+
+def _next_wave(left: Sequence[FeatureRequest], done: Container[str]) -> Sequence[FeatureRequest]:
+    guides = {key for request in left for key in request.guides if key not in done}
+    if not guides:
+        return left
+    possible: dict[str, FeatureRequest] = {}
+    for request in left:
+        read = set(request.upstream.values())
+        if all(key in done or (key in possible and key not in request.guides) for key in read):
+            possible[request.key] = request
+    first = {key for key in guides if key in possible}
+    for request in reversed(possible.values()):
+        if request.key in first:
+            first |= {key for key in request.upstream.values() if key in possible}
+    watched = {sha for key in first for sha in possible[key].media}
+    return [request for request in possible.values() if watched.issuperset(request.media)]
+
+
 def group_into_jobs(requests: Sequence[FeatureRequest], clips: Mapping[str, ClipSource]) -> list[Job]:
     """Groups requests so that, as far as possible, every clip is decoded in exactly one job.
 
@@ -181,7 +239,8 @@ def _places(requests: Sequence[FeatureRequest], groups: _Groups) -> dict[str, se
 
 
 def _job(requests: list[FeatureRequest], clips: Mapping[str, ClipSource]) -> Job:
-    hashes = dict.fromkeys(sha for request in requests for sha in request.media)
+    # What is stored needs no clip, and a guide may be of one that this job does not read.
+    hashes = dict.fromkeys(sha for request in requests if not request.stored for sha in request.media)
     return Job(tuple(clips[sha] for sha in hashes), tuple(requests))
 
 

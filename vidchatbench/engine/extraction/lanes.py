@@ -21,6 +21,26 @@ MAX_HELD = 512
 """Grid frames that a lane may hold back; more means that a timeline never advances."""
 
 
+class Whole:
+    """A guide as what reads it sees it: the same at all times."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._feature = feature
+
+    def horizon(self) -> float:
+        """See :class:`vidchatbench.api.Timeline`."""
+        return math.inf
+
+    def at(self, time: float) -> Feature:
+        """See :class:`vidchatbench.api.Timeline`."""
+        del time
+        return self._feature
+
+    def result(self) -> Feature:
+        """See :class:`vidchatbench.api.Timeline`."""
+        return self._feature
+
+
 class ClosableTimeline:
     """A timeline that is settled for all times once its clip has ended."""
 

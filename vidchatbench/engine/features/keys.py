@@ -32,17 +32,22 @@ def describe_extractor(extractor: Extractor, catalogue: Catalogue) -> dict[str, 
     }
 
 
-def feature_key(description: Mapping[str, object], media: Sequence[str]) -> str:
+def feature_key(
+    description: Mapping[str, object], media: Sequence[str], guides: Mapping[str, str] | None = None
+) -> str:
     """Returns the key of the feature that ``description`` makes of the given media.
 
     Args:
         description: See :func:`describe_extractor`.
         media: sha256 of the clip, or of both clips of a pair in their order.
+        guides: Key of each feature of another clip that it depends on, by local name.
 
     Returns:
         64 hexadecimal digits.
     """
     parts = {"media": list(media), "decode": decode_profile(), "dtype": DTYPE, **description}
+    if guides:  # left out otherwise: the keys of all that is not guided are older than guides
+        parts["guides"] = dict(guides)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
