@@ -37,7 +37,7 @@ from vidchatbench.api.judging import (
     open_judge,
 )
 from vidchatbench.api.metrics import Metric, SetDistance, SetItem, SetMetric
-from vidchatbench.api.plugins import PackageFile, Plugin, Suite, SuiteEntry, WeightSpec
+from vidchatbench.api.plugins import PackageFile, PackagePart, Plugin, Suite, SuiteEntry, WeightSpec
 from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Detail, Score, Status
@@ -84,6 +84,7 @@ __all__ = [
     "MetricCard",
     "Need",
     "PackageFile",
+    "PackagePart",
     "PairExtractor",
     "PairSession",
     "Param",
