@@ -36,7 +36,7 @@ from vidchatbench.api.judging import (
     offer_judge,
     open_judge,
 )
-from vidchatbench.api.metrics import Metric, SetDistance, SetItem, SetMetric
+from vidchatbench.api.metrics import JointItem, JointMetric, JointScores, Metric, SetDistance, SetItem, SetMetric
 from vidchatbench.api.plugins import PackageFile, PackagePart, Plugin, Suite, SuiteEntry, WeightSpec
 from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
@@ -76,6 +76,9 @@ __all__ = [
     "FrameExtractor",
     "FrameMetric",
     "FrameSession",
+    "JointItem",
+    "JointMetric",
+    "JointScores",
     "Judge",
     "JudgeAnswer",
     "JudgeRequest",

@@ -106,6 +106,8 @@ def _result_cells(metric: MetricResult) -> Row:
 
 
 def _print_footnotes(console: Console, results: Results) -> None:
+    from vidchatbench.weights.resolver import PULL
+
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, markup=False, highlight=False)
 
@@ -125,6 +127,8 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say("no interval: with fewer than three identities, or nothing scored, there is no spread to speak of")
     for missing in results.unavailable:
         say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
+    if results.suite.version and sum(PULL in missing.fix for missing in results.unavailable) > 1:
+        say(f"one command brings all weights of the suite: {PULL} --suite {results.suite.name}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
 
@@ -162,6 +166,9 @@ def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None])
         nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
         best = format_value(metric.anchors.oracle)
         say(f"{metric.id}: anchored scale from {nulls} (0) to the real replies {best} (100)", "dim")
+    if metric.summary:
+        beside = ", ".join(f"{name.replace('_', ' ')} {format_value(value)}" for name, value in metric.summary.items())
+        say(f"{metric.id}: {beside}", "dim")
     if metric.floor is not None:
         floor = metric.floor
         say(

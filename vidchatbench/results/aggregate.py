@@ -73,6 +73,7 @@ def aggregate(
     *,
     seed: int,
     anchors: Anchors | None = None,
+    summary: Mapping[str, float] | None = None,
 ) -> MetricResult:
     """Returns the result of one metric over its samples.
 
@@ -82,6 +83,7 @@ def aggregate(
         weights: The weights table.
         seed: Seed of the bootstrap and of the jackknife's groups.
         anchors: The metric's anchors, where they have been computed.
+        summary: What the metric says of all samples besides its value.
     """
     counts = Counter(record.score.status for record in records)
     number = _set_number(metric, records, seed) if isinstance(metric, SetMetric) else _mean_number(records, seed)
@@ -107,6 +109,7 @@ def aggregate(
         unranked=number.problem or _why_unranked(metric, counts, coverage, used),
         params=dict(metric.params),
         weights=used,
+        summary=dict(summary or {}),
     )
 
 
@@ -177,13 +180,24 @@ def aggregate_all(
     *,
     seed: int,
     anchors: Mapping[str, Anchors] | None = None,
+    summaries: Mapping[str, Mapping[str, float]] | None = None,
 ) -> tuple[MetricResult, ...]:
-    """Returns the result of every metric, in the given order; ``anchors`` is by metric id. See :func:`aggregate`."""
+    """Returns the result of every metric, in the given order. See :func:`aggregate`.
+
+    ``anchors`` and ``summaries`` are by metric id.
+    """
     by_metric: dict[int, list[Record]] = {id(metric): [] for metric in metrics}
     for record in records:
         by_metric[id(record.metric)].append(record)
-    known = anchors or {}
+    known, said = anchors or {}, summaries or {}
     return tuple(
-        aggregate(metric, by_metric[id(metric)], weights, seed=seed, anchors=known.get(metric.card.id))
+        aggregate(
+            metric,
+            by_metric[id(metric)],
+            weights,
+            seed=seed,
+            anchors=known.get(metric.card.id),
+            summary=said.get(metric.card.id),
+        )
         for metric in metrics
     )

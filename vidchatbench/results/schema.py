@@ -121,6 +121,7 @@ class MetricResult(MetricRef):
     the submission's faults. Where samples are averaged they are charged the card's worst value and are part of
     ``value``; a distance between sets is computed without them, and ranked only if few are missing. ``anchored`` is
     the value on the scale on which the null is 0 and the oracle 100. ``unranked`` says why the number cannot be ranked.
+    ``summary`` holds what the metric says of all samples besides: a margin, a chance level, a p-value.
     """
 
     value: Finite | None
@@ -138,6 +139,7 @@ class MetricResult(MetricRef):
     unranked: str | None
     params: dict[str, Param]
     weights: tuple[WeightUse, ...]
+    summary: dict[str, Finite] = Field(default_factory=dict)
 
 
 class UnavailableMetric(FrozenModel):
