@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vidchatbench.cli.options import AsrOption, SetOption, command_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,15 +27,23 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="anchors")
 
 
-def build(
-    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
-    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite",
-    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False,
-) -> None:
+@dataclass(frozen=True)
+class BuildOptions:
+    """What ``anchors build`` is given."""
+
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500"
+    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite"
+    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None
+    settings: SetOption = None
+    asr: AsrOption = None
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local"
+    as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False
+
+
+@command_of(BuildOptions)
+def build(options: BuildOptions) -> None:
     """Scores the real replies, shuffled replies and shuffled sound; `evaluate` then prints them beside every score.
 
     The anchors are kept in the cache, bound to the manifest, the protocols and the weights.
@@ -43,6 +54,7 @@ def build(
     from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
     from vidchatbench.cli.progress import progress_for
     from vidchatbench.engine.anchors import build_anchors
+    from vidchatbench.engine.parameters import read_settings
     from vidchatbench.engine.settings import RunConfig
     from vidchatbench.engine.suites import choose_metrics
     from vidchatbench.plugins.availability import Availability
@@ -51,16 +63,17 @@ def build(
     from vidchatbench.weights.resolver import WeightResolver
 
     console, catalogue = stderr_console(), load_catalogue()
-    config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
+    config = RunConfig(device=options.device, workers=options.workers, engine=options.engine)  # type: ignore[arg-type]
     config.check_device()
     config.check_engine()
-    loaded = load_benchmark(benchmark)
+    params, ids = read_settings(options.settings or ()), split_ids(options.metrics)
+    chosen = choose_metrics(catalogue, options.suite, ids, params=params, asr=options.asr).metrics
+    loaded = load_benchmark(options.benchmark)
     loaded.verify_media()
-    chosen = choose_metrics(catalogue, suite, split_ids(metrics)).metrics
     availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
     with interruptible(), progress_for(console) as progress:
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress)
-    if as_json:
+    if options.as_json:
         print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
         return
     _print(console, loaded, entries)
