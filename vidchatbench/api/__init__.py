@@ -36,8 +36,8 @@ from vidchatbench.api.judging import (
     offer_judge,
     open_judge,
 )
-from vidchatbench.api.metrics import Metric, SetDistance, SetItem, SetMetric
-from vidchatbench.api.plugins import PackageFile, Plugin, Suite, SuiteEntry, WeightSpec
+from vidchatbench.api.metrics import JointItem, JointMetric, JointScores, Metric, SetDistance, SetItem, SetMetric
+from vidchatbench.api.plugins import PackageFile, PackagePart, Plugin, Suite, SuiteEntry, WeightSpec
 from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleInput, SampleNotes
 from vidchatbench.api.samples import Role, Sample, Side
 from vidchatbench.api.scores import Detail, Score, Status
@@ -78,6 +78,9 @@ __all__ = [
     "FrameExtractor",
     "FrameMetric",
     "FrameSession",
+    "JointItem",
+    "JointMetric",
+    "JointScores",
     "Judge",
     "JudgeAnswer",
     "JudgeRequest",
@@ -86,6 +89,7 @@ __all__ = [
     "MetricCard",
     "Need",
     "PackageFile",
+    "PackagePart",
     "PairExtractor",
     "PairSession",
     "Param",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vidchatbench.api.cards import MetricCard
 from vidchatbench.api.features import Array, Feature, Need, Param, number
-from vidchatbench.api.samples import Sample
+from vidchatbench.api.samples import Role, Sample
 from vidchatbench.api.scores import Detail, Score
 
 
@@ -65,6 +65,58 @@ class Metric(ABC):
         Returns:
             A score within the card's range, or ``Score.invalid`` / ``Score.not_applicable`` with the reason.
         """
+
+
+@dataclass(frozen=True)
+class JointItem:
+    """One sample as a :class:`JointMetric` gets it, among all others.
+
+    Attributes:
+        sample: The sample.
+        features: One feature per name in :meth:`Metric.needs`; of a settled sample those of the background alone, as
+            far as they could be had.
+        settled: The score, where it follows from what is missing; it stands.
+        seconds: Length of the sample's clips by role, as their headers say, where they do.
+    """
+
+    sample: Sample
+    features: Mapping[str, Feature]
+    settled: Score | None = None
+    seconds: Mapping[Role, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JointScores:
+    """What a :class:`JointMetric` says of all samples.
+
+    Attributes:
+        scores: One score per item, in their order.
+        summary: Further numbers over all samples, which results show beside the value.
+    """
+
+    scores: Sequence[Score]
+    summary: Mapping[str, float] = field(default_factory=dict)
+
+
+class JointMetric(Metric):
+    """A metric that sees all samples of a run at once, such as one that asks whose question a reply answers.
+
+    A sample's score may depend on its own reply and on the background of the others, never on the others' replies: a
+    reply that is lost must not move the score of another.
+
+    Class attributes:
+        background: Names of the needs that are read of every sample, whatever became of its output.
+    """
+
+    background: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def score_all(self, items: Sequence[JointItem]) -> JointScores:
+        """Scores all samples that the metric applies to, and those that are settled."""
+
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Scores one sample as if there were no others."""
+        return self.score_all([JointItem(sample, features)]).scores[0]
 
 
 @dataclass(frozen=True)

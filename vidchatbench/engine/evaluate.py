@@ -9,6 +9,7 @@ from pathlib import Path
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.benchmark.load import load_benchmark
 from vidchatbench.core.progress import Progress, SilentProgress
+from vidchatbench.engine.parameters import MetricParams
 from vidchatbench.engine.run import Run
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.engine.suites import MetricChoice, choose_metrics
@@ -31,6 +32,7 @@ def evaluate(
     suite: str = "lite",
     metrics: Sequence[str] | None = None,
     out: str | Path = "run",
+    params: MetricParams | None = None,
     config: RunConfig | None = None,
     progress: Progress | None = None,
 ) -> Results:
@@ -42,6 +44,8 @@ def evaluate(
         suite: Named list of metrics.
         metrics: Metric ids to run instead of the suite's whole list; a metric of the suite keeps its parameters there.
         out: The run folder to write.
+        params: Parameters by metric id, such as ``{"dialogue/wer": {"transcripts": "whisper-base"}}``; the protocol id
+            follows, and a suite that is varied is listed as ``custom``.
         config: Device, workers, judge and the like.
         progress: Receives progress; nothing does by default.
 
@@ -49,7 +53,7 @@ def evaluate(
         The results, as written to ``results.json``.
 
     Raises:
-        UsageError: If a name is unknown, or the folder holds no output of the benchmark.
+        UsageError: If a name or a parameter is unknown, or the folder holds no output of the benchmark.
         InputError: If the benchmark has problems; all of them are listed.
         OSError: If the run folder cannot be written.
     """
@@ -61,7 +65,7 @@ def evaluate(
         config = replace(config, judge=connect_judge(config.judge, budget=config.judge_budget))
     elif config.judge_budget is not None:
         raise UsageError("a judge's budget is given, but no judge")
-    choice = choose_metrics(catalogue, suite, metrics, config.overrides())
+    choice = choose_metrics(catalogue, suite, metrics, config.overrides(), params=params, asr=config.asr)
     for option in config.overrides():
         if not any(option in metric.params for metric in choice.metrics):
             raise UsageError(f"--{option} is of use to dialogue metrics only, and none of them is among those chosen")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from vidchatbench.api.metrics import Metric
+from vidchatbench.api.samples import Role
 from vidchatbench.core.progress import Progress, SilentProgress
 from vidchatbench.engine.extraction.executors import Executor
 from vidchatbench.engine.extraction.extract import Extraction, choose_executor, describe_deaths, extract
@@ -113,21 +114,22 @@ class Pipeline:
         report = run_sample_requests(plan.sample_requests, features, self._catalogue, self._config, self._progress)
         extraction.add(report.extracted, report.seconds)
         clock.restart()
-        records = score_cells(plan.cells, inputs.outputs, features)
+        scored = score_cells(plan.cells, inputs.outputs, features, _seconds_of(plan))
         clock.lap("score")
         numbers = aggregate_all(
             metrics,
-            records,
+            scored.records,
             self._catalogue.weights,
             seed=self._config.seed,
             anchors=anchors,
             ceilings=ceilings,
+            summaries=scored.summaries,
             fallible=self._config.fallible,
         )
         clock.lap("aggregate")
         if (deaths := describe_deaths(extraction)) is not None:
             self._progress.note(deaths)
-        return Outcome(plan, extraction, features, records, numbers, clock.seconds)
+        return Outcome(plan, extraction, features, scored.records, numbers, clock.seconds)
 
     def plan(self, inputs: Inputs, metrics: Sequence[Metric]) -> Plan:
         """Returns what is to be done."""
@@ -166,6 +168,15 @@ class Pipeline:
         finally:
             if executor is not self._executor:  # who hands one over keeps its models for the next call
                 executor.close()
+
+
+def _seconds_of(plan: Plan) -> dict[tuple[str, Role], float]:
+    lengths = {}
+    for place, clip in plan.roles.items():
+        stream = clip.info.video or clip.info.audio
+        if stream is not None and stream.duration is not None:
+            lengths[place] = stream.duration
+    return lengths
 
 
 def _to_compute(plan: Plan) -> set[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vidchatbench.api.extractors import AudioExtractor, Extractor, PairExtractor
 from vidchatbench.api.features import ExtractorSpec, Need
-from vidchatbench.api.metrics import Metric
+from vidchatbench.api.metrics import JointMetric, Metric
 from vidchatbench.api.sample_extractors import Content, SampleExtractor, SampleNotes
 from vidchatbench.api.samples import Role, Sample, benchmark_media
 from vidchatbench.api.scores import Score, Status
@@ -32,7 +32,7 @@ class Cell:
         metric: The metric.
         sample: The sample.
         settled: The score, where it follows from what is missing.
-        keys: Key of each feature by the name of the need.
+        keys: Key of each feature by the name of the need; of a settled cell those of the metric's background.
     """
 
     metric: Metric
@@ -138,15 +138,23 @@ class Planner:
 
     def _cell(self, metric: Metric, sample: Sample) -> Cell:
         settled = self._settle(metric, sample)
-        if settled is not None:
-            return Cell(metric, sample, settled)
         keys = {}
-        for need in metric.needs():
+        for need in () if settled is not None else metric.needs():
             key = self._feature(need, sample)
             if isinstance(key, Score):
-                return Cell(metric, sample, key)
+                settled = key
+                break
             keys[need.name] = key
+        if settled is not None:
+            return Cell(metric, sample, settled, self._background(metric, sample, settled))
         return Cell(metric, sample, None, keys)
+
+    def _background(self, metric: Metric, sample: Sample, settled: Score) -> dict[str, str]:
+        """Returns the keys of what the scores of other samples may rest on."""
+        if not isinstance(metric, JointMetric) or settled.status is Status.NOT_APPLICABLE:
+            return {}
+        keys = {need.name: self._feature(need, sample) for need in metric.needs() if need.name in metric.background}
+        return {name: key for name, key in keys.items() if isinstance(key, str)}
 
     def _feature(self, need: Need, sample: Sample) -> str | Score:
         """Returns the key of a feature, or the score that follows where there can be none."""
@@ -173,7 +181,7 @@ class Planner:
         if content is None:
             return Score.not_applicable(extractor.lacking)
         keys = {}
-        for need in extractor.reads():
+        for need in extractor.reads_of(sample):
             upstream = self._feature(need, sample)
             if isinstance(upstream, Score):
                 return upstream

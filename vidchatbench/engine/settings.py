@@ -31,6 +31,7 @@ class RunConfig:
         store: Folder of the feature store; by default in the cache.
         permissive: Leave out metrics whose weights are not for commercial use; the results list them.
         transcripts: File of what is heard in each reply, instead of having it heard here.
+        asr: Size of the Whisper that hears the replies, such as ``"base"``; by default what the suite says.
         judge: Who judges dialogue: ``URL#MODEL``, several of them separated by commas, or a TOML file.
         judge_budget: Most that the judge may cost, such as ``"200k tokens"`` or ``"5 USD"``.
         fallible: Whether more samples of the system could fail, as those of a model can; replies that are made for a
@@ -45,6 +46,7 @@ class RunConfig:
     store: Path | None = None
     permissive: bool = False
     transcripts: Path | None = None
+    asr: str | None = None
     judge: str | None = None
     judge_budget: str | None = None
     fallible: bool = True
@@ -58,6 +60,8 @@ class RunConfig:
             raise UsageError(f"the batch size must be at least 1, not {self.batch_size}")
         if self.engine not in {"local", "ray"}:
             raise UsageError(f"there is no engine {self.engine!r}; use local or ray")
+        if self.asr is not None and self.transcripts is not None:
+            raise UsageError("--asr has the replies heard here, --transcripts brings what is heard; give one of them")
 
     def overrides(self) -> dict[str, str]:
         """Returns the parameters that metrics get which have them."""

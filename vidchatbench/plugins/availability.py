@@ -82,7 +82,10 @@ def _left_out(metric: Metric) -> Missing | None:
 
 
 def find_missing(metric: Metric, catalogue: Catalogue, resolver: WeightResolver) -> Missing | None:
-    """Returns the first thing that keeps a metric from running here, or ``None`` if nothing does."""
+    """Returns what keeps a metric from running here, or ``None`` if nothing does.
+
+    A missing package is named alone; of missing weights all are.
+    """
     # Properties of a foreign plugin may raise anything when they are read.
     asked = attempt(lambda: _ask(metric, catalogue, resolver))
     if isinstance(asked, Failure):
@@ -95,13 +98,17 @@ def find_missing(metric: Metric, catalogue: Catalogue, resolver: WeightResolver)
         for module in extractor.packages:
             if importlib.util.find_spec(module) is None:
                 return Missing(f"package {module!r} is not installed", f"pip install {module.replace('_', '-')}")
+    absent = []
     for name in weights:
         try:
             if resolver.find(name) is None:
-                return Missing(f"weight {name!r} is not on this computer", resolver.fix(name))
+                absent.append(name)
         except WeightsError as error:
             return Missing(str(error), resolver.fix(name))
-    return None
+    if not absent:
+        return None
+    which = f"weight {absent[0]!r} is" if len(absent) == 1 else f"weights {', '.join(absent)} are"
+    return Missing(f"{which} not on this computer", resolver.fix(*absent))
 
 
 def weights_of(metric: Metric, catalogue: Catalogue) -> list[str]:

@@ -14,7 +14,7 @@ COLUMNS = (
     *("dimension", "metric", "title", "version", "protocol", "direction", "unit", "aggregation", "value"),
     *("ci95_low", "ci95_high", "interval_method", "n_expected", "n_ok", "n_failed", "n_not_applicable", "n_error"),
     *("coverage", "anchored", "oracle", "null", "null_value", "floor", "floor_candidate", "floor_n"),
-    *("unranked", "complete", "vidchatbench_version"),
+    *("summary", "unranked", "complete", "vidchatbench_version"),
 )
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -68,6 +68,7 @@ def _row(results: Results, metric: MetricResult) -> dict[str, object]:
         "floor": None if floor is None else floor.value,
         "floor_candidate": None if floor is None else floor.candidate,
         "floor_n": None if floor is None else floor.n,
+        "summary": "; ".join(f"{name} {value!r}" for name, value in metric.summary.items()) or None,
         "unranked": metric.unranked,
         "complete": results.complete,
         "vidchatbench_version": results.vidchatbench_version,

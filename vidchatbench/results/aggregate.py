@@ -75,6 +75,7 @@ def aggregate(
     anchors: Anchors | None = None,
     ceilings: Mapping[str, float] | None = None,
     fallible: bool = True,
+    summary: Mapping[str, float] | None = None,
 ) -> MetricResult:
     """Returns the result of one metric over its samples.
 
@@ -87,6 +88,7 @@ def aggregate(
         ceilings: The real reply's value of every sample; what exceeds it is cut on the anchored scale.
         fallible: Whether more samples of the same system could fail, as those of a model can; replies that are made
             for a scale or an audit cannot.
+        summary: What the metric says of all samples besides its value.
     """
     counts = Counter(record.score.status for record in records)
     number = (
@@ -121,6 +123,7 @@ def aggregate(
         worst=card.worst,
         params=dict(metric.params),
         weights=used,
+        summary=dict(summary or {}),
     )
 
 
@@ -227,16 +230,17 @@ def aggregate_all(
     seed: int,
     anchors: Mapping[str, Anchors] | None = None,
     ceilings: Mapping[str, Mapping[str, float]] | None = None,
+    summaries: Mapping[str, Mapping[str, float]] | None = None,
     fallible: bool = True,
 ) -> tuple[MetricResult, ...]:
     """Returns the result of every metric, in the given order; see :func:`aggregate`.
 
-    ``anchors`` and ``ceilings`` are by metric id.
+    ``anchors``, ``ceilings`` and ``summaries`` are by metric id.
     """
     by_metric: dict[int, list[Record]] = {id(metric): [] for metric in metrics}
     for record in records:
         by_metric[id(record.metric)].append(record)
-    known = anchors or {}
+    known, said = anchors or {}, summaries or {}
     return tuple(
         aggregate(
             metric,
@@ -246,6 +250,7 @@ def aggregate_all(
             anchors=known.get(metric.card.id),
             ceilings=(ceilings or {}).get(metric.card.id),
             fallible=fallible,
+            summary=said.get(metric.card.id),
         )
         for metric in metrics
     )

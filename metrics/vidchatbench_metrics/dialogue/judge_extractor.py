@@ -37,6 +37,7 @@ from vidchatbench.api import (
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
 from vidchatbench_metrics.dialogue.transcription.transcript import OK
+from vidchatbench_metrics.dialogue.wer import is_english
 
 FRAME_RATE = 2
 MAX_SIDE = 512
@@ -107,6 +108,8 @@ class JudgeScores(SampleExtractor):
         """Returns the conversation, and the reply's text where the user brings it."""
         if not (sample.initiator.transcript or "").strip():
             return None
+        if self.source.english_only and not is_english(sample.language):
+            return None  # what the recogniser would hear is not what was said
         content: dict[str, object] = {
             "language": sample.language,
             "initiator": sample.initiator.transcript,

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidchatbench.api import ExtractorSpec, Feature, MetricCard, Need, Param, Role, Sample, Score, load_card
+from vidchatbench.api import (
+    Detail,
+    ExtractorSpec,
+    Feature,
+    JointItem,
+    JointMetric,
+    JointScores,
+    MetricCard,
+    Need,
+    Param,
+    Role,
+    Sample,
+    Score,
+    Status,
+    load_card,
+)
+from vidchatbench_metrics.dialogue.other_samples import strangers
 from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM, Encoders
 from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, TranscriptMetric, language_details, unusable
 
 TIE = 1e-6
 """Cosines that differ by no more are equal: the rounding of float32 must not decide a grade."""
+
+SHUFFLED = 20
+"""Ladders of other samples on which a reply is graded, to know what a reply to somebody else collects."""
+
+SEED = "ladder-v1"
 
 CLIP_TEMPERATURE = 0.01
 SENTENCE_TEMPERATURE = 0.05
@@ -29,7 +50,7 @@ class Nearest:
         grade: Grade of the nearest step, the mean of the grades where steps are equally near.
         soft: Mean of all grades, weighted by the softmax of the cosines.
         cosine: Of the nearest step.
-        margin: How much nearer it is than the next.
+        margin: How much nearer it is than the nearest step of another grade.
         tie: Whether steps of different grades are equally near.
     """
 
@@ -53,19 +74,25 @@ def nearest(
     """
     cosines = np.clip(ladder.astype(np.float64) @ reply.astype(np.float64), -1.0, 1.0)
     order = np.sort(cosines)[::-1]
-    tied = grade[cosines >= order[0] - TIE]
+    near = cosines >= order[0] - TIE
+    tied = grade[near]
+    tie = len(set(tied.tolist())) > 1
+    others = cosines[~np.isin(grade, tied)]
     weights = np.exp((cosines - order[0]) / temperature)
     return Nearest(
         grade=float(np.mean(tied)),
         soft=float(np.average(grade, weights=weights)),
         cosine=float(order[0]),
-        margin=float(order[0] - order[1]),
-        tie=len(set(tied.tolist())) > 1,
+        margin=0.0 if tie or not len(others) else float(order[0] - others.max()),
+        tie=tie,
     )
 
 
-class _Ladder(TranscriptMetric):
+class _Ladder(TranscriptMetric, JointMetric):
     """Grade of the nearest step of the ladder, in 0..1, higher is better.
+
+    Beside the value stand the mean ``margin`` and what the same replies get on the ladders of other samples
+    (``shuffled``): any reply is nearest to some step, so that a reply to nobody collects a middle grade.
 
     Parameters:
         transcripts: ``whisper-large-v3``, ``whisper-<size>``, ``endpoint:URL#MODEL`` or ``given``.
@@ -94,6 +121,26 @@ class _Ladder(TranscriptMetric):
         )
         return (Need("embeddings", spec, (Role.CANDIDATE,)), *self.source.heard(), *self.source.gate())
 
+    def score_all(self, items: Sequence[JointItem]) -> JointScores:
+        """Grades every reply on its own ladder and, for comparison, on those of other samples."""
+        scores = [item.settled or self.score(item.sample, item.features) for item in items]
+        graded = [item for item, score in zip(items, scores, strict=True) if score.status is Status.OK]
+        shuffled = {item.sample.id: self._shuffled(item, graded) for item in graded}
+        full = [_with(score, shuffled.get(item.sample.id)) for item, score in zip(items, scores, strict=True)]
+        summary = {}
+        for name in ("margin", "shuffled"):
+            values = [float(score.details[name]) for score in full if name in score.details]
+            if values:
+                summary[name] = float(np.mean(values))
+        return JointScores(full, summary)
+
+    def _shuffled(self, item: JointItem, graded: Sequence[JointItem]) -> float | None:
+        """Returns the mean grade of a reply on the ladders of other samples, ``None`` if there are none."""
+        reply = item.features["embeddings"]["reply"]
+        others = [other.features["embeddings"] for other in strangers(item, graded, SHUFFLED, seed=SEED)]
+        grades = [nearest(reply, other["ladder"], other["grade"], self.temperature).grade for other in others]
+        return float(np.mean(grades)) if grades else None
+
     def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
         """Grades one reply."""
         del sample
@@ -112,6 +159,13 @@ class _Ladder(TranscriptMetric):
             pieces=int(embeddings.number("pieces")),
             **language_details(features),
         )
+
+
+def _with(score: Score, shuffled: float | None) -> Score:
+    if shuffled is None:
+        return score
+    details: dict[str, Detail] = {**score.details, "shuffled": shuffled}
+    return replace(score, details=details)
 
 
 class LadderClip(_Ladder):

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from vidchatbench.api import (
-    Content,
-    ExtractorContext,
-    Feature,
-    Need,
-    Param,
-    Refusal,
-    Sample,
-    SampleExtractor,
-    SampleInput,
-    SampleNotes,
-    as_array,
-)
-from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM, Encoders
+from vidchatbench.api import Content, Feature, Need, Param, Refusal, Sample, SampleInput, SampleNotes, as_array
+from vidchatbench_metrics.dialogue.encoding_extractor import EncodingExtractor, SentenceExtractor
+from vidchatbench_metrics.dialogue.text_weights import CLIP, MINILM
 from vidchatbench_metrics.dialogue.transcription.given_transcript import text_feature
-from vidchatbench_metrics.dialogue.transcription.source import DEFAULT, Transcripts
+from vidchatbench_metrics.dialogue.transcription.source import DEFAULT
 from vidchatbench_metrics.dialogue.transcription.transcript import OK
 from vidchatbench_metrics.dialogue.wer import is_english
 
@@ -33,7 +21,7 @@ if TYPE_CHECKING:
 _MIN_GRADES = 2
 
 
-class _LadderEmbeddings(SampleExtractor):
+class _LadderEmbeddings(EncodingExtractor):
     """Embeddings of the reply's transcript and of the ladder's texts.
 
     A sample without a ladder of two grades or more, or in another language than English, does not apply: both
@@ -53,32 +41,6 @@ class _LadderEmbeddings(SampleExtractor):
         status: Of the transcript.
         tokens: Tokens of the reply, ``pieces`` the number of pieces it was embedded in.
     """
-
-    encoders: ClassVar[Encoders]
-    _encoder: TextEncoder | None = None
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The network and its tokenizer."""
-        return self.encoders.weights(str(self.params["network"]), str(self.params["tokenizer"]))
-
-    @property
-    def source(self) -> Transcripts:
-        """Where the reply's text comes from."""
-        return Transcripts(str(self.params["transcripts"]))
-
-    @abstractmethod
-    def encoder(self) -> type[TextEncoder]:
-        """The kind of network; importing it is heavy."""
-
-    def setup(self, context: ExtractorContext) -> None:
-        """Loads the network."""
-        network, tokenizer = (context.weights[name] for name in self.weights)
-        self._encoder = self.encoder()(network, tokenizer, context.device)
-
-    def release(self) -> None:
-        """Releases the network."""
-        self._encoder = None
 
     def reads(self) -> tuple[Need, ...]:
         """The transcript; one that the user brings is part of the content."""
@@ -103,11 +65,9 @@ class _LadderEmbeddings(SampleExtractor):
             yield position, self._embed(reply, one.content["ladder"])
 
     def _embed(self, reply: Feature, ladder: Any) -> Feature:  # noqa: ANN401 - JSON
-        if self._encoder is None:
-            raise RuntimeError("setup() comes before extract()")
         status = str(reply.meta["status"])
-        embedded = self._encoder(str(reply.meta["text"])) if status == OK else None
-        rows = [self._encoder(str(text)).vector for text, _ in ladder]
+        embedded = self.encoder(str(reply.meta["text"])) if status == OK else None
+        rows = [self.encoder(str(text)).vector for text, _ in ladder]
         return Feature(
             {
                 "reply": np.zeros(0, np.float32) if embedded is None else embedded.vector,
@@ -132,16 +92,15 @@ class ClipLadder(_LadderEmbeddings):
         "tokenizer": CLIP.tokenizers.default,
     }
     encoders = CLIP
-    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
 
-    def encoder(self) -> type[TextEncoder]:
+    def encoder_type(self) -> type[TextEncoder]:
         """CLIP's text network."""
         from vidchatbench_metrics.dialogue.text_clip import ClipText  # only extractors that run need it
 
         return ClipText
 
 
-class SentenceLadder(_LadderEmbeddings):
+class SentenceLadder(_LadderEmbeddings, SentenceExtractor):
     """Embeddings by all-MiniLM-L6-v2, pieces of 254 tokens."""
 
     id: ClassVar[str] = "dialogue/ladder_sentence_embeddings"
@@ -151,10 +110,3 @@ class SentenceLadder(_LadderEmbeddings):
         "tokenizer": MINILM.tokenizers.default,
     }
     encoders = MINILM
-    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "tokenizers")
-
-    def encoder(self) -> type[TextEncoder]:
-        """MiniLM."""
-        from vidchatbench_metrics.dialogue.text_embedding import SentenceText  # likewise
-
-        return SentenceText

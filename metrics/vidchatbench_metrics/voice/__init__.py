@@ -5,7 +5,7 @@ Only plain data lives here, so that importing the family loads no model library.
 
 from __future__ import annotations
 
-from vidchatbench.api import PackageFile, WeightSpec
+from vidchatbench.api import PackageFile, PackagePart, WeightSpec
 
 METRICS: dict[str, str] = {
     "voice/resemblyzer": "vidchatbench_metrics.voice.resemblyzer:VoiceSimilarity",
@@ -34,6 +34,7 @@ WEIGHTS: tuple[WeightSpec, ...] = (
         sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
         size=17090379,
         urls=("https://raw.githubusercontent.com/resemble-ai/Resemblyzer/master/resemblyzer/pretrained.pt",),
+        parts=(PackagePart(requirement="Resemblyzer==0.1.4", path="resemblyzer/pretrained.pt"),),
         # Its own requirements cannot be met where no compiler is at hand; only the file is wanted.
         package=PackageFile(module="resemblyzer", file="pretrained.pt", requirement="--no-deps Resemblyzer==0.1.4"),
         license="Apache-2.0",

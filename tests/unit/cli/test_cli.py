@@ -562,7 +562,7 @@ def test_verify_reads_the_file_and_not_what_it_remembers(run: Run, table: Table)
 
 
 def test_a_weight_without_address_cannot_be_pulled(run: Run, table: Table) -> None:
-    run("weights", "pull", "net").refused(2, "error: ", "the table gives no URL", "VIDCHATBENCH_WEIGHTS_DIR")
+    run("weights", "pull", "net").refused(2, "error: ", "the table gives no source", "VIDCHATBENCH_WEIGHTS_DIR")
     table.file.write_bytes(table.content)
     done = run("weights", "pull", "net")
     assert (done.code, done.out) == (0, "")

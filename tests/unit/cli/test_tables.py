@@ -166,7 +166,7 @@ def test_the_tables_of_the_commands_are_readable(
     monkeypatch.setenv("COLUMNS", str(width))
     for words, names in {
         ("metrics",): {"metric", "available", "protocol", "dimension", "licence of weights", ""},
-        ("weights", "list"): {"name", "size", "found in", "licence", ""},
+        ("weights", "list"): {"name", "size", "found in", "brought from", "licence", ""},
         ("doctor",): {"what", "result", ""},
     }.items():
         monkeypatch.setattr(sys, "argv", ["vidchatbench", *words])

@@ -159,7 +159,7 @@ def run(catalogue: Catalogue, made: Plan, known: FeatureLookup) -> SamplePassRep
 
 def scores(made: Plan, known: FeatureLookup) -> dict[str, Score]:
     outputs = {cell.sample.id: Output(None, None) for cell in made.cells}
-    return {record.sample.id: record.score for record in score_cells(made.cells, outputs, known)}
+    return {record.sample.id: record.score for record in score_cells(made.cells, outputs, known).records}
 
 
 def test_all_samples_are_asked_at_once_and_every_answer_finds_its_sample(

@@ -20,11 +20,13 @@ from vidchatbench.api import (
     Dimension,
     ExtractorContext,
     Feature,
+    JointItem,
     Plugin,
     Role,
     Sample,
     SampleInput,
     SampleNotes,
+    Score,
     Side,
     Status,
 )
@@ -52,13 +54,13 @@ ENDPOINT = "endpoint:http://some.host:8000/v1#org/Whisper-X"
 GRADES = (0.2, 0.4, 0.6, 0.8, 1.0)
 
 
-def sample(language: str = "en", ladder: tuple[tuple[str, float], ...] = ()) -> Sample:
+def sample(language: str = "en", ladder: tuple[tuple[str, float], ...] = (), name: str = "a") -> Sample:
     return Sample.model_validate(
         {
-            "id": "a",
+            "id": name,
             "task": "dialogue",
             "language": language,
-            "initiator": Side(media="i.mp4", sha256="0" * 64, speaker_id="i"),
+            "initiator": Side(media="i.mp4", sha256="0" * 64, speaker_id=f"speaker of {name}"),
             "ladder": [{"text": text, "score": score} for text, score in ladder],
         }
     )
@@ -562,6 +564,28 @@ class TestLadder:
         assert forward == backward
         assert forward.grade == pytest.approx(0.4)
 
+    def test_the_margin_is_to_the_nearest_step_of_another_grade(self):
+        rows = np.stack([unit(1, 0), unit(0.96, 0.28), unit(0.6, 0.8)])
+        assert nearest(unit(1, 0), rows, np.array([1.0, 1.0, 0.2]), 0.1).margin == pytest.approx(0.4, abs=1e-6)
+        assert nearest(unit(1, 0), rows, np.array([1.0, 0.2, 0.2]), 0.1).margin == pytest.approx(0.04, abs=1e-6)
+
+    def test_what_replies_collect_on_the_ladders_of_others_stands_beside_the_value(self):
+        # The reply of a hits its own top step; on the ladder of b it is nearest to the lowest one, and likewise for b.
+        ladders = {"a": [unit(0, 1), unit(1, 0)], "b": [unit(1, 0), unit(0, 1)]}
+        replies = {"a": unit(1, 0.1), "b": unit(0.1, 1)}
+        items = [
+            JointItem(sample(name=name), {"embeddings": embeddings(replies[name], ladders[name])}) for name in ladders
+        ]
+        lost = JointItem(sample(name="lost"), {}, Score.invalid("no reply"))
+        made = LadderEmbed().score_all([*items, lost])
+        assert [score.value for score in made.scores] == [0.4, 0.4, None]
+        assert [score.details.get("shuffled") for score in made.scores] == [0.2, 0.2, None]
+        margin = (1 - 0.1) / np.hypot(1, 0.1)
+        assert made.summary == pytest.approx({"margin": margin, "shuffled": 0.2}, abs=1e-6)
+        alone = LadderEmbed().score_all(items[:1])
+        assert "shuffled" not in alone.scores[0].details
+        assert set(alone.summary) == {"margin"}
+
     @pytest.mark.parametrize(("metric", "temperature"), [(LadderClip, 0.01), (LadderEmbed, 0.05)])
     def test_soft_score_of_each(self, metric, temperature):
         rows = [unit(1, 0), unit(0.96, 0.28)]
@@ -600,7 +624,7 @@ class TestLadderEmbeddings:
 
     def extractor(self, **params):
         made = ClipLadder(**params)
-        made.encoder = lambda: FakeEncoder  # type: ignore[method-assign,assignment,return-value]
+        made.encoder_type = lambda: FakeEncoder  # type: ignore[method-assign,assignment,return-value]
         made.setup(ExtractorContext("cpu", 1, dict.fromkeys(made.weights)))  # type: ignore[dict-item]
         return made
 

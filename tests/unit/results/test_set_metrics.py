@@ -480,7 +480,7 @@ def cell(meta: Mapping[str, Param], **arrays: NDArray[np.float64]) -> Record:
     one = Cell(metric, sample("s"), None, {"answer": "key"})
     features = FeatureLookup(MemoryStore())
     features.put({"key": Feature(arrays, meta)})
-    (record,) = score_cells([one], {}, features)
+    (record,) = score_cells([one], {}, features).records
     return record
 
 

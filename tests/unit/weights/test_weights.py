@@ -424,7 +424,7 @@ def test_a_missing_first_address_falls_through_to_the_second(served: Served, fol
 
 
 def test_no_address_at_all_is_unavailable(folder: Path) -> None:
-    with pytest.raises(UnavailableError, match="the table gives no URL"):
+    with pytest.raises(UnavailableError, match="the table gives no source"):
         download(spec(), folder)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 from vidchatbench.api import Detail, ExtractorSpec, Feature, Metric, MetricCard, Need, Param, Role
 from vidchatbench_metrics.dialogue.transcription.endpoint_transcript import split_endpoint
 from vidchatbench_metrics.dialogue.transcription.transcript import OK, REASONS, SILENT
-from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, weights_of
+from vidchatbench_metrics.dialogue.transcription.whisper_files import DEFAULT_SIZE, ENGLISH_ONLY, weights_of
 from vidchatbench_metrics.speech.silero import missing_speech, speech_seconds
 
 WHISPER = "whisper-"
@@ -48,6 +48,11 @@ class Transcripts:
     def given(self) -> bool:
         """Whether the user brings them."""
         return self.name == GIVEN
+
+    @property
+    def english_only(self) -> bool:
+        """Whether they are in English whatever is said."""
+        return self.name.startswith(WHISPER) and self._size in ENGLISH_ONLY
 
     @property
     def model(self) -> str:
@@ -88,9 +93,9 @@ class Transcripts:
             return ExtractorSpec.of("dialogue/transcript_endpoint", endpoint=self._endpoint, language=None)
         return ExtractorSpec.of("dialogue/transcript", model=self._size, language=None)
 
-    def need(self, name: str = "transcript") -> Need:
-        """Returns the need for the transcript of the candidate, in the language of the sample."""
-        return Need(name, self.spec, (Role.CANDIDATE,), language_param=None if self.given else "language")
+    def need(self, name: str = "transcript", role: Role = Role.CANDIDATE) -> Need:
+        """Returns the need for the transcript of a clip, in the language of the sample."""
+        return Need(name, self.spec, (role,), language_param=None if self.given else "language")
 
     def heard(self) -> tuple[Need, ...]:
         """Returns the need for the transcript where it says which language was heard."""

