@@ -168,7 +168,7 @@ class Provenance(FrozenModel):
 
 
 class Leaderboard(FrozenModel):
-    """``leaderboard.json``."""
+    """``leaderboard.json``; ``note`` is a sentence for whoever opens the page, for instance why nothing is ranked."""
 
     schema_version: Literal[1] = 1
     benchmark: BenchmarkRef
@@ -177,6 +177,7 @@ class Leaderboard(FrozenModel):
     rows: tuple[Row, ...]
     left_out: tuple[LeftOut, ...]
     generated_from: Provenance
+    note: str | None = None
 
     def to_json(self) -> str:
         """Returns the text of the file: sorted keys, no NaN, the same bytes for the same board."""
