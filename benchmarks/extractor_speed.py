@@ -34,7 +34,7 @@ import numpy as np
 
 from vidchatbench.api import Audio, AudioExtractor, ClipInfo, ExtractorContext, ExtractorSpec, Feature, Window
 from vidchatbench.api.extractors import Extractor, FrameExtractor, PairExtractor, Timeline
-from vidchatbench.demo.build import make_turns
+from vidchatbench.demo.people import make_turns
 from vidchatbench.engine.extraction.lanes import Whole
 from vidchatbench.engine.extraction.worker import guarded_torch, peak_memory
 from vidchatbench.media.frames import GridFrame, Picture
@@ -121,10 +121,10 @@ def context(subject: Subject, device: str, batch: int) -> ExtractorContext:
 
 def write_material(folder: Path, frames: int, seconds: float) -> None:
     """Writes frames, their faces and sound for all measurements."""
-    turn = next(make_turns(0))
-    chosen = [turn.frames[index % len(turn.frames)] for index in range(frames + 1)]
+    take = next(make_turns(1, 448, 10.0, 0)).take
+    chosen = [take.frames[index % len(take.frames)] for index in range(frames + 1)]
     np.save(folder / "frames.npy", np.stack(chosen))
-    np.save(folder / "sound.npy", np.resize(turn.wave, round(seconds * 16_000)).astype(np.float32))
+    np.save(folder / "sound.npy", np.resize(take.wave, round(seconds * 16_000)).astype(np.float32))
     extractor: Any = load_catalogue().extractor(FACES)
     with guarded_torch("cpu"):
         extractor.setup(ExtractorContext("cpu", 1, {}))

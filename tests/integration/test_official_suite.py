@@ -104,7 +104,7 @@ def stage(demo: DemoPaths, metrics: list[SuiteEntry], tmp_path_factory: pytest.T
     media = made.benchmark / "media"
     media.mkdir(parents=True)
     lines = []
-    for name, turn in (("a", "turn_1"), ("b", "turn_2")):
+    for name, turn in (("a", "bo_answers"), ("b", "ada_answers")):
         whole = demo.benchmark / "media" / f"{turn}.mp4"
         reader = ClipReader(whole, probe(whole), video=True, audio=True)
         frames = [np.array(picture.rgb()) for picture, _ in reader][:FRAMES]

@@ -32,7 +32,7 @@ def test_a_run_does_not_replace_another_systems(demo: DemoPaths, tmp_path: Path)
     out, store = tmp_path / "run", tmp_path / "store"
     first = score(demo, demo.systems["oracle"], out, store)
     written = (out / "results.json").read_bytes()
-    with pytest.raises(vcb.UsageError, match=r"holds another run .*demo-oracle.* give another --out"):
+    with pytest.raises(vcb.UsageError, match=r"holds another run .*'oracle'.* give another --out"):
         score(demo, demo.systems["shifted"], out, store)
     assert (out / "results.json").read_bytes() == written
     again = score(demo, demo.systems["oracle"], out, store)

@@ -7,6 +7,7 @@ modules that do so are heavy, and imported when they are needed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from vidchatbench.api.samples import Sample
@@ -23,6 +24,42 @@ from vidchatbench.core.hashing import hash_file
 from vidchatbench.errors import InputError, UsageError
 
 PACKAGED = ("test_500",)
+VERSION_FILE = "VERSION"
+LIST_FILE = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A packaged benchmark whose list of samples is not published yet.
+
+    Attributes:
+        name: Its name.
+        version: Its version; ``0.0.0`` until there is a list.
+        list_sha256: sha256 of the empty list.
+    """
+
+    name: str
+    version: str
+    list_sha256: str
+
+    @property
+    def note(self) -> str:
+        """What a board of it says."""
+        return (
+            f"The list of {self.name} is not published yet, so no system can be scored on it or ranked; what papers "
+            "report is cited."
+        )
+
+
+def find_announced(name: str) -> Announced | None:
+    """Returns a packaged benchmark without a published list; ``None`` if it has one or is prepared on this computer."""
+    folder = paths.packaged_benchmark(name) if name in PACKAGED else None
+    if folder is None or (paths.benchmarks_root() / name / HEADER_FILE).is_file() or (folder / MANIFEST_FILE).is_file():
+        return None
+    listed = folder / LIST_FILE
+    if not listed.is_file() or listed.stat().st_size > 0:
+        return None
+    return Announced(name, (folder / VERSION_FILE).read_text(encoding="utf-8").strip(), hash_file(listed))
 
 
 def load_benchmark(where: str | Path) -> Benchmark:

@@ -180,10 +180,10 @@ def build(
 
     Example: vidchatbench leaderboard build leaderboard/ --benchmark test_500
     """
-    from vidchatbench.benchmark.load import load_benchmark
+    from vidchatbench.benchmark.load import find_announced, load_benchmark
     from vidchatbench.cli.output import interruptible, print_json, stderr_console
     from vidchatbench.errors import UsageError
-    from vidchatbench.leaderboard.build import build_leaderboard
+    from vidchatbench.leaderboard.build import build_leaderboard, build_reported
     from vidchatbench.leaderboard.schema import LEADERBOARD_FILE
     from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.results.scale import describe_overall
@@ -192,8 +192,12 @@ def build(
         raise UsageError(f"{folder} is no folder; give the one that holds `submissions`")
     if anchors is not None and not anchors.is_file():
         raise UsageError(f"there is no file {anchors}; `vidchatbench anchors build` makes one")
+    announced = find_announced(benchmark)
     with interruptible():
-        built = build_leaderboard(folder, load_benchmark(benchmark), load_catalogue(), suite=suite, anchors=anchors)
+        if announced is not None:
+            built = build_reported(folder, announced, load_catalogue(), suite=suite)
+        else:
+            built = build_leaderboard(folder, load_benchmark(benchmark), load_catalogue(), suite=suite, anchors=anchors)
     target = out or folder / LEADERBOARD_FILE
     target.parent.mkdir(parents=True, exist_ok=True)
     built.write(target)
@@ -208,7 +212,9 @@ def build(
             _print_findings(findings)
     for left in built.board.left_out:
         say(f"not on the board: {left.bundle} ({left.reason})", "yellow")
-    if not any(column.anchored for column in built.board.metrics):
+    if built.board.note is not None:
+        say(built.board.note, "yellow")
+    elif not any(column.anchored for column in built.board.metrics):
         where = (
             "`anchors build --beside` writes anchors.json beside benchmark.json; or give --anchors the file it names"
         )

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image
+from torch.nn import functional
 
 from vidchatbench.demo.portrait import SIDE, Person, Pixels, Plane
 
 _Grid = NDArray[np.float64]
 
-FRAME_SIDE = 448
-"""Height and width of a frame; less than the portrait's, because drawing takes most of the demonstration's time."""
+NODES = 17
+"""Nodes of the mesh along each side."""
 
-_CELLS = 16
-_FRAME_CELL = FRAME_SIDE // _CELLS
 _PIVOT = (255.0, 372.0)
 _MOUTH = (255.0, 272.0, 44.0)
 """Centre of the line between the mouth's corners, and half its length."""
@@ -27,6 +25,8 @@ _CLOSED = -11.5
 _OPEN = 15.0
 _LIDS = ((215.0, 195.0, 25.0, 180.0), (304.0, 200.0, 26.0, 185.0))
 """Centre of each eye, half its width, and a row of bare skin above it."""
+_OVERLAID = (slice(140, 260), slice(140, 380))
+"""Where spectacles lie."""
 _LASHES = np.array([52.0, 34.0, 26.0], np.float32)
 _INTERIOR = np.array([58.0, 16.0, 18.0], np.float32)
 
@@ -57,43 +57,35 @@ class TalkingFace:
 
     Args:
         person: Whose face.
+        side: Height and width of a frame.
     """
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, side: int) -> None:
         self._person = person
-        nodes = np.linspace(0, SIDE, _CELLS + 1)
-        self._x, self._y = np.meshgrid(nodes, nodes)
-        self._rest_x, self._rest_y = _shape(self._x, self._y, person)
+        self._pixels = person.pixels.astype(np.float32)
+        self._has_overlay = bool(person.opacity.any())
+        nodes = np.linspace(0, SIDE, NODES)
+        self._rest_x, self._rest_y = _shape(*np.meshgrid(nodes, nodes), person)
         self._follow = _follow(self._rest_x, self._rest_y)
         self._depth = _bulge(self._rest_x, self._rest_y)
-        everywhere = [(r, c) for r in range(_CELLS) for c in range(_CELLS)]
-        self._moving = [(r, c) for r, c in everywhere if self._follow[r : r + 2, c : c + 2].any()]
-        # Shoulders and backdrop never move, so they are drawn once.
-        self._still = _transform(person.pixels, self._rest_x, self._rest_y, everywhere)
-        self._mask = Image.new("L", (FRAME_SIDE, FRAME_SIDE))
-        for cell in self._moving:
-            self._mask.paste(255, _box(cell))
+        # Row i: how much of each node the centre of pixel i takes.
+        places = (np.arange(side) + 0.5) / side * (NODES - 1)
+        self._share = np.clip(1 - np.abs(places[:, None] - np.arange(NODES)), 0, None)
 
     def draw(self, pose: Pose) -> Pixels:
-        """Draws one frame, uint8 RGB of shape (448, 448, 3)."""
-        pixels = self._person.pixels.copy()
+        """Draws one frame, uint8 RGB of shape (side, side, 3)."""
+        pixels = self._pixels.copy()
         _move_jaw(pixels, _CLOSED + (_OPEN - _CLOSED) * pose.opening)
         if pose.blink > 0:
             for lid in _LIDS:
                 _lower_lid(pixels, lid, pose.blink)
-        self._put_on_overlay(pixels)
+        if self._has_overlay:
+            part = pixels[_OVERLAID]
+            part += self._person.overlay[_OVERLAID] - part * self._person.opacity[_OVERLAID]
         return self._bend(pixels, pose)
 
-    def _put_on_overlay(self, pixels: Pixels) -> None:
-        if not self._person.opacity.any():
-            return
-        rows, columns = slice(140, 260), slice(140, 380)
-        part = pixels[rows, columns].astype(np.float32)
-        part += self._person.overlay[rows, columns] - part * self._person.opacity[rows, columns]
-        pixels[rows, columns] = np.clip(part + 0.5, 0, 255)
-
-    def _bend(self, pixels: Pixels, pose: Pose) -> Pixels:
-        """Moves the head within the picture, by a mesh of quadrilaterals that give the source of each cell."""
+    def _bend(self, pixels: Plane, pose: Pose) -> Pixels:
+        """Moves the head within the picture: a mesh of nodes says where in the portrait each pixel comes from."""
         x, y = self._rest_x.copy(), self._rest_y.copy()
         px, py = _PIVOT
         cos, sin = np.cos(pose.roll), np.sin(pose.roll)
@@ -104,27 +96,17 @@ class TalkingFace:
         pucker = np.exp(-(((x - _MOUTH[0]) / 48) ** 2) - ((y - 282) / 30) ** 2)
         x += self._follow * dx + pucker * 0.2 * pose.rounding * (x - _MOUTH[0])
         y += self._follow * dy
-        bent = _transform(pixels, x, y, self._moving)
-        drawn = self._still.copy()
-        drawn.paste(bent, mask=self._mask)
-        return np.asarray(drawn)
-
-
-def _transform(pixels: Pixels, x: _Grid, y: _Grid, cells: Sequence[tuple[int, int]]) -> Image.Image:
-    """Fills mesh cells (row, column) with what lies between their corners' places ``x``, ``y``; the rest is black."""
-    # Corners in Pillow's order: upper left, lower left, lower right, upper right.
-    corners = np.stack(
-        [x[:-1, :-1], y[:-1, :-1], x[1:, :-1], y[1:, :-1], x[1:, 1:], y[1:, 1:], x[:-1, 1:], y[:-1, 1:]], axis=-1
-    ).tolist()
-    mesh = [(_box((r, c)), tuple(corners[r][c])) for r, c in cells]
-    image = Image.fromarray(pixels)
-    return image.transform((FRAME_SIDE, FRAME_SIDE), Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
-
-
-def _box(cell: tuple[int, int]) -> tuple[int, int, int, int]:
-    row, column = cell
-    left, top = column * _FRAME_CELL, row * _FRAME_CELL
-    return left, top, left + _FRAME_CELL, top + _FRAME_CELL
+        # As torch wants it: from -1 at one edge of the portrait to 1 at the other.
+        grid = np.stack([self._share @ nodes @ self._share.T for nodes in (x, y)], axis=-1) * (2 / SIDE) - 1
+        planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        drawn = functional.grid_sample(
+            planes[None],
+            torch.from_numpy(grid.astype(np.float32))[None],
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=False,
+        )[0]
+        return (drawn + 0.5).clamp_(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
 
 
 def _shape(x: _Grid, y: _Grid, person: Person) -> tuple[_Grid, _Grid]:
@@ -134,8 +116,8 @@ def _shape(x: _Grid, y: _Grid, person: Person) -> tuple[_Grid, _Grid]:
     from_x, from_y = x.copy(), y.copy()
     for bump in person.bumps:
         weight = np.exp(-(((x - bump.x) ** 2 + (y - bump.y) ** 2) / (2 * bump.reach**2)))
-        from_x -= weight * bump.dx
-        from_y -= weight * bump.dy
+        from_x -= weight * (bump.dx + bump.growth * (x - bump.x))
+        from_y -= weight * (bump.dy + bump.growth * (y - bump.y))
     # The picture's rim stays where it is, or blank corners would show.
     rim = np.clip(np.minimum.reduce([x, y, SIDE - x, SIDE - y]) / 48, 0, 1)
     return x + rim * (from_x - x), y + rim * (from_y - y)
@@ -161,11 +143,11 @@ def _ease(value: _Grid) -> _Grid:
     return eased
 
 
-def _move_jaw(pixels: Pixels, drop: float) -> None:
+def _move_jaw(pixels: Plane, drop: float) -> None:
     """Moves everything below the lower lip's edge by ``drop`` pixels and fills a gap with the mouth's inside."""
     middle, corner_y, half = _MOUTH
     rows, columns = slice(262, 374), slice(172, 344)
-    part = pixels[rows, columns].astype(np.float32)
+    part = pixels[rows, columns]
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
     x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
     across = np.clip(1 - ((x - middle) / half) ** 2, 0, 1)
@@ -180,15 +162,14 @@ def _move_jaw(pixels: Pixels, drop: float) -> None:
         shade = 1 + 0.8 * np.clip((y - seam) / 24, 0, 1)[..., None]
         part += (_INTERIOR * shade - part) * inside
     part += (moved - part) * np.clip(y - lip + 0.5, 0, 1)[..., None]
-    pixels[rows, columns] = np.clip(part + 0.5, 0, 255)
 
 
-def _lower_lid(pixels: Pixels, lid: tuple[float, float, float, float], blink: float) -> None:
+def _lower_lid(pixels: Plane, lid: tuple[float, float, float, float], blink: float) -> None:
     """Draws the upper lid of one eye further down: skin from above the eye, ending in a line of lashes."""
     middle, centre_y, half, skin_y = lid
     rows = slice(int(centre_y) - 22, int(centre_y) + 16)
     columns = slice(int(middle - half) - 2, int(middle + half) + 3)
-    part = pixels[rows, columns].astype(np.float32)
+    part = pixels[rows, columns]
     y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
     x = np.arange(columns.start, columns.stop, dtype=np.float32)[None, :]
     across = np.clip(1 - ((x - middle) / half) ** 2, 0, 1)
@@ -202,7 +183,6 @@ def _lower_lid(pixels: Pixels, lid: tuple[float, float, float, float], blink: fl
     part += (smoothed * shade[..., None] - part) * covered[..., None]
     lashes = 0.7 * np.exp(-(((y - edge) / 1.5) ** 2)) * np.clip(3 * across, 0, 1)
     part += (_LASHES - part) * lashes[..., None]
-    pixels[rows, columns] = np.clip(part + 0.5, 0, 255)
 
 
 def _shifted_rows(part: Plane, shift: Plane) -> Plane:
@@ -212,6 +192,7 @@ def _shifted_rows(part: Plane, shift: Plane) -> Plane:
     source = np.clip(rows - shift, 0, height - 1.001)
     whole = source.astype(np.intp)
     share = (source - whole).astype(np.float32)[..., None]
-    columns = np.arange(part.shape[1])[None, :]
-    upper = part[whole, columns]
-    return np.asarray(upper + (part[whole + 1, columns] - upper) * share, np.float32)
+    width = part.shape[1]
+    flat, places = part.reshape(-1, 3), whole * width + np.arange(width)[None, :]
+    upper, lower = flat.take(places, axis=0), flat.take(places + width, axis=0)
+    return np.asarray(upper + (lower - upper) * share, np.float32)

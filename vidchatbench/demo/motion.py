@@ -17,7 +17,7 @@ def plan_poses(utterance: Utterance, seed: int) -> list[Pose]:
     """Makes one pose per frame at 25 frames a second.
 
     Args:
-        utterance: The text that the face speaks.
+        utterance: What the face speaks.
         seed: Seed of sway and blinks.
     """
     rng = np.random.default_rng(seed)
@@ -33,9 +33,9 @@ def plan_poses(utterance: Utterance, seed: int) -> list[Pose]:
             opening=float(np.clip(opening[i], 0, 1)),
             rounding=float(rounding[i]),
             blink=float(lids[i]),
-            shift=(3.5 * float(left[i]), 1.5 * float(up[i]) + 3.0 * float(nod[i])),
-            roll=0.022 * float(roll[i]),
-            turn=(5.0 * float(turn[i]), 2.0 * float(tilt[i])),
+            shift=(5.0 * float(left[i]), 2.5 * float(up[i]) + 4.0 * float(nod[i])),
+            roll=0.028 * float(roll[i]),
+            turn=(7.0 * float(turn[i]), 3.0 * float(tilt[i])),
         )
         for i in range(count)
     ]

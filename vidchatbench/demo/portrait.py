@@ -1,4 +1,4 @@
-"""The embedded public-domain portrait, and the second person made from it."""
+"""The embedded public-domain portrait, and the people painted from it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
+
+from vidchatbench.demo.looks import Colour, Look, Shape
 
 SIDE = 512
 """Height and width of all pictures."""
@@ -50,18 +52,46 @@ _LIPS: Points = (
     (212, 271), (235, 268), (255, 271), (280, 268), (298, 273), (285, 290), (270, 299), (255, 302), (238, 299),
     (222, 288),
 )  # fmt: skip
+_MOUSTACHE: Points = (
+    (206, 272), (222, 260), (244, 254), (255, 257), (266, 254), (288, 260), (305, 272), (284, 266), (255, 269),
+    (228, 266),
+)  # fmt: skip
+_FOLDS: tuple[Points, ...] = (
+    ((228, 240), (212, 254), (203, 270), (201, 284)),
+    ((284, 240), (299, 254), (308, 270), (310, 284)),
+    ((198, 210), (212, 215), (228, 210)),
+    ((288, 215), (303, 220), (320, 214)),
+)
 _EYES: Points = ((214, 194), (302, 199))
+
+_SHADOW: Colour = (0.55, 0.45, 0.42)
+_PAINTED: Colour = (0.92, 0.42, 0.46)
+_WHISKERS: Colour = (0.58, 0.5, 0.46)
+_BROW = np.array([38, 28, 24], np.float32)
+_FRAME = np.array([30, 26, 34], np.float32)
+_CORNERS = {"square": 17, "round": 24}
+"""Radius of the corners of a pair of spectacles."""
 
 
 @dataclass(frozen=True)
 class Bump:
-    """One smooth local displacement of the face's shape: where it is, how far it reaches and where it moves to."""
+    """One smooth local change of the face's shape.
+
+    Attributes:
+        x: Its centre.
+        y: Its centre.
+        reach: How far it reaches: one standard deviation.
+        dx: Where its centre moves to, in pixels.
+        dy: Where its centre moves to.
+        growth: How much larger it becomes, as a share.
+    """
 
     x: float
     y: float
     reach: float
     dx: float
     dy: float
+    growth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,50 +115,60 @@ class Person:
     bumps: tuple[Bump, ...] = ()
 
 
-_OTHER_SHAPE = (
-    Bump(190, 310, 55, -9, 2),
-    Bump(322, 310, 55, 9, 2),
-    Bump(254, 345, 50, 0, 11),
-    Bump(254, 240, 30, 0, 9),
-    Bump(235, 250, 16, -6.5, 0),
-    Bump(277, 250, 16, 6.5, 0),
-    Bump(255, 282, 45, 0, 6.5),
-    Bump(214, 194, 45, 5.5, -3),
-    Bump(302, 199, 45, -5.5, -3),
-    Bump(130, 160, 60, 17, 0),
-    Bump(395, 160, 60, -17, 0),
-    Bump(270, 40, 80, 0, 15),
-)
-
-
 @cache
-def first_person() -> Person:
-    """The person of the portrait, as photographed."""
-    blank = np.zeros((SIDE, SIDE, 3), np.float32)
-    return Person("spk-a", _photograph(), blank, blank[..., :1])
-
-
-@cache
-def second_person() -> Person:
-    """A second person: dark hair, stubble, spectacles, other proportions, light, clothes and backdrop, mirrored."""
+def paint(look: Look) -> Person:
+    """Paints a person: the portrait in other proportions and colours, and what they wear."""
     pixels = _photograph().astype(np.float32)
     head, face, body = _mask(_HEAD, 1.5), _mask(_FACE, 2.0), _mask(_BODY, 1.5)
-    person = np.maximum(head, body)
-    pixels = _mix(pixels, _backdrop(pixels), 1 - person)
-    pixels = _mix(pixels, pixels[..., ::-1] * np.float32(0.8), body * _orange(pixels))
-    pixels = _mix(pixels, _dark_hair(pixels), _unit(head * (1 - face) + _fringe(pixels) * face))
-    pixels = _mix(pixels, pixels * np.array([0.84, 0.74, 0.66], np.float32), face)
-    pixels = _mix(pixels, np.array([38, 28, 24], np.float32), 0.75 * _strokes(_BROWS, 7))
-    pixels = _mix(pixels, np.array([40, 34, 34], np.float32), 0.5 * _stubble() * face)
-    light = np.linspace(1.12, 0.78, SIDE, dtype=np.float32)[None, :, None]
-    frames = _spectacles()
+    fringe = _fringe(pixels)
+    hair, skin = _unit(head * (1 - face) + fringe * face), face * (1 - fringe)
+    if look.backdrop is not None:
+        pixels = _mix(pixels, _backdrop(pixels, look.backdrop), 1 - np.maximum(head, body))
+    pixels = _mix(pixels, pixels.max(axis=2, keepdims=True) * _rgb(look.suit), body * _orange(pixels))
+    if look.hair is not None:
+        pixels = _mix(pixels, _dyed(pixels, look.hair), hair)
+    pixels = _mix(pixels, pixels * _rgb(look.skin), skin)
+    pixels = _mix(pixels, pixels * _rgb(_SHADOW), look.age * _strokes(_FOLDS, 5, 2.5) * skin)
+    pixels = _mix(pixels, pixels * _rgb(_PAINTED), look.lips * _filled(_LIPS, 2))
+    pixels = _mix(pixels, _BROW, look.brow * _strokes(_BROWS, 7, 1.6))
+    whiskers = _grey(pixels) * _rgb(_WHISKERS)
+    pixels = _mix(pixels, whiskers, look.beard * _jaw() * skin)
+    pixels = _mix(pixels, whiskers, look.moustache * _filled(_MOUSTACHE, 2.5))
+    light = np.linspace(*look.light, SIDE, dtype=np.float32)[None, :, None]
+    frames = _spectacles(look.spectacles)
     return Person(
-        "spk-b",
+        look.name,
         np.clip(pixels * light + 0.5, 0, 255).astype(np.uint8),
-        frames * np.array([30, 26, 34], np.float32),
+        frames * _FRAME,
         frames,
-        mirrored=True,
-        bumps=_OTHER_SHAPE,
+        mirrored=look.mirrored,
+        bumps=_bumps(look.shape),
+    )
+
+
+def _bumps(shape: Shape) -> tuple[Bump, ...]:
+    (left, left_y), (right, right_y) = _EYES
+    return (
+        Bump(190, 310, 55, -shape.jaw, 0),
+        Bump(322, 310, 55, shape.jaw, 0),
+        Bump(254, 345, 50, 0, shape.chin),
+        Bump(182, 240, 34, -shape.cheeks, 0),
+        Bump(334, 240, 34, shape.cheeks, 0),
+        Bump(254, 240, 30, 0, shape.nose),
+        Bump(235, 250, 16, -shape.nostrils, 0),
+        Bump(277, 250, 16, shape.nostrils, 0),
+        Bump(255, 282, 45, 0, shape.mouth),
+        Bump(214, 276, 24, -shape.smile, 0),
+        Bump(298, 276, 24, shape.smile, 0),
+        Bump(left, left_y, 45, -shape.eyes, shape.gaze),
+        Bump(right, right_y, 45, shape.eyes, shape.gaze),
+        Bump(left, left_y, 20, 0, 0, shape.sight),
+        Bump(right, right_y, 20, 0, 0, shape.sight),
+        Bump(left, 172, 22, 0, shape.brows),
+        Bump(right + 6, 178, 22, 0, shape.brows),
+        Bump(130, 160, 60, -shape.temples, 0),
+        Bump(395, 160, 60, shape.temples, 0),
+        Bump(270, 40, 80, 0, shape.crown),
     )
 
 
@@ -138,11 +178,23 @@ def _photograph() -> Pixels:
         return np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS))
 
 
+def _rgb(colour: Colour) -> Plane:
+    return np.array(colour, np.float32)
+
+
 def _mask(outline: Points, softness: float) -> Plane:
+    # One pixel inside the outline, so that no rim of the old backdrop is left.
+    return _plane(_polygon(outline).filter(ImageFilter.MinFilter(3)), softness)
+
+
+def _filled(outline: Points, softness: float) -> Plane:
+    return _plane(_polygon(outline), softness)
+
+
+def _polygon(outline: Points) -> Image.Image:
     image = Image.new("L", (SIDE, SIDE))
     ImageDraw.Draw(image).polygon(outline, fill=255)
-    # One pixel inside the outline, so that no rim of the old backdrop is left.
-    return _plane(image.filter(ImageFilter.MinFilter(3)), softness)
+    return image
 
 
 def _plane(image: Image.Image, softness: float) -> Plane:
@@ -162,9 +214,9 @@ def _grey(pixels: Plane) -> Plane:
     return pixels @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
-def _backdrop(pixels: Plane) -> Plane:
+def _backdrop(pixels: Plane, colour: Colour) -> Plane:
     down = np.linspace(1.0, 0.75, SIDE, dtype=np.float32)[:, None, None]
-    return np.asarray(_grey(pixels) * down * np.array([0.48, 0.66, 0.70]), np.float32)
+    return np.asarray(_grey(pixels) * down * _rgb(colour), np.float32)
 
 
 def _orange(pixels: Plane) -> Plane:
@@ -177,34 +229,35 @@ def _fringe(pixels: Plane) -> Plane:
     return _unit((165 - _grey(pixels)) / 40) * _unit((172 - rows) / 8)
 
 
-def _dark_hair(pixels: Plane) -> Plane:
-    return (_grey(pixels) * np.float32(0.42) + np.float32(4)) * np.array([1.08, 0.96, 0.92], np.float32)
+def _dyed(pixels: Plane, colour: Colour) -> Plane:
+    return (_grey(pixels) + np.float32(10)) * _rgb(colour)
 
 
-def _stubble() -> Plane:
-    image = Image.new("L", (SIDE, SIDE))
+def _jaw() -> Plane:
+    image = _polygon(_JAW)
     draw = ImageDraw.Draw(image)
-    draw.polygon(_JAW, fill=255)
     draw.polygon(_AROUND_MOUTH, fill=255)
     draw.polygon(_LIPS, fill=0)
     return _plane(image, 4)
 
 
-def _strokes(lines: tuple[Points, ...], width: int) -> Plane:
+def _strokes(lines: tuple[Points, ...], width: int, softness: float) -> Plane:
     image = Image.new("L", (SIDE, SIDE))
     draw = ImageDraw.Draw(image)
     for line in lines:
         draw.line(line, fill=255, width=width, joint="curve")
-    return _plane(image, 1.6)
+    return _plane(image, softness)
 
 
-def _spectacles() -> Plane:
+def _spectacles(form: str) -> Plane:
+    if form not in _CORNERS:
+        return np.zeros((SIDE, SIDE, 1), np.float32)
     scale = 4  # drawn large and scaled down, because Pillow draws without antialiasing
     image = Image.new("L", (SIDE * scale, SIDE * scale))
     draw = ImageDraw.Draw(image)
     for x, y in _EYES:
         box = [(x - 33) * scale, (y - 22) * scale, (x + 33) * scale, (y + 27) * scale]
-        draw.rounded_rectangle(box, radius=17 * scale, outline=235, width=3 * scale)
+        draw.rounded_rectangle(box, radius=_CORNERS[form] * scale, outline=235, width=3 * scale)
     (left, high), (right, low) = _EYES
     draw.line([((left + 33) * scale, high * scale), ((right - 33) * scale, low * scale)], fill=235, width=3 * scale)
     draw.line([((left - 33) * scale, (high - 6) * scale), (168 * scale, 184 * scale)], fill=220, width=3 * scale)

@@ -1,4 +1,4 @@
-"""Two synthetic voices: glottal pulses and noise through moving resonances, all in numpy."""
+"""Synthetic voices: glottal pulses and noise through moving resonances, all in numpy."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Voice:
         breathiness: Share of turbulent noise in the voiced source.
         melody: How lively the pitch moves; 1 follows the plan.
         damping: Scale of the resonances' bandwidths.
+        tempo: How much faster than usual the speaker talks.
     """
 
     pitch: float
@@ -40,17 +41,31 @@ class Voice:
     breathiness: float
     melody: float
     damping: float
+    tempo: float = 1.0
 
 
-HIGH_VOICE = Voice(pitch=208.0, tract=1.18, tilt_hz=320.0, breathiness=0.05, melody=1.1, damping=1.15)
-LOW_VOICE = Voice(pitch=108.0, tract=0.96, tilt_hz=180.0, breathiness=0.02, melody=0.9, damping=0.9)
+VOICES = (
+    Voice(208.0, 1.18, 320.0, 0.05, 1.1, 1.15, 1.0),
+    Voice(115.0, 1.14, 100.0, 0.20, 0.5, 1.40, 0.9),
+    Voice(248.0, 1.24, 420.0, 0.03, 1.3, 1.00, 1.05),
+    Voice(92.0, 0.90, 140.0, 0.04, 0.7, 0.80, 0.9),
+    Voice(186.0, 1.10, 200.0, 0.12, 0.9, 1.30, 0.92),
+    Voice(128.0, 1.02, 300.0, 0.01, 1.2, 0.85, 1.06),
+    Voice(226.0, 1.08, 150.0, 0.09, 0.8, 0.95, 0.94),
+    Voice(118.0, 0.88, 380.0, 0.06, 1.0, 1.25, 1.02),
+    Voice(268.0, 1.30, 240.0, 0.07, 1.0, 1.20, 1.0),
+    Voice(98.0, 1.06, 230.0, 0.10, 1.3, 1.10, 1.04),
+    Voice(172.0, 1.22, 460.0, 0.02, 1.2, 0.80, 0.97),
+    Voice(142.0, 0.94, 210.0, 0.15, 0.6, 1.00, 0.93),
+)
+"""One voice for each person of the demonstration."""
 
 
 def synthesise(utterance: Utterance, voice: Voice, seed: int) -> Wave:
     """Speaks an utterance.
 
     Args:
-        utterance: The text to speak.
+        utterance: What to speak.
         voice: The speaker.
         seed: Seed of the noise and of the voice's unsteadiness.
 
@@ -64,7 +79,7 @@ def synthesise(utterance: Utterance, voice: Voice, seed: int) -> Wave:
     tract = _tract_response(utterance, voice)
     tone = _filtered(source + breath, tract)
     hiss = _filtered(rng.normal(size=samples) * _stretch(utterance.noise), _noise_response(utterance, voice))
-    wave = tone / _active_rms(tone) + 0.55 * hiss / _active_rms(hiss)
+    wave = tone / _active_rms(tone) + 0.3 * hiss / _active_rms(hiss)
     wave = wave / _active_rms(wave) * _SPEECH_RMS + rng.normal(size=samples) * _ROOM_RMS
     peak = float(np.abs(wave).max())
     return (wave * min(1.0, 0.9 / peak)).astype(np.float32)

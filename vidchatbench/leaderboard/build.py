@@ -17,6 +17,7 @@ from vidchatbench.api.plugins import WeightSpec
 from vidchatbench.api.samples import Role, Task
 from vidchatbench.api.scores import Status
 from vidchatbench.benchmark.format import Benchmark
+from vidchatbench.benchmark.load import Announced
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.leaderboard.curated import Recomputed, read_recomputed, read_reported
@@ -162,6 +163,40 @@ def build_leaderboard(
     )
     samples = {name: system_samples(name, bundle, benchmark) for name, bundle in bundles.items()}
     return Built(board, samples, findings)
+
+
+def build_reported(root: Path, announced: Announced, catalogue: Catalogue, *, suite: str) -> Built:
+    """Builds the board of a benchmark whose list is not published yet: what papers report, and nothing ranked.
+
+    Args:
+        root: The leaderboard's folder.
+        announced: The benchmark.
+        catalogue: The installed metrics.
+        suite: Name of the board's suite, in its installed version.
+
+    Raises:
+        UsageError: If there is no such suite.
+        InputError: If what maintainers wrote is not valid.
+        OSError: If a folder cannot be read.
+    """
+    board_suite = catalogue.suite(suite)
+    metrics = [_metric(catalogue.metric(e.metric, **e.params).card, {}, catalogue.weights) for e in board_suite.metrics]
+    columns, reported = read_reported(root, announced.name)
+    board = Leaderboard(
+        benchmark=BenchmarkRef(
+            name=announced.name, version=announced.version, manifest_sha256=announced.list_sha256, n_samples=0
+        ),
+        suite=SuiteRef(name=board_suite.name, version=board_suite.version),
+        metrics=(*(metric.column for metric in metrics), *columns),
+        rows=reported,
+        left_out=tuple(
+            LeftOut(bundle=f"{folder.parent.name}/{folder.name}", reason=announced.note)
+            for folder in find_bundles(root)
+        ),
+        generated_from=Provenance(vidchatbench_version=__version__, seed=SEED, draws=DRAWS, level=LEVEL),
+        note=announced.note,
+    )
+    return Built(board, {}, {})
 
 
 def _metric(

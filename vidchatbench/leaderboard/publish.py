@@ -114,6 +114,14 @@ def to_folder(publication: Publication, place: str) -> str:
     return f"written to {place}; on a board the files lie in {SUBMISSIONS_FOLDER}/{publication.name}"
 
 
+def replace_in_folder(publication: Publication, root: Path) -> None:
+    """Writes the files below a board's folder, in place of an earlier bundle of the same system and revision."""
+    earlier = root / SUBMISSIONS_FOLDER / publication.name
+    if earlier.is_dir():
+        shutil.rmtree(earlier)
+    _write(publication, root)
+
+
 def _write(publication: Publication, root: Path) -> None:
     for name, content in publication.files.items():
         path = root / name

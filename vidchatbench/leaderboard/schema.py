@@ -174,7 +174,8 @@ class Provenance(FrozenModel):
 class Leaderboard(FrozenModel):
     """``leaderboard.json``; ``dimensions`` says what the overall score is made of, and what it lacks.
 
-    ``floors`` are what replies score that took no work; never ranked.
+    ``floors`` are what replies score that took no work; never ranked. ``note`` is a sentence for whoever opens the page,
+    for instance why nothing is ranked.
     """
 
     schema_version: Literal[1] = 1
@@ -186,6 +187,7 @@ class Leaderboard(FrozenModel):
     floors: tuple[FloorRow, ...] = ()
     left_out: tuple[LeftOut, ...]
     generated_from: Provenance
+    note: str | None = None
 
     def to_json(self) -> str:
         """Returns the text of the file: sorted keys, no NaN, the same bytes for the same board."""

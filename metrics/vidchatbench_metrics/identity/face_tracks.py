@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidchatbench.api import ExtractorContext, ExtractorSpec
+from vidchatbench_metrics.faces.alignment import align_face
 from vidchatbench_metrics.faces.linked import FACE_TRACKS, LINKING_WEIGHT
 from vidchatbench_metrics.faces.tracks import FaceTracks
 from vidchatbench_metrics.identity.embeddings import ArcFaceFrames, FacenetFrames
-from vidchatbench_metrics.identity.encoders import FaceNetwork, align_face
+from vidchatbench_metrics.identity.encoders import FaceNetwork
 
 
 class IdentityTracks(FaceTracks):

@@ -15,7 +15,7 @@ from rich.console import Console
 
 import vidchatbench as vcb
 from vidchatbench.cli.output import print_reasons, print_results
-from vidchatbench.demo import build_demo
+from vidchatbench.demo import DemoSize, build_demo
 from vidchatbench.engine.journal import read_journal
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.report.write import write_report
@@ -27,7 +27,8 @@ Made = tuple[Path, Path]
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The demonstration's clips with words and ladders; the system answers with the real replies."""
-    made = build_demo(tmp_path_factory.mktemp("demo"))
+    size = DemoSize(dyads=2, seconds=1.6, side=128, systems=("oracle",))
+    made = build_demo(tmp_path_factory.mktemp("demo"), size=size)
     benchmark, outputs = tmp_path_factory.mktemp("spoken") / "benchmark", tmp_path_factory.mktemp("outputs")
     shutil.copytree(made.benchmark, benchmark)
     shutil.copytree(made.systems["oracle"], outputs, dirs_exist_ok=True)
