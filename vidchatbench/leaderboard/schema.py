@@ -174,8 +174,8 @@ class Provenance(FrozenModel):
 class Leaderboard(FrozenModel):
     """``leaderboard.json``; ``dimensions`` says what the overall score is made of, and what it lacks.
 
-    ``floors`` are what replies score that took no work; never ranked. ``note`` is a sentence for whoever opens the page,
-    for instance why nothing is ranked.
+    ``floors`` are what replies score that took no work; never ranked. ``note`` is a sentence for whoever opens the
+    page, for instance why nothing is ranked.
     """
 
     schema_version: Literal[1] = 1

@@ -24,6 +24,8 @@ SIGMA = 1.5
 C1 = (0.01 * PEAK) ** 2
 C2 = (0.03 * PEAK) ** 2
 
+BLOCK_ROWS = 16
+
 
 def squared_error(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     """Mean squared difference of two pictures over all pixels and channels.
@@ -73,9 +75,8 @@ class WangSsim:
         offsets = np.arange(WINDOW) - WINDOW // 2
         weights = np.exp(-(offsets**2) / (2 * SIGMA**2))
         taps = torch.tensor(weights / weights.sum(), dtype=torch.float32, device=self._device)
-        # Four statistics of three channels go through one depthwise convolution.
-        self._down = taps.view(1, 1, WINDOW, 1).repeat(12, 1, 1, 1)
-        self._across = taps.view(1, 1, 1, WINDOW).repeat(12, 1, 1, 1)
+        self._down = taps.view(1, 1, WINDOW, 1).repeat(3, 1, 1, 1)
+        self._across = taps.view(1, 1, 1, WINDOW).repeat(3, 1, 1, 1)
 
     def __call__(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
         """Returns the mean SSIM of two pictures.
@@ -87,33 +88,42 @@ class WangSsim:
         Returns:
             A value in -1..1.
         """
-        torch = self._torch
         if np.array_equal(first, second):
             return 1.0
-        with torch.inference_mode():
-            # Centred on the middle of the range, so that squares lose fewer bits in float32.
-            x, y = (self._tensor(picture) for picture in (first, second))
-            moments = self._blur(torch.cat([x, y, x * x + y * y, x * y], dim=1))
-            mean_x, mean_y, squares, product = torch.tensor_split(moments.double(), 4, dim=1)
-            covariance = product - mean_x * mean_y
-            variances = squares - mean_x**2 - mean_y**2
-            mean_x, mean_y = mean_x + PEAK / 2, mean_y + PEAK / 2
-            top = (2 * mean_x * mean_y + C1) * (2 * covariance + C2)
-            bottom = (mean_x**2 + mean_y**2 + C1) * (variances + C2)
-            return float((top / bottom).mean())
+        with self._torch.inference_mode():
+            means = self._local_means(first, second)
+            # By blocks of rows, whose float64 stays in the processor's cache.
+            total = sum(float(_ssim_of(*rows.double().unbind(0)).sum()) for rows in means.split(BLOCK_ROWS, dim=1))
+            return total / means[0].numel()
 
-    def _tensor(self, picture: NDArray[np.uint8]) -> torch.Tensor:
-        # A picture is stored with its channels last, which is also how the convolution is fastest.
-        values = self._torch.from_numpy(picture.copy()).to(self._device)
-        centred: torch.Tensor = values.permute(2, 0, 1)[None].to(self._torch.float32) - PEAK / 2
-        return centred
-
-    def _blur(self, maps: torch.Tensor) -> torch.Tensor:
-        maps = maps.contiguous(memory_format=self._torch.channels_last)
+    def _local_means(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> torch.Tensor:
+        """Returns the means under the window of x, y, x^2 + y^2 and xy, float32 of shape (4, rows, columns, 3)."""
+        # Channels stand last, as they are stored, which is also how the convolution is fastest. Levels are centred on
+        # the middle of the range, so that squares lose fewer bits in float32.
+        height, width, _ = first.shape
+        moments = self._torch.empty((4, height, width, 3), device=self._device)
+        x, y, squares, product = moments.unbind(0)
+        for plane, picture in ((x, first), (y, second)):
+            plane.copy_(self._torch.from_numpy(np.require(picture, requirements="CW"))).sub_(PEAK / 2)
+        self._torch.mul(x, x, out=squares).addcmul_(y, y)
+        self._torch.mul(x, y, out=product)
         convolve = self._torch.nn.functional.conv2d
-        down = convolve(maps, self._down, groups=12)
-        blurred: torch.Tensor = convolve(down, self._across, groups=12)
+        down = convolve(moments.permute(0, 3, 1, 2), self._down, groups=3)
+        blurred: torch.Tensor = convolve(down, self._across, groups=3).permute(0, 2, 3, 1)
         return blurred
+
+
+def _ssim_of(x: torch.Tensor, y: torch.Tensor, squares: torch.Tensor, product: torch.Tensor) -> torch.Tensor:
+    """Returns the similarity at every position; overwrites the local means it is given, whose levels are centred."""
+    middle = PEAK / 2
+    means_product, means_squares = x * y, x.square().addcmul_(y, y)
+    covariance = product.sub_(means_product).mul_(2).add_(C2)
+    variances = squares.sub_(means_squares).add_(C2)
+    # (x + m)(y + m) = xy + m (x + y) + m^2, and (x + m)^2 + (y + m)^2 likewise.
+    shift = x.add_(y).mul_(middle)
+    luminance = means_product.add_(shift).mul_(2).add_(2 * middle**2 + C1)
+    level = means_squares.add_(shift, alpha=2).add_(2 * middle**2 + C1)
+    return luminance.mul_(covariance).div_(level.mul_(variances))
 
 
 class ErrorFrames(PairedFrames):
