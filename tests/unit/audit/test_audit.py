@@ -20,7 +20,8 @@ from vidchatbench.api.samples import Sample
 from vidchatbench.api.scores import Score
 from vidchatbench.audit.page import render_audit, write_audit
 from vidchatbench.audit.pairs import compare_pairs
-from vidchatbench.audit.recipes import ORACLE, RECIPES, REENCODED, Recipe, find_recipes
+from vidchatbench.audit.recipe import Recipe
+from vidchatbench.audit.recipes import ORACLE, RECIPES, REENCODED, find_recipes
 from vidchatbench.audit.run import audit_metric, scored_of
 from vidchatbench.audit.schema import AuditReport, MetricAudit, Paired, RecipeUse, Scored, load_audit
 from vidchatbench.audit.scores import Table
@@ -30,7 +31,7 @@ from vidchatbench.errors import InputError
 from vidchatbench.results.aggregate import Record, aggregate
 from vidchatbench.results.schema import BenchmarkRef, SuiteRef, UnavailableMetric
 
-MADE = find_recipes(None, training=False)
+MADE = tuple(recipe for recipe in find_recipes(None, training=False) if recipe.kind != "order")
 BLUR = [recipe.name for recipe in RECIPES if recipe.family == "blur"]
 
 
@@ -55,7 +56,7 @@ class Plain(Metric):
 
 
 class Lower(Plain):
-    default_card = card(direction="lower", worst=1000.0)
+    default_card = card(direction="lower", worst=100.0)
 
 
 class Voice(Plain):
@@ -276,8 +277,9 @@ def test_enough_identities_settle_everything() -> None:
     found = audited(Plain(), samples(12), honest)
     blur = ladder(found, "blur")
     assert (blur.verdict, blur.first_noticed, blur.order.tau, blur.order.strict) == ("notices", 0.5, 1.0, True)
-    # The oracle's interval is about 40 + 0.7 * 5.5 +- 1.6: a loss of 1.5 lies within it, one of 3 beyond.
-    assert blur.first_outside == 1.0
+    # The oracle scores about 40 + 0.7 * 5.5 +- 1.6, and of twelve samples without a failure a share of 1 - .05^(1/12)
+    # could still fail: its lower limit is about 33, so a loss of 6 lies within the interval, one of 12 beyond.
+    assert blur.first_outside == 4.0
     assert [step.verdict for step in blur.steps] == ["notices"] * 5
     late = ladder(found, "sound_late")
     assert (late.verdict, late.expected, late.first_noticed) == ("does not notice", False, None)
@@ -321,7 +323,7 @@ def test_lower_is_better_reads_alike() -> None:
     found = audited(Lower(), samples(12), lambda recipe, place: 100 - honest(recipe, place))
     assert ladder(found, "blur").first_noticed == 0.5
     assert ladder(found, "blur").order.tau == 1.0
-    assert ladder(found, "blur").first_outside == 1.0
+    assert ladder(found, "blur").first_outside == 4.0
     assert cheat(found, "frozen").verdict == "notices"
     assert cheat(found, "frozen").anchored == pytest.approx(0)
 
