@@ -154,7 +154,8 @@ def half_silenced(wave: Wave) -> Wave:
 
 def amplified(wave: Wave, decibels: float) -> Wave:
     """Returns the sound louder by so many decibels, cut off at full scale."""
-    return np.clip(wave * np.float32(10 ** (decibels / 20)), -1, 1).astype(np.float32)
+    louder: Wave = np.clip(wave * np.float32(10 ** (decibels / 20)), -1, 1).astype(np.float32)
+    return louder
 
 
 def in_noise(wave: Wave, decibels: float) -> Wave:

@@ -199,7 +199,8 @@ def _ladders(evidence: Evidence) -> Answer:
 def _lowest_tier(evidence: Evidence) -> Answer:
     if not evidence.tiers:
         return _open("no reply without work has a tier")
-    open_ones, broken = [], []
+    open_ones: list[str] = []
+    broken: list[str] = []
     for name, tiers in evidence.tiers.items():
         parted = [tier for tier in tiers if tier.last > 1]
         if any(tier.own == tier.last for tier in parted):
