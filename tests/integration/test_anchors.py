@@ -18,14 +18,19 @@ from vidchatbench.api.features import ExtractorSpec, Feature, Need, Param, as_ar
 from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Role, Sample
 from vidchatbench.api.scores import Score
+from vidchatbench.audit.floors import build_floors
+from vidchatbench.audit.recipes import cheats
 from vidchatbench.core import paths
 from vidchatbench.core.progress import SilentProgress
 from vidchatbench.engine.anchors import build_anchors, partners
+from vidchatbench.engine.suites import MetricChoice
 from vidchatbench.errors import InputError, UsageError
 from vidchatbench.plugins.catalogue import Catalogue, load_catalogue
 from vidchatbench.plugins.registry import Registry
 from vidchatbench.results.anchors import anchors_file, known_anchors
+from vidchatbench.results.floors import floors_file, read_floors
 from vidchatbench.results.scale import hash_ceilings
+from vidchatbench.results.schema import SuiteRef
 
 PSNR = "video_quality/psnr"
 
@@ -184,6 +189,28 @@ def test_anchors_add_to_those_that_are_there(benchmark: vcb.Benchmark) -> None:
     both = [core.metric(PSNR), core.metric("video_quality/ssim")]
     assert sorted(known_anchors(benchmark, both, core.weights)) == [PSNR, "video_quality/ssim"]
     assert paths.cache_root().is_dir()
+
+
+def test_the_floor_rows_are_scored_as_any_system_is(benchmark: vcb.Benchmark) -> None:
+    core, config, progress = load_catalogue(), vcb.RunConfig(workers=1), SilentProgress()
+    metrics = (core.metric(PSNR, fps=5),)
+    (entry,) = build_anchors(benchmark, metrics, core, config, progress)
+    choice = MetricChoice(SuiteRef(name="custom", version=0), metrics)
+    table = build_floors(benchmark, choice, core, config, progress)
+    rows = {row.name: row for row in table.rows}
+    assert set(rows) == {recipe.name for recipe in cheats() if recipe.source != "training"}
+    (still,) = rows["frozen"].scores
+    assert still.value is not None
+    assert entry.oracle is not None
+    assert 0 < still.value < entry.oracle - 20
+    assert still.anchors == entry.anchors
+    # Without a null that lies apart there is no scale, and no overall score.
+    assert (still.anchored, rows["frozen"].overall) == (None, None)
+    path = floors_file(benchmark.header.manifest_sha256)
+    assert read_floors(path, benchmark.header.manifest_sha256, choice.suite) == table.rows
+    assert read_floors(path, benchmark.header.manifest_sha256, SuiteRef(name="lite", version=1)) == ()
+    with pytest.raises(InputError, match="another manifest"):
+        read_floors(path, "0" * 64, choice.suite)
 
 
 def test_there_must_be_something_to_build(benchmark: vcb.Benchmark) -> None:

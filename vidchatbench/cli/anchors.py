@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vidchatbench.audit.submissions import Submission
     from vidchatbench.benchmark.format import Benchmark
     from vidchatbench.results.anchors import AnchorEntry
+    from vidchatbench.results.floors import FloorRow
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,20 +32,25 @@ def build(
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None,
     engine: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    floors: Annotated[
+        bool, typer.Option("--floors/--no-floors", help="Also score replies that take no work, for the board.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the anchors on stdout.")] = False,
 ) -> None:
     """Scores the real replies, shuffled replies and shuffled sound; `evaluate` then prints them beside every score.
 
-    The anchors are kept in the cache, bound to the manifest, the protocols and the weights.
+    The anchors are kept in the cache, bound to the manifest, the protocols and the weights; beside them what replies
+    score that take no work, such as a still picture, which board and report show as floor rows.
 
     Example: vidchatbench anchors build --benchmark path/to/benchmark --suite lite
     """
+    from vidchatbench.audit.floors import build_floors
     from vidchatbench.benchmark.load import load_benchmark
     from vidchatbench.cli.output import interruptible, print_json, split_ids, stderr_console
     from vidchatbench.cli.progress import progress_for
     from vidchatbench.engine.anchors import build_anchors
     from vidchatbench.engine.settings import RunConfig
-    from vidchatbench.engine.suites import choose_metrics
+    from vidchatbench.engine.suites import MetricChoice, choose_metrics
     from vidchatbench.plugins.availability import Availability
     from vidchatbench.plugins.catalogue import load_catalogue
     from vidchatbench.results.anchors import anchors_file
@@ -56,18 +62,35 @@ def build(
     config.check_engine()
     loaded = load_benchmark(benchmark)
     loaded.verify_media()
-    chosen = choose_metrics(catalogue, suite, split_ids(metrics)).metrics
-    availability = Availability.of(chosen, catalogue, WeightResolver(catalogue.weights))
+    choice = choose_metrics(catalogue, suite, split_ids(metrics))
+    availability = Availability.of(choice.metrics, catalogue, WeightResolver(catalogue.weights))
     with interruptible(), progress_for(console) as progress:
         entries = build_anchors(loaded, availability.runnable, catalogue, config, progress)
+        rows: tuple[FloorRow, ...] = ()
+        if floors:
+            runnable = MetricChoice(choice.suite, availability.runnable)
+            rows = build_floors(loaded, runnable, catalogue, config, progress).rows
     if as_json:
-        print_json({"anchors": [entry.model_dump(mode="json") for entry in entries]})
+        content = {"anchors": entries, "floors": rows}
+        print_json({name: [one.model_dump(mode="json") for one in listed] for name, listed in content.items()})
         return
     _print(console, loaded, entries)
     for metric, missing in availability.missing.items():
         text = f"not built: {metric.card.id} ({missing.reason}); to fix: {missing.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
     console.print(f"kept in {anchors_file(loaded)}", markup=False, highlight=False, soft_wrap=True)
+    _print_floors(console, loaded, rows)
+
+
+def _print_floors(console: Console, benchmark: Benchmark, rows: Sequence[FloorRow]) -> None:
+    from vidchatbench.results.floors import floors_file
+
+    for row in rows:
+        overall = "–" if row.overall is None else f"{row.overall:.1f}"
+        console.print(f"floor: {row.title} scores {overall} overall", markup=False, highlight=False, soft_wrap=True)
+    if rows:
+        kept = floors_file(benchmark.header.manifest_sha256)
+        console.print(f"floors kept in {kept}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _print(console: Console, benchmark: Benchmark, entries: Sequence[AnchorEntry]) -> None:

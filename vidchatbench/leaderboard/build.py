@@ -44,6 +44,7 @@ from vidchatbench.leaderboard.verification.reading import Bundle, read_bundle
 from vidchatbench.leaderboard.verification.verify import compare_with_others, read_anchors, verify_content
 from vidchatbench.plugins.catalogue import Catalogue
 from vidchatbench.results.anchors import ANCHORS_FILE, AnchorEntry
+from vidchatbench.results.floors import FLOORS_FILE, FloorRow, FloorScore, read_floors
 from vidchatbench.results.scale import Scale, members_of
 from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, SuiteRef
 from vidchatbench.results.statistics.intervals import DRAWS, LEVEL
@@ -118,7 +119,7 @@ def build_leaderboard(
         benchmark: The board's benchmark.
         catalogue: The installed metrics.
         suite: Name of the board's suite, in its installed version.
-        anchors: The published anchors; by default those in the benchmark's folder.
+        anchors: The published anchors, with the floor rows beside them; by default those in the benchmark's folder.
         seed: Seed of the ranking's draws.
         draws: Number of the ranking's draws.
 
@@ -129,7 +130,8 @@ def build_leaderboard(
     """
     board_suite = catalogue.suite(suite)
     ref = SuiteRef(name=board_suite.name, version=board_suite.version)
-    known = read_anchors(anchors or benchmark.root / ANCHORS_FILE, benchmark)
+    published, manifest = anchors or benchmark.root / ANCHORS_FILE, benchmark.header.manifest_sha256
+    known = read_anchors(published, benchmark)
     metrics = [
         _metric(catalogue.metric(entry.metric, **entry.params).card, known or {}, catalogue.weights)
         for entry in board_suite.metrics
@@ -138,27 +140,21 @@ def build_leaderboard(
     reasons = {name: _why_unranked(bundle) for name, bundle in bundles.items()}
     mixed = _mixed_weights(bundles, metrics)
     unranked = {name: _unranked_metrics(bundle, metrics, mixed) for name, bundle in bundles.items()}
-    systems = [
-        _ranked_system(name, bundle, metrics, unranked[name], benchmark)
-        for name, bundle in bundles.items()
-        if not reasons[name]
-    ]
-    clusters = [sample.cluster for sample in benchmark]
-    ranking = rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
-    recomputed = read_recomputed(root)
+    ranked = {name: bundle for name, bundle in bundles.items() if not reasons[name]}
+    ranking = _rank(ranked, metrics, unranked, benchmark, (seed, draws))
+    recomputed, flags = read_recomputed(root), {name: _flags(own) for name, own in findings.items()}
     columns, reported = read_reported(root, benchmark.header.name)
     rows = [
-        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking), benchmark, recomputed)
+        _row(name, bundle, _Judged(metrics, unranked[name], reasons[name], ranking, flags[name]), benchmark, recomputed)
         for name, bundle in bundles.items()
     ]
-    flags = {name: _flags(own) for name, own in findings.items()}
-    rows = [row.model_copy(update={"flags": flags[row.id]}) for row in rows]
     board = Leaderboard(
         benchmark=BenchmarkRef.of(benchmark),
         suite=ref,
         metrics=(*(metric.column for metric in metrics), *columns),
         dimensions=members_of((m.column.id, m.column.dimension, m.column.anchored) for m in metrics),
         rows=(*rows, *reported),
+        floors=_floors(read_floors(published.parent / FLOORS_FILE, manifest, ref), metrics, known or {}),
         left_out=tuple(left_out),
         generated_from=Provenance(vidchatbench_version=__version__, seed=seed, draws=draws, level=LEVEL),
     )
@@ -235,6 +231,19 @@ def _gather(
     return bundles, left_out, findings
 
 
+def _floors(
+    rows: Sequence[FloorRow], metrics: Sequence[_Metric], anchors: Mapping[str, tuple[AnchorEntry, ...]]
+) -> tuple[FloorRow, ...]:
+    """Returns the floor rows of the board's protocols and anchors; others say nothing of this board."""
+
+    def fits(score: FloorScore) -> bool:
+        columns = [metric.column for metric in metrics]
+        known = score.anchored is None or any(e.anchors == score.anchors for e in anchors.get(score.metric, ()))
+        return known and any(score.is_of(column.id, column.version, column.protocol) for column in columns)
+
+    return tuple(row for row in rows if all(map(fits, row.scores)))
+
+
 def _flags(findings: Sequence[Finding]) -> tuple[str, ...]:
     return tuple(finding.message for finding in findings if finding.code == COPY)
 
@@ -298,6 +307,18 @@ def _unranked_metrics(bundle: Bundle, metrics: Sequence[_Metric], mixed: set[str
     return reasons
 
 
+def _rank(
+    bundles: Mapping[str, Bundle],
+    metrics: Sequence[_Metric],
+    unranked: Mapping[str, Mapping[str, str | None]],
+    benchmark: Benchmark,
+    drawing: tuple[int, int],
+) -> Ranking:
+    systems = [_ranked_system(name, bundle, metrics, unranked[name], benchmark) for name, bundle in bundles.items()]
+    clusters, (seed, draws) = [sample.cluster for sample in benchmark], drawing
+    return rank(systems, [metric.ranked for metric in metrics], clusters, seed=seed, draws=draws)
+
+
 def _ranked_system(
     name: str,
     bundle: Bundle,
@@ -334,6 +355,7 @@ class _Judged:
     unranked: Mapping[str, str | None]
     reasons: tuple[str, ...]
     ranking: Ranking
+    flags: tuple[str, ...]
 
 
 def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recomputed: Mapping[str, Recomputed]) -> Row:
@@ -364,6 +386,7 @@ def _row(name: str, bundle: Bundle, judged: _Judged, benchmark: Benchmark, recom
         recomputed_by=None if checked is None else checked.by,
         links=_links(system),
         samples=f"{SAMPLES_FOLDER}/{name}.json",
+        flags=judged.flags,
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field
 from vidchatbench.api.samples import SampleId, Sha256, Task
 from vidchatbench.api.scores import Status
 from vidchatbench.core.models import FrozenModel
+from vidchatbench.results.floors import FloorRow
 from vidchatbench.results.scale import DimensionMembers
 from vidchatbench.results.schema import BenchmarkRef, Finite, MetricRef, SuiteRef
 from vidchatbench.submission.system import SystemDescription
@@ -171,7 +172,10 @@ class Provenance(FrozenModel):
 
 
 class Leaderboard(FrozenModel):
-    """``leaderboard.json``; ``dimensions`` says what the overall score is made of, and what it lacks."""
+    """``leaderboard.json``; ``dimensions`` says what the overall score is made of, and what it lacks.
+
+    ``floors`` are what replies score that took no work; never ranked.
+    """
 
     schema_version: Literal[1] = 1
     benchmark: BenchmarkRef
@@ -179,6 +183,7 @@ class Leaderboard(FrozenModel):
     metrics: tuple[Column, ...]
     dimensions: tuple[DimensionMembers, ...] = ()
     rows: tuple[Row, ...]
+    floors: tuple[FloorRow, ...] = ()
     left_out: tuple[LeftOut, ...]
     generated_from: Provenance
 

@@ -22,6 +22,7 @@ from vidchatbench.report.failures import CONSEQUENCES, STATUS_WORDS, failed_samp
 from vidchatbench.report.media import MAX_EMBEDDED_BYTES, MAX_EMBEDDED_CLIP_BYTES, MediaIndex
 from vidchatbench.report.run import RunData
 from vidchatbench.results.comparison import ComparedMetric, Comparison
+from vidchatbench.results.floors import known_floors
 from vidchatbench.results.scale import DimensionMembers, describe_overall, members_of, overall_of
 from vidchatbench.results.schema import MetricResult, Results, WeightUse
 
@@ -101,6 +102,7 @@ def render_page(
         overall=overall_of([spoke.mean for spoke in plots.spokes(run.results.metrics)]),
         overall_words=describe_overall(members := _members(run.results)),
         members=members,
+        floors=known_floors(run.results),
         failures=group_failures(run.cells),
         weights=_weights(run.results),
         titles={metric.id: metric.title for metric in run.results.metrics},

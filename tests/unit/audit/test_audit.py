@@ -111,7 +111,7 @@ def table_of(metric: Metric, people: Sequence[Sample], rule: Rule) -> Table:
         for place, sample in enumerate(people):
             value = rule(recipe, place)
             records.append(Record.of(sample, metric, Score.invalid("bad") if value is None else Score.ok(value)))
-        table.results[recipe.name] = aggregate(metric, records, {}, seed=0)
+        table.results[recipe.name] = aggregate(metric, records, {}, seed=0, fallible=False)
         table.values[recipe.name] = {r.sample.id: r.counted for r in records if r.counted is not None}
     return table
 

@@ -20,7 +20,9 @@ from vidchatbench.leaderboard.curated import read_reported
 from vidchatbench.leaderboard.schema import Leaderboard, SystemSamples, check_link
 from vidchatbench.leaderboard.verification.check_copies import MAX_MEDIANS
 from vidchatbench.plugins.catalogue import load_catalogue
-from vidchatbench.results.scale import PAPER_DIMENSIONS, describe_overall, hash_ceilings
+from vidchatbench.results.floors import FLOORS_FILE, FloorRow, FloorTable
+from vidchatbench.results.scale import PAPER_DIMENSIONS, describe_overall, hash_ceilings, overall_of
+from vidchatbench.results.schema import Anchors, load_results
 from vidchatbench.weights.lock import Pin
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,6 +106,35 @@ def test_the_board_says_what_the_overall_score_is_made_of(board: Path, benchmark
     named = {name for one in dimensions for name in (*one.metrics, *one.without_anchors)}
     assert named == set(made.cards())
     assert "nothing on the anchored scale for dialogue" in describe_overall(dimensions)
+
+
+def test_floor_rows_stand_beside_the_systems_and_are_not_ranked(
+    board: Path, benchmark: Benchmark, world: tuple[Benchmark, Path], tmp_path: Path
+) -> None:
+    results = load_results(world[1].parent / "Poor")
+    told = {"name": "frozen", "title": "still picture", "does": "The reference image, held.", "recipe_sha256": "a" * 64}
+    row = FloorRow.of(results, **told)
+    assert row.overall == pytest.approx(overall_of(list(row.dimensions.values())))
+    assert row.dimensions["video_quality"] == pytest.approx(
+        np.mean([m.anchored for m in results.metrics if m.dimension == "video_quality" and m.anchored is not None])
+    )
+    anchors = tmp_path / "anchors.json"
+    anchors.write_bytes((benchmark.root / "anchors.json").read_bytes())
+    table = FloorTable.of(benchmark.header.manifest_sha256, results.suite, [row])
+    path = tmp_path / FLOORS_FILE
+    path.write_text(table.model_dump_json())
+    built = build(board, benchmark, anchors=anchors).board
+    assert built.floors == (row,)
+    assert {r.id for r in built.rows} == {"fair@v1", "good@v1", "poor@v1"}
+    assert build(board, benchmark).board.floors == (), "the benchmark's own folder has none"
+    # Another protocol or other anchors: these rows say nothing of this board.
+    for change in ({"protocol": "psnr/other-v1"}, {"anchors": Anchors(oracle=3.0)}):
+        other = row.model_copy(update={"scores": (row.scores[0].model_copy(update=change), *row.scores[1:])})
+        path.write_text(FloorTable.of(benchmark.header.manifest_sha256, results.suite, [other]).model_dump_json())
+        assert build(board, benchmark, anchors=anchors).board.floors == ()
+    path.write_text(table.model_dump_json().replace("still picture", "moving picture"))
+    with pytest.raises(InputError, match="not the hash of the rows"):
+        build(board, benchmark, anchors=anchors)
 
 
 def test_a_flag_stands_on_the_board(board: Path, benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
