@@ -204,6 +204,13 @@ def cheats() -> tuple[Recipe, ...]:
     return tuple(recipe for recipe in RECIPES if recipe.kind == "cheat")
 
 
+FLOORS = (
+    *("frozen", "flap_real", "frozen_silent", "still_sentence", "flap_sentence", "still_initiator"),
+    *("echo", "one_clip", SHUFFLED),
+)
+"""Replies without work that a board shows: each alone tells something, and together they cost as little as can be."""
+
+
 def find_recipes(names: Sequence[str] | None, *, training: bool) -> tuple[Recipe, ...]:
     """Returns recipes by name or by family, in the order of :data:`RECIPES`.
 

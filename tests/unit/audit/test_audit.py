@@ -56,7 +56,7 @@ class Plain(Metric):
 
 
 class Lower(Plain):
-    default_card = card(direction="lower", worst=100.0)
+    default_card = card(direction="lower", worst=1000.0)
 
 
 class Voice(Plain):
@@ -277,9 +277,8 @@ def test_enough_identities_settle_everything() -> None:
     found = audited(Plain(), samples(12), honest)
     blur = ladder(found, "blur")
     assert (blur.verdict, blur.first_noticed, blur.order.tau, blur.order.strict) == ("notices", 0.5, 1.0, True)
-    # The oracle scores about 40 + 0.7 * 5.5 +- 1.6, and of twelve samples without a failure a share of 1 - .05^(1/12)
-    # could still fail: its lower limit is about 33, so a loss of 6 lies within the interval, one of 12 beyond.
-    assert blur.first_outside == 4.0
+    # The oracle's interval is about 40 + 0.7 * 5.5 +- 1.6: a loss of 1.5 lies within it, one of 3 beyond.
+    assert blur.first_outside == 1.0
     assert [step.verdict for step in blur.steps] == ["notices"] * 5
     late = ladder(found, "sound_late")
     assert (late.verdict, late.expected, late.first_noticed) == ("does not notice", False, None)
@@ -323,7 +322,7 @@ def test_lower_is_better_reads_alike() -> None:
     found = audited(Lower(), samples(12), lambda recipe, place: 100 - honest(recipe, place))
     assert ladder(found, "blur").first_noticed == 0.5
     assert ladder(found, "blur").order.tau == 1.0
-    assert ladder(found, "blur").first_outside == 4.0
+    assert ladder(found, "blur").first_outside == 1.0
     assert cheat(found, "frozen").verdict == "notices"
     assert cheat(found, "frozen").anchored == pytest.approx(0)
 

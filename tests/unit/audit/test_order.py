@@ -9,7 +9,7 @@ import pytest
 
 from vidchatbench.api.cards import Dimension
 from vidchatbench.audit.order import Above, Damage, Evidence, Tier, judge_order
-from vidchatbench.audit.recipes import RECIPES
+from vidchatbench.audit.recipes import FLOORS, RECIPES
 from vidchatbench.audit.schema import OrderReport, RecipeScore, RuleFinding
 
 SEEN, HEARD = Dimension.VIDEO_QUALITY, Dimension.VOICE
@@ -171,5 +171,6 @@ def test_the_groups_are_those_of_the_order() -> None:
     assert GROUPS["blur_02_0"] == GROUPS["compress_38"] == GROUPS["another_moment"] == "honest"
     assert GROUPS["blur_04_0"] == GROUPS["compress_44"] == GROUPS["shift_m25"] == GROUPS["silent"] == "damaged"
     assert GROUPS["frozen"] == GROUPS["echo"] == GROUPS["one_clip"] == GROUPS["nearest_training"] == "no_work"
+    assert {GROUPS[name] for name in FLOORS} == {"no_work"}
     assert sum(group == "no_work" for group in GROUPS.values()) >= 15
     assert all(recipe.hurts for recipe in RECIPES if recipe.group == "damaged")
