@@ -55,7 +55,7 @@ def _sentence() -> Wave:
         else:
             source = 0.05 * noise.normal(size=length) if letter == "s" else pulses[start : start + length]
             for frequency, width in zip(_VOWELS[letter], _BANDWIDTHS, strict=True):
-                source = lfilter(*_resonator(frequency, width), source)
+                source = np.asarray(lfilter(*_resonator(frequency, width), source), np.float64)
             power = float(np.sqrt(np.mean(source**2)))
             loudness = 0.4 if letter in "smnl" else 1.0
             ramp = np.minimum(1.0, np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.012 * SAMPLE_RATE))
