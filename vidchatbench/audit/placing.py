@@ -53,6 +53,15 @@ class _Ranked:
         return RankedMetric(self.id, self.dimension.value, self.scale.direction, *ends)
 
 
+MIN_SHIFT = 5
+"""Frames of 40 ms from which on a shift of the sound must show; viewers bear up to 0.185 s (ITU-R BT.1359)."""
+
+
+def must_show(recipe: Recipe) -> bool:
+    """Whether the damage of a recipe must cost points by itself, and not only as a step of its ladder."""
+    return recipe.operation != "shift" or abs(int(recipe.params["frames"])) >= MIN_SHIFT
+
+
 class Placing:
     """Places reference submissions as a leaderboard would, with anchors of the same audit.
 
@@ -213,7 +222,7 @@ class Placing:
         """Returns of every damaged reply how far it stands below the re-encoded one in the dimension it damages."""
         anchored = {one.dimension for one in self._means if one.scale.exists}
         chosen = []
-        for name in self._of("damaged"):
+        for name in filter(lambda name: must_show(self._recipes[name]), self._of("damaged")):
             dimension = next((d for d in self._recipes[name].hurts if d in anchored), None)
             if dimension is not None:
                 chosen.append((name, dimension, self._shares(name, dimension) - self._shares(REENCODED, dimension)))

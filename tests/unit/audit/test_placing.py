@@ -13,7 +13,7 @@ from vidchatbench.api.metrics import Metric
 from vidchatbench.api.samples import Sample
 from vidchatbench.api.scores import Score
 from vidchatbench.audit.page import render_audit
-from vidchatbench.audit.placing import Placing
+from vidchatbench.audit.placing import Placing, must_show
 from vidchatbench.audit.recipes import RECIPES
 from vidchatbench.audit.run import order_of
 from vidchatbench.audit.schema import AuditReport, RecipeUse
@@ -167,6 +167,12 @@ def test_tiers_damage_and_columns(placed: Placing) -> None:
     assert damage["blur_08_0"].difference == pytest.approx(-100 * 7 / 11 / 2)
     above = {(one.metric, one.recipe): one.significant for one in evidence.above}
     assert above == {("test/pleasant", "frozen"): True, ("test/pleasant", "echo"): False}
+
+
+def test_a_shift_must_show_from_a_fifth_of_a_second_on() -> None:
+    shifts = {recipe.name: must_show(recipe) for recipe in RECIPES if recipe.operation == "shift"}
+    assert [name for name, shown in shifts.items() if not shown] == ["shift_p02", "shift_p04", "shift_m02", "shift_m04"]
+    assert all(must_show(recipe) for recipe in RECIPES if recipe.operation != "shift")
 
 
 def test_five_identities_have_no_tiers_and_their_damage_is_not_significant() -> None:
