@@ -17,7 +17,8 @@ import pytest
 
 from vidchatbench.api.cards import Dimension
 from vidchatbench.audit.page import write_audit
-from vidchatbench.audit.recipes import RECIPES, Recipe, cheats, ladders
+from vidchatbench.audit.recipe import Recipe
+from vidchatbench.audit.recipes import RECIPES, cheats, ladders
 from vidchatbench.audit.schema import AuditReport, MetricAudit, Paired, RecipeUse, Scored
 from vidchatbench.audit.trend import Trend
 from vidchatbench.audit.verdicts import Scale, judge, judge_cheat, judge_ladder, order_of_means

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from clips import Sound, make_clip, numbered
@@ -21,7 +22,8 @@ from processes import all_ended, children, until
 from typer.testing import CliRunner
 
 import vidchatbench as vcb
-from vidchatbench.audit.recipes import HOUSE, RECIPES, find_recipes
+from vidchatbench.audit.recipe import HOUSE
+from vidchatbench.audit.recipes import RECIPES, find_recipes
 from vidchatbench.audit.schema import load_audit
 from vidchatbench.audit.submissions import LEDGER, Submission, write_submissions
 from vidchatbench.audit.transforms import Film
@@ -83,6 +85,8 @@ def hashes(folder: Path) -> dict[str, str]:
 def test_every_recipe_is_a_folder_of_outputs(benchmark: vcb.Benchmark, tmp_path: Path) -> None:
     found = write(benchmark, tmp_path / "refs")
     assert set(found) == {recipe.name for recipe in RECIPES} - {"nearest_training"}
+    nobody = found.pop("another_moment")
+    assert nobody.not_made["s0"] == "this identity has no other clip in this benchmark"
     for name, submission in found.items():
         assert sorted(submission.made) == ["s0", "s1", "s2"], name
         assert submission.not_made == {"listener": "the sample has no real reply"}
@@ -97,6 +101,14 @@ def test_every_recipe_is_a_folder_of_outputs(benchmark: vcb.Benchmark, tmp_path:
         shuffled = (tmp_path / f"refs/shuffled/s{k}.mkv").read_bytes()
         assert shuffled in [(root / f"{other}.mkv").read_bytes() for other in range(3) if other != k]
     assert len({hash_file(path) for path in (tmp_path / "refs/shuffled").glob("s?.mkv")}) == 3, "nobody is lent twice"
+    one = [hash_file(tmp_path / f"refs/one_clip/s{k}.mkv") for k in range(3)]
+    assert one[1] == one[2] == hash_file(root / "0.mkv")
+    assert one[0] in {hash_file(root / "1.mkv"), hash_file(root / "2.mkv")}
+    remuxed = tmp_path / "refs/remuxed/s0.mkv"
+    assert remuxed.read_bytes() != (root / "0.mkv").read_bytes()
+    for mine, theirs in zip(Film(remuxed).pictures(), Film(root / "0.mkv").pictures(), strict=True):
+        assert np.array_equal(mine, theirs)
+    assert np.array_equal(Film(remuxed).sound(), Film(root / "0.mkv").sound())
 
 
 def test_the_same_benchmark_gives_the_same_bytes_with_any_number_of_workers(
@@ -291,6 +303,7 @@ def test_the_audit_of_the_demonstration_from_end_to_end(small_demo: Path, tmp_pa
         metrics.append("voice/resemblyzer")
     arguments = ["audit", "--benchmark", str(small_demo), "--metrics", ",".join(metrics)]
     arguments += ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "audit"), "--workers", "1"]
+    arguments += ["--only", "blur,compression,sound_late,sound_early,frozen,silent,one_second,half_size,remuxed"]
     result = CliRunner().invoke(command(audit_command), arguments)
     assert result.exit_code == 0, result.output
     report = load_audit(tmp_path / "audit")
@@ -314,6 +327,11 @@ def test_the_audit_of_the_demonstration_from_end_to_end(small_demo: Path, tmp_pa
         }
         silent = next(cheat for cheat in voice.cheats if cheat.recipe == "silent")
         assert silent.paired.worse == 2
+    assert report.order is not None
+    rules = {rule.rule: rule for rule in report.order.rules}
+    assert rules["oracle"].verdict == rules["ladders"].verdict == rules["copies"].verdict == "held"
+    assert {score.recipe for score in report.order.scores} >= {"oracle", "shuffled", "half_size", "remuxed"}
+    assert report.order.describe() in " ".join(result.stderr.split())
     assert "Known faults: demo" in result.stderr
     assert "2 identities reply" in result.stderr
     page = (tmp_path / "audit/audit.html").read_text("utf-8")
@@ -327,3 +345,20 @@ def test_the_audit_of_the_demonstration_from_end_to_end(small_demo: Path, tmp_pa
     assert json.loads(again.stdout)["metrics"] == report.model_dump(mode="json")["metrics"]
     assert time.monotonic() - started < 60
     assert private_cache.is_dir()
+
+
+def test_another_moment_is_another_reply_or_what_was_said_as_initiator(tmp_path: Path) -> None:
+    root = tmp_path / "benchmark"
+    root.mkdir()
+    clips = [
+        make_clip(root / f"{k}.mp4", seconds=1.2, size=(64, 48), audio=Sound(frequency=200.0 + 90 * k))
+        for k in range(5)
+    ]
+    lines = [manifest_line(f"s{k}", clips[k], root, speaker=speaker) for k, speaker in enumerate(("a", "a", "b"))]
+    opening = {side: manifest_line("x", clips[3 + k], root, speaker=side)["responder"] for k, side in enumerate("bc")}
+    for line, speaker in zip(lines, ("c", "b", "c"), strict=True):
+        line["initiator"] = opening[speaker]
+    found = write(vcb.load_benchmark(write_benchmark(root, lines)), tmp_path / "refs", ["another_moment"])
+    assert found["another_moment"].not_made == {}
+    returned = [hash_file(tmp_path / f"refs/another_moment/s{k}.mp4") for k in range(3)]
+    assert returned == [hash_file(clips[k]) for k in (1, 0, 3)]

@@ -1,8 +1,8 @@
-"""Floor rows: the cheats of the audit, scored once with the anchors, so that every board shows what they score."""
+"""Floor rows: replies that took no work, scored once with the anchors, so that every board shows what they score."""
 
 from __future__ import annotations
 
-from vidchatbench.audit.recipes import cheats, find_recipes
+from vidchatbench.audit.recipes import FLOORS, find_recipes
 from vidchatbench.audit.scores import score_submissions
 from vidchatbench.audit.submissions import write_submissions
 from vidchatbench.benchmark.format import Benchmark
@@ -19,7 +19,7 @@ _MANIFEST_DIGITS = 12  # as the audit's folder has
 def build_floors(
     benchmark: Benchmark, choice: MetricChoice, catalogue: Catalogue, config: RunConfig, progress: Progress
 ) -> FloorTable:
-    """Makes and scores the cheats that need no training clips, and keeps what they score.
+    """Makes and scores replies that took no work, and keeps what they score.
 
     The clips lie where the audit has them, and are not made twice. The anchors must have been built before.
 
@@ -38,7 +38,7 @@ def build_floors(
     manifest = benchmark.header.manifest_sha256
     work = paths.cache_root() / "audit" / manifest[:_MANIFEST_DIGITS]
     work.mkdir(parents=True, exist_ok=True)
-    recipes = find_recipes([recipe.name for recipe in cheats() if recipe.source != "training"], training=False)
+    recipes = find_recipes(FLOORS, training=False)
     submissions = write_submissions(benchmark, work / "submissions", recipes, progress, workers=config.workers)
     scored = score_submissions(benchmark, submissions, choice, work / "floors", config, progress, catalogue)
     rows = [
@@ -50,7 +50,7 @@ def build_floors(
             recipe_sha256=recipe.sha256,
         )
         for recipe in recipes
-        if recipe.kind == "cheat" and recipe.name in scored
+        if recipe.name in scored
     ]
     table = FloorTable.of(manifest, choice.suite, rows)
     save_floors(table)

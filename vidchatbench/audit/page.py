@@ -11,17 +11,39 @@ from markupsafe import Markup
 
 from vidchatbench._version import __version__
 from vidchatbench.audit.plots import ladder_plot
-from vidchatbench.audit.schema import AUDIT_FILE, AuditReport, CheatFinding, LadderFinding, MetricAudit, Verdict
+from vidchatbench.audit.recipe import Group
+from vidchatbench.audit.schema import (
+    AUDIT_FILE,
+    AuditReport,
+    CheatFinding,
+    LadderFinding,
+    MetricAudit,
+    RuleVerdict,
+    Verdict,
+)
 from vidchatbench.audit.verdicts import CHEAT_MARGIN, LADDER_MARGIN, SMALL_EFFECT, tally
 from vidchatbench.core.atomic import write_atomically
 from vidchatbench.report.drawing import text
 from vidchatbench.report.drawing.html import content_policy, environment_of, resource
+from vidchatbench.results.scale import describe_overall
 
 PAGE_FILE = "audit.html"
 _PACKAGE = "vidchatbench.audit"
 _REPORT = "vidchatbench.report"
 _STYLES = ((_REPORT, "base.css"), (_REPORT, "sections.css"), (_PACKAGE, "audit.css"))
 _SYMBOLS: dict[Verdict, str] = {"notices": "✓", "does not notice": "✗", "cannot tell": "?"}
+_RULES: dict[RuleVerdict, tuple[str, str]] = {
+    "held": ("good", "✓"),
+    "not held": ("bad", "✗"),
+    "cannot tell": ("open", "?"),
+}
+_GROUPS: dict[Group, str] = {
+    "oracle": "real reply",
+    "honest": "honest",
+    "no_work": "no work",
+    "damaged": "damaged",
+    "copy": "copy",
+}
 _CLASSES: dict[Verdict, str] = {"notices": "good", "does not notice": "bad", "cannot tell": "open"}
 
 
@@ -58,6 +80,7 @@ def render_audit(report: AuditReport) -> str:
             counts=_counts(report),
             needed=max((metric.needed_identities for metric in report.metrics), default=0),
             comparisons=max((metric.codec.comparisons for metric in report.metrics), default=0),
+            order=_order(report),
             dimensions=_dimensions(report),
             ladders=report.metrics[0].ladders if report.metrics else (),
             cheats=report.metrics[0].cheats if report.metrics else (),
@@ -87,6 +110,21 @@ def _dimensions(report: AuditReport) -> list[dict[str, object]]:
         rows = [_row(place, metric) for place, metric in members]
         sections.append({"title": text.dimension_title(dimension), "rows": rows})
     return sections
+
+
+def _order(report: AuditReport) -> dict[str, object] | None:
+    """Returns the order's rules, and a table of scores by dimension with the classes of the replies."""
+    if report.order is None:
+        return None
+    known = [member.dimension for member in report.order.members if member.metrics]
+    return {
+        "holds": report.order.holds,
+        "sentence": report.order.describe(),
+        "members": describe_overall(report.order.members),
+        "rules": report.order.rules,
+        "columns": [dimension.label for dimension in known],
+        "rows": [(score, [score.dimensions.get(dimension) for dimension in known]) for score in report.order.scores],
+    }
 
 
 def _row(place: int, metric: MetricAudit) -> dict[str, object]:
@@ -141,6 +179,9 @@ def _environment() -> Environment:
         "identities": lambda count: "1 identity" if count == 1 else f"{count} identities",
         "symbol": _SYMBOLS.__getitem__,
         "kind": _CLASSES.__getitem__,
+        "capitalize_first": lambda words: words[:1].upper() + words[1:],
+        "rule_mark": _RULES.__getitem__,
+        "group": _GROUPS.__getitem__,
         "percent": lambda share: f"{100 * share:.0f}",
     }
     return environment_of(_PACKAGE, filters)

@@ -11,13 +11,18 @@ import numpy as np
 
 from vidchatbench._version import __version__
 from vidchatbench.api.metrics import Metric
+from vidchatbench.audit.copies import flagged_shares
+from vidchatbench.audit.order import judge_order
 from vidchatbench.audit.pairs import Pair, compare_pairs
-from vidchatbench.audit.recipes import ORACLE, OTHER_VOICE, REENCODED, SHUFFLED, Ladder, Recipe, find_recipes, ladders
+from vidchatbench.audit.placing import NULLS, Placing
+from vidchatbench.audit.recipe import Recipe
+from vidchatbench.audit.recipes import ORACLE, REENCODED, Ladder, find_recipes, ladders
 from vidchatbench.audit.schema import (
     AuditReport,
     LadderFinding,
     MetricAudit,
     OrderFinding,
+    OrderReport,
     Paired,
     RecipeUse,
     Scored,
@@ -49,8 +54,8 @@ from vidchatbench.results.schema import BenchmarkRef, MetricRef, MetricResult, S
 from vidchatbench.results.statistics.paired import holm
 from vidchatbench.weights.resolver import WeightResolver
 
-NULLS = {"shuffled_replies": SHUFFLED, "shuffled_audio": OTHER_VOICE}
-"""The reference submission that is the null of a card's name for it."""
+ALWAYS = (ORACLE, REENCODED, *NULLS.values())
+"""Reference submissions that every audit needs: the ends of the scale, and step 0 of the ladders."""
 
 _MANIFEST_DIGITS = 12
 
@@ -68,6 +73,7 @@ def audit(
     *,
     suite: str = "lite",
     metrics: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
     work: Path | None = None,
     training: Path | None = None,
     config: RunConfig | None = None,
@@ -79,6 +85,7 @@ def audit(
         benchmark: Folder or known name of the benchmark.
         suite: Named list of metrics.
         metrics: Metric ids instead of the suite's whole list.
+        only: Reference submissions or ladders instead of all; real replies and nulls are always among them.
         work: Folder of the submissions and runs, reused if it is there; in the cache by default.
         training: Folder of training clips, for the cheat that returns the nearest of them.
         config: Device, workers and seed.
@@ -99,7 +106,7 @@ def audit(
     submissions = write_submissions(
         context.benchmark,
         work / "submissions",
-        find_recipes(None, training=training is not None),
+        find_recipes(None if only is None else [*only, *ALWAYS], training=training is not None),
         progress,
         training=training,
         workers=config.workers,
@@ -111,7 +118,21 @@ def audit(
     tables = read_tables(scored, context.metrics, store.load)
     made = [submission.recipe for submission in submissions if submission.samples]
     audits = tuple(audit_metric(metric, tables[metric.card.id], made, seed=config.seed) for metric in context.metrics)
-    return _report(context, submissions, audits, config.seed)
+    placing = Placing(context.metrics, tables, made, seed=config.seed)
+    flagged = flagged_shares(context.benchmark, submissions, tables, progress, config.effective_workers())
+    return _report(context, submissions, audits, order_of(placing, flagged), config.seed)
+
+
+def order_of(placing: Placing, flagged: Mapping[str, float]) -> OrderReport:
+    """Returns whether the reference submissions come in the order in which they must.
+
+    Args:
+        placing: Where they stand.
+        flagged: Of those that were looked at, the share of clips that look like copies.
+    """
+    lowest = float("-inf")
+    scores = sorted(placing.scores.values(), key=lambda s: lowest if s.overall is None else s.overall, reverse=True)
+    return OrderReport(members=placing.members, scores=tuple(scores), rules=judge_order(placing.evidence(flagged)))
 
 
 def _prepare(benchmark: str | Path, suite: str, ids: Sequence[str] | None) -> _Context:
@@ -125,7 +146,11 @@ def _prepare(benchmark: str | Path, suite: str, ids: Sequence[str] | None) -> _C
 
 
 def _report(
-    context: _Context, submissions: Sequence[Submission], audits: tuple[MetricAudit, ...], seed: int
+    context: _Context,
+    submissions: Sequence[Submission],
+    audits: tuple[MetricAudit, ...],
+    order: OrderReport,
+    seed: int,
 ) -> AuditReport:
     replied = [sample for sample in context.benchmark if sample.responder is not None]
     return AuditReport(
@@ -139,6 +164,7 @@ def _report(
         metrics=audits,
         unavailable=context.unavailable,
         recipes=tuple(_use(submission) for submission in submissions),
+        order=order,
     )
 
 
@@ -149,6 +175,7 @@ def _use(submission: Submission) -> RecipeUse:
         family=recipe.family,
         title=recipe.title,
         kind=recipe.kind,
+        group=recipe.group,
         step=float(recipe.step),
         unit=recipe.unit,
         does=recipe.does,

@@ -11,15 +11,26 @@ from pydantic import ValidationError
 
 from vidchatbench.api.cards import Dimension
 from vidchatbench.api.samples import Sha256
+from vidchatbench.audit.recipe import Group, Kind
 from vidchatbench.core.models import FrozenModel
 from vidchatbench.core.validation import describe_validation
 from vidchatbench.errors import InputError
+from vidchatbench.results.scale import DimensionMembers
 from vidchatbench.results.schema import BenchmarkRef, Finite, Floor, MetricRef, SuiteRef, UnavailableMetric, WeightUse
 
 AUDIT_FILE = "audit.json"
 ALPHA = 0.05
 
 Verdict = Literal["notices", "does not notice", "cannot tell"]
+
+
+Rule = Literal[
+    "oracle", "reencoded", "honest_above_no_work", "ladders", "lowest_tier", "never_above_real", "damage", "copies"
+]
+RuleVerdict = Literal["held", "not held", "cannot tell"]
+
+NEED_IDENTITIES: frozenset[Rule] = frozenset({"lowest_tier", "never_above_real"})
+"""Rules that rest on tests of significance, which few identities cannot decide."""
 
 
 class Scored(FrozenModel):
@@ -137,12 +148,13 @@ class MetricAudit(MetricRef):
 
 
 class RecipeUse(FrozenModel):
-    """A reference submission that took part."""
+    """A reference submission that took part; ``group`` is its class, absent in files of schema version 1."""
 
     name: str
     family: str
     title: str
-    kind: Literal["identity", "degradation", "cheat"]
+    kind: Kind
+    group: Group | None = None
     step: Finite
     unit: str
     does: str
@@ -152,13 +164,86 @@ class RecipeUse(FrozenModel):
     not_made: dict[str, str]
 
 
+class RecipeScore(FrozenModel):
+    """What one reference submission scores on the anchored scale.
+
+    Attributes:
+        recipe: Its name.
+        group: Its class.
+        overall: Its overall score; ``None`` where nothing is on the anchored scale.
+        overall_ci95: The interval of the overall score.
+        dimensions: Its score in every dimension that has one.
+        n: Samples that it was scored on.
+    """
+
+    recipe: str
+    group: Group
+    overall: Finite | None
+    overall_ci95: tuple[Finite, Finite] | None
+    dimensions: dict[Dimension, Finite]
+    n: int
+
+
+class RuleFinding(FrozenModel):
+    """Whether one rule of the order holds.
+
+    Attributes:
+        rule: Its name.
+        title: What it asks for.
+        verdict: Whether it holds.
+        margin: By how many points of the anchored scale it holds, negative where it does not; ``None`` where it is not
+            a matter of points.
+        who: The reference submissions that decide: those which break the rule, or come nearest to it.
+        reason: The finding in words.
+    """
+
+    rule: Rule
+    title: str
+    verdict: RuleVerdict
+    margin: Finite | None
+    who: tuple[str, ...]
+    reason: str
+
+
+class OrderReport(FrozenModel):
+    """Whether the reference submissions come in the order in which they must.
+
+    Attributes:
+        members: What the overall score is made of.
+        scores: What every reference submission scores, best first.
+        rules: What was asked, and the answers.
+    """
+
+    members: tuple[DimensionMembers, ...]
+    scores: tuple[RecipeScore, ...]
+    rules: tuple[RuleFinding, ...]
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the order holds; ``None`` where no rule is broken, but one that needs no many identities is open."""
+        if any(finding.verdict == "not held" for finding in self.rules):
+            return False
+        decided = all(finding.verdict == "held" for finding in self.rules if finding.rule not in NEED_IDENTITIES)
+        return True if decided and self.rules else None
+
+    def describe(self) -> str:
+        """Returns in a sentence whether the order holds, and which rules are broken or open."""
+        broken = [finding.title for finding in self.rules if finding.verdict == "not held"]
+        undecided = [finding.title for finding in self.rules if finding.verdict == "cannot tell"]
+        words = {True: "the order holds", False: "the order does not hold", None: "the order is open"}[self.holds]
+        parts = [f"not held: {'; '.join(broken)}"] if broken else []
+        parts += [f"cannot tell: {'; '.join(undecided)}"] if undecided else []
+        return f"{words} ({'. '.join(parts)})" if parts else words
+
+
 class AuditReport(FrozenModel):
     """``audit.json``.
 
+    ``order`` says whether the replies come in the order in which they must; files of schema version 1 have none.
     ``n_samples`` counts the samples with a real reply, on which everything rests; ``identities`` those who reply.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     benchmark: BenchmarkRef
     vidchatbench_version: str
     suite: SuiteRef
@@ -170,6 +255,7 @@ class AuditReport(FrozenModel):
     metrics: tuple[MetricAudit, ...]
     unavailable: tuple[UnavailableMetric, ...]
     recipes: tuple[RecipeUse, ...]
+    order: OrderReport | None = None
 
     def metric(self, metric_id: str) -> MetricAudit:
         """Returns what was found out about one metric.

@@ -14,9 +14,10 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
-from vidchatbench.api.samples import Sample
+from vidchatbench.api.samples import Sample, Side
 from vidchatbench.audit.nearest import TrainingFolder
-from vidchatbench.audit.recipes import REENCODED, Recipe
+from vidchatbench.audit.recipe import Recipe
+from vidchatbench.audit.recipes import REENCODED
 from vidchatbench.audit.transforms import Ingredients, make_clip
 from vidchatbench.benchmark.format import Benchmark
 from vidchatbench.core.atomic import write_atomically
@@ -26,6 +27,7 @@ from vidchatbench.core.progress import Progress
 from vidchatbench.engine.anchors import partners
 from vidchatbench.engine.settings import RunConfig
 from vidchatbench.errors import InputError, MediaError, UsageError
+from vidchatbench.media.reencode import remuxed_suffix
 from vidchatbench.submission.system import SYSTEM_FILE, SystemDescription
 
 LEDGER = ".made"
@@ -170,57 +172,109 @@ def _owned(root: Path, benchmark: Benchmark) -> Iterator[None]:
 
 def _plan(benchmark: Benchmark, root: Path, recipes: Sequence[Recipe], nearest: dict[str, Path]) -> _Plan:
     replied = [sample for sample in benchmark if sample.responder is not None]
-    others, plan = partners(replied), _Plan()
+    cast, plan = _Cast.of(benchmark, replied, nearest), _Plan()
     hashes: dict[Path, str] = {}
     for recipe in recipes:
         for sample in benchmark:
-            partner = others.get(sample.id)
-            if sample.responder is None:
-                reason = "the sample has no real reply"
-            elif recipe.needs_partner and partner is None:
-                reason = "no other identity replies in this benchmark"
-            else:
-                task = _task(benchmark, root, recipe, (sample, partner), nearest, hashes)
+            reason = cast.lacks(recipe, sample)
+            if reason is None:
+                task = _task(benchmark, root, recipe, sample, cast, hashes)
                 (plan.reused if _is_whole(task) else plan.tasks).append(task)
                 continue
             plan.not_made.setdefault(recipe.name, {})[sample.id] = reason
     return plan
 
 
+@dataclass(frozen=True)
+class _Cast:
+    """Which clips of others take part in the replies to each sample."""
+
+    clips: dict[str, dict[str, Path]]
+
+    @classmethod
+    def of(cls, benchmark: Benchmark, replied: Sequence[Sample], nearest: dict[str, Path]) -> _Cast:
+        """Returns the cast of a benchmark."""
+        others, alike = partners(replied), siblings(replied)
+        fixed = min(replied, key=lambda sample: sample.id)
+        clips: dict[str, dict[str, Path]] = {}
+        for sample in replied:
+            own = clips.setdefault(sample.id, {})
+            own["initiator"] = benchmark.media(sample.initiator.media)
+            partner = others.get(sample.id)
+            constant = fixed if sample.cluster != fixed.cluster else others.get(fixed.id)
+            for name, other in (("partner", partner), ("fixed", constant)):
+                if other is not None and other.responder is not None:
+                    own[name] = benchmark.media(other.responder.media)
+            if sample.id in alike:
+                own["sibling"] = benchmark.media(alike[sample.id])
+            if sample.id in nearest:
+                own["training"] = nearest[sample.id]
+        return cls(clips)
+
+    def lacks(self, recipe: Recipe, sample: Sample) -> str | None:
+        """Returns why there is no clip of a recipe for a sample; ``None`` where there is one."""
+        if sample.responder is None:
+            return "the sample has no real reply"
+        own = self.clips[sample.id]
+        if (recipe.needs_partner and "partner" not in own) or (recipe.source == "fixed" and "fixed" not in own):
+            return "no other identity replies in this benchmark"
+        if recipe.source == "sibling" and "sibling" not in own:
+            return "this identity has no other clip in this benchmark"
+        return None
+
+
+def siblings(samples: Sequence[Sample]) -> dict[str, str]:
+    """Returns for every sample the media of another clip of the same identity: another reply, else one as initiator.
+
+    One rotation serves the replies of an identity, so that each is lent once. An identity without another clip has no
+    sibling.
+    """
+    ordered = sorted(samples, key=lambda sample: sample.id)
+    replies: dict[str, list[Side]] = {}
+    openings: dict[str, list[Side]] = {}
+    for sample in ordered:
+        if sample.responder is not None:
+            replies.setdefault(sample.cluster, []).append(sample.responder)
+        openings.setdefault(sample.initiator.speaker_id, []).append(sample.initiator)
+    found = {}
+    for sample in ordered:
+        if sample.responder is None:
+            continue
+        own = replies[sample.cluster]
+        place = own.index(sample.responder)
+        others = [*own[place + 1 :], *own[:place], *openings.get(sample.cluster, [])]
+        other = next((side for side in others if side.sha256 != sample.responder.sha256), None)
+        if other is not None:
+            found[sample.id] = other.media
+    return found
+
+
 def _task(
-    benchmark: Benchmark,
-    root: Path,
-    recipe: Recipe,
-    pair: tuple[Sample, Sample | None],
-    nearest: dict[str, Path],
-    hashes: dict[Path, str],
+    benchmark: Benchmark, root: Path, recipe: Recipe, sample: Sample, cast: _Cast, hashes: dict[Path, str]
 ) -> _Task:
-    sample, partner = pair
     assert sample.responder is not None  # noqa: S101 - the caller has looked
     reply = benchmark.media(sample.responder.media)
-    other = benchmark.media(partner.responder.media) if partner is not None and partner.responder is not None else None
+    clips = {"reply": reply, **cast.clips[sample.id]}
     image = benchmark.media(sample.reference_image) if sample.reference_image is not None else None
     copied: Path | None = None
     used: dict[str, Path | None] = {"reply": reply}
     if recipe.operation == "copy":
-        sources: dict[str, Path | None] = {
-            "reply": reply,
-            "partner": other,
-            "initiator": benchmark.media(sample.initiator.media),
-        }
-        copied = {**sources, "training": nearest.get(sample.id)}[recipe.source]
+        copied = clips[recipe.source]
         used = {recipe.source: copied}
     else:
         if recipe.needs_partner:
-            used["partner"] = other
+            used["partner"] = clips["partner"]
+        if recipe.needs_initiator:
+            used["initiator"] = clips["initiator"]
         if recipe.operation == "freeze" and image is not None:
             used["image"] = image
     folder = root / recipe.name
-    target = folder / f"{sample.id}{copied.suffix.lower() if copied is not None else '.mp4'}"
+    suffix = copied.suffix.lower() if copied is not None else ".mp4"
+    target = folder / f"{sample.id}{remuxed_suffix(reply) if recipe.operation == 'remux' else suffix}"
     hashes_of = {name: _hash(path, hashes) for name, path in used.items() if path is not None}
     size = copied.stat().st_size if copied is not None else round(GROWTH * reply.stat().st_size)
     reencoded = root / REENCODED / f"{sample.id}.mp4"
-    ingredients = Ingredients(reply, other, image, reencoded)
+    ingredients = Ingredients(reply, clips.get("partner"), image, clips["initiator"], reencoded)
     ledger = root / LEDGER / recipe.name / f"{sample.id}.json"
     return _Task(recipe, sample.id, target, ledger, hashes_of, ingredients, copied, size)
 
@@ -272,6 +326,7 @@ def _describe(folder: Path, recipe: Recipe) -> None:
         "recipe": recipe.name,
         "recipe_sha256": recipe.sha256,
         "kind": recipe.kind,
+        "class": recipe.group,
         "operation": recipe.operation,
         "picture_of": recipe.source,
         **{f"parameter_{name}": value for name, value in recipe.params.items()},

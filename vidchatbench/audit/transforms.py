@@ -14,21 +14,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
 
 from vidchatbench.api.extractors import SAMPLE_RATE
-from vidchatbench.audit.recipes import HOUSE, Recipe
+from vidchatbench.audit import effects
+from vidchatbench.audit.recipe import HOUSE, Recipe
+from vidchatbench.audit.voice import fixed_sentence
 from vidchatbench.errors import MediaError
 from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding, Wave
 from vidchatbench.media.frames import Pixels, cover
 from vidchatbench.media.probe import MediaInfo, probe
 from vidchatbench.media.reader import ClipReader, grid_frames
-
-FRAME_SECONDS = Fraction(1, 25)
-"""What a frame of a shift is, whatever the rate of the clip."""
-
-BLUR_SIDE = 480
-"""Short side, in pixels, of the picture that a blur's sigma is stated for."""
+from vidchatbench.media.reencode import remux
 
 BLOCK = 32
 """Pictures that a reversal holds; the clip is read once for each block."""
@@ -42,12 +38,14 @@ class Ingredients:
         reply: The real reply.
         partner: Another identity's real reply, where one takes part.
         image: The reference image, where the sample names one.
+        initiator: The initiator's clip, where it takes part.
         reencoded: The reply in the house encoding, for recipes that keep its picture.
     """
 
     reply: Path
     partner: Path | None = None
     image: Path | None = None
+    initiator: Path | None = None
     reencoded: Path | None = None
 
 
@@ -107,6 +105,9 @@ def make_clip(recipe: Recipe, ingredients: Ingredients, target: Path) -> None:
         OSError: If the file cannot be written.
         ValueError: If an ingredient is lacking.
     """
+    if recipe.operation == "remux":
+        remux(ingredients.reply, target)
+        return
     if recipe.keeps_picture:
         if ingredients.reencoded is None:
             raise ValueError(f"{recipe.name} needs the re-encoded reply")
@@ -127,68 +128,145 @@ def make_clip(recipe: Recipe, ingredients: Ingredients, target: Path) -> None:
 
 
 def _reel(recipe: Recipe, ingredients: Ingredients) -> _Reel:
-    film = Film(ingredients.reply)
-    reel = _Reel(film.fps, film.pictures(), lambda _: film.sound(), film.has_sound)
+    film, params = Film(ingredients.reply), recipe.params
+    reel = _Reel(film.fps, film.pictures(), lambda _: film.sound(), film.has_sound, recipe.encoding or HOUSE)
     if recipe.operation == "freeze":
-        reel.pictures = _frozen(film, ingredients.image)
-        if recipe.params.get("silent"):
-            reel.sound = lambda _: np.zeros_like(film.sound())
+        _freeze(reel, film, recipe, ingredients)
+    elif recipe.operation == "static":
+        _blank(reel, film, noisy=bool(params["noise"]))
     elif recipe.operation == "reverse":
         reel.pictures = backwards(film)
-    elif recipe.operation == "blur":
-        reel.pictures = (blurred(pixels, float(recipe.params["sigma"])) for pixels in film.pictures())
-    elif recipe.operation == "compress":
-        reel.encoding = recipe.encoding or HOUSE
+    elif recipe.operation in _PICTURE_EFFECTS:
+        effect = _PICTURE_EFFECTS[recipe.operation]
+        reel.pictures = (effect(pixels, recipe) for pixels in film.pictures())
     elif recipe.operation == "swap_picture":
         if ingredients.partner is None:
             raise ValueError(f"{recipe.name} needs another identity's reply")
         other = Film(ingredients.partner)
         length = Fraction(sum(1 for _ in film.pictures())) / film.fps
         reel.fps, reel.pictures = other.fps, held(other.pictures(), max(1, round(length * other.fps)))
-    elif recipe.operation == "shorten":
-        pictures = math.ceil(recipe.params["seconds"] * film.fps)
-        reel.pictures = itertools.islice(film.pictures(), pictures)
-        reel.sound = lambda count: film.sound()[: round(Fraction(count) / film.fps * SAMPLE_RATE)]
-    elif recipe.operation != "reencode":
+    elif recipe.operation in {"shorten", "loop"}:
+        _first(reel, film, float(params["seconds"]), again=recipe.operation == "loop")
+    elif recipe.operation == "resample":
+        reel.fps = min(film.fps, Fraction(int(params["fps"])))
+        reel.pictures = effects.picked(film.pictures(), film.fps, reel.fps)
+    elif recipe.operation == "speed":
+        factor = Fraction(str(params["factor"]))
+        reel.fps = film.fps * factor
+        reel.sound = lambda _: effects.sped(film.sound(), float(factor))
+    elif recipe.operation not in {"reencode", "compress"}:
         raise ValueError(f"{recipe.name}: {recipe.operation!r} makes no clip")
     return reel
 
 
+_PICTURE_EFFECTS: dict[str, Callable[[Pixels, Recipe], Pixels]] = {
+    "blur": lambda pixels, recipe: effects.blurred(pixels, float(recipe.params["sigma"])),
+    "resize": lambda pixels, recipe: effects.resized(pixels, float(recipe.params["scale"])),
+    "mirror": lambda pixels, _: np.ascontiguousarray(pixels[:, ::-1]),
+    "crop": lambda pixels, recipe: effects.cropped(pixels, float(recipe.params["share"])),
+    "checker": lambda pixels, recipe: effects.checkered(pixels, int(recipe.params["levels"])),
+    "sharpen": lambda pixels, recipe: effects.sharpened(pixels, int(recipe.params["percent"])),
+    "cover_mouth": lambda pixels, _: effects.lower_half_hidden(pixels),
+}
+
+_SOUND_EFFECTS: dict[str, Callable[[Wave, Recipe], Wave]] = {
+    "shift": lambda wave, recipe: effects.shifted(wave, int(recipe.params["frames"])),
+    "silence": lambda wave, _: np.zeros_like(wave),
+    "half_silence": lambda wave, _: effects.half_silenced(wave),
+    "reverse_sound": lambda wave, _: np.ascontiguousarray(wave[::-1]),
+    "gain": lambda wave, recipe: effects.amplified(wave, float(recipe.params["decibels"])),
+    "add_noise": lambda wave, recipe: effects.in_noise(wave, float(recipe.params["decibels"])),
+}
+
+
 def _other_sound(recipe: Recipe, ingredients: Ingredients) -> Wave:
     own = Film(ingredients.reply).sound()
-    if recipe.operation == "shift":
-        return shifted(own, int(recipe.params["frames"]))
-    if recipe.operation == "silence":
-        return np.zeros_like(own)
+    if recipe.operation in _SOUND_EFFECTS:
+        return _SOUND_EFFECTS[recipe.operation](own, recipe)
     if ingredients.partner is None:
         raise ValueError(f"{recipe.name} needs another identity's reply")
-    return fitted(Film(ingredients.partner).sound(), len(own))
+    return effects.fitted(Film(ingredients.partner).sound(), len(own))
 
 
-def shifted(wave: Wave, frames: int) -> Wave:
-    """Returns the sound later by so many frames of 40 ms; a negative number makes it earlier.
-
-    The length is kept: silence fills what becomes free, and what leaves the clip is lost.
-    """
-    by = round(frames * FRAME_SECONDS * SAMPLE_RATE)
-    moved = np.zeros_like(wave)
-    kept = max(0, len(wave) - abs(by))
-    if by >= 0:
-        moved[by:] = wave[:kept]
+def _first(reel: _Reel, film: Film, seconds: float, *, again: bool) -> None:
+    """Turns a reel into its first seconds, once or again and again."""
+    pictures = math.ceil(seconds * film.fps)
+    if again:
+        reel.pictures = looped(film.pictures(), pictures)
+        reel.sound = lambda _: np.resize(film.sound()[: _samples(pictures, film.fps)], len(film.sound()))
     else:
-        moved[:kept] = wave[-by:]
-    return moved
+        reel.pictures = itertools.islice(film.pictures(), pictures)
+        reel.sound = lambda count: film.sound()[: _samples(count, film.fps)]
 
 
-def fitted(wave: Wave, length: int) -> Wave:
-    """Returns the sound cut, or followed by silence, to a number of samples."""
-    return np.concatenate([wave[:length], np.zeros(max(0, length - len(wave)), np.float32)])
+def _freeze(reel: _Reel, film: Film, recipe: Recipe, ingredients: Ingredients) -> None:
+    """Turns a reel into one of a held picture, with motion and sound as the recipe says."""
+    motion, sound = str(recipe.params.get("motion", "")), recipe.params.get("sound", "real")
+    if sound in {"real", "silence"}:
+        wave = film.sound()
+        if sound == "silence":
+            wave = np.zeros_like(wave)
+        reel.sound = lambda _: wave
+    else:
+        reel.has_sound = True
+        if sound == "sentence":
+            wave = fixed_sentence(len(film.sound()) or SAMPLE_RATE)
+            reel.sound = lambda count: fixed_sentence(_samples(count, film.fps))
+        elif ingredients.initiator is not None:
+            wave = sound_of(ingredients.initiator)
+            reel.sound = lambda count: effects.fitted(wave, _samples(count, film.fps))
+        else:
+            raise ValueError(f"{recipe.name} needs the initiator's clip")
+    levels = effects.levels_of(wave, film.fps)
+
+    def pictures() -> Iterator[Pixels]:
+        for index, still in enumerate(_frozen(film, ingredients.image)):
+            level = float(levels[index]) if index < len(levels) else 0.0
+            yield effects.moved(still, motion, index, float(index / film.fps), level)
+
+    reel.pictures = pictures()
 
 
-def blurred(pixels: Pixels, sigma: float) -> Pixels:
-    """Returns a picture blurred by a Gaussian whose sigma is stated for a short side of 480 pixels."""
-    radius = sigma * min(pixels.shape[:2]) / BLUR_SIDE
-    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+def _blank(reel: _Reel, film: Film, *, noisy: bool) -> None:
+    """Turns a reel into noise, or into black and silence."""
+
+    def picture(index: int, shape: tuple[int, ...]) -> Pixels:
+        if not noisy:
+            return np.zeros(shape, np.uint8)
+        return np.random.Generator(np.random.PCG64(index)).integers(0, 256, shape, np.uint8)
+
+    reel.pictures = (picture(index, pixels.shape) for index, pixels in enumerate(film.pictures()))
+    reel.has_sound = True
+    hiss = np.random.Generator(np.random.PCG64(0))
+    reel.sound = lambda count: (0.1 * noisy * hiss.normal(size=_samples(count, film.fps))).astype(np.float32)
+
+
+def _samples(pictures: int, fps: Fraction) -> int:
+    return round(Fraction(pictures) / fps * SAMPLE_RATE)
+
+
+def sound_of(path: Path) -> Wave:
+    """Returns the sound of a clip, float32 of shape (samples,) at 16 kHz; empty where there is none.
+
+    Raises:
+        MediaError: If the clip cannot be read.
+    """
+    info = probe(path)
+    if info.audio is None:
+        return np.zeros(0, np.float32)
+    reader = ClipReader(path, info, video=False, audio=True)
+    for _ in reader:
+        pass
+    return reader.audio.samples
+
+
+def looped(pictures: Iterator[Pixels], period: int) -> Iterator[Pixels]:
+    """Yields the first pictures of a clip again and again, as many in all as the clip has."""
+    first: list[Pixels] = []
+    for index, pixels in enumerate(pictures):
+        if index < period:
+            first.append(pixels)
+        yield first[index % period]
 
 
 def held(pictures: Iterator[Pixels], count: int) -> Iterator[Pixels]:

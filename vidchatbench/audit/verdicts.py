@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidchatbench.api.cards import Dimension
-from vidchatbench.audit.recipes import Ladder, Recipe
+from vidchatbench.audit.recipe import Recipe
+from vidchatbench.audit.recipes import Ladder
 from vidchatbench.audit.schema import (
     ALPHA,
     CheatFinding,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidchatbench.cli.exit_codes import DISORDER
 from vidchatbench.cli.options import command_of
 
 if TYPE_CHECKING:
@@ -28,21 +29,26 @@ class AuditOptions:
     benchmark: Annotated[str, typer.Option(help="Folder or known name of the benchmark.")] = "test_500"
     suite: Annotated[str, typer.Option(help="Named list of metrics.")] = "lite"
     metrics: Annotated[str | None, typer.Option(help="Metric ids instead of the suite's list: ID,ID.")] = None
+    only: Annotated[str | None, typer.Option(help="Reference submissions or ladders: NAME,NAME; all by default.")] = (
+        None
+    )
     work: Annotated[Path | None, typer.Option(help="Folder of submissions and runs; in the cache by default.")] = None
     out: Annotated[Path, typer.Option(help="Folder for audit.json and audit.html.")] = Path("audit")
     training: Annotated[Path | None, typer.Option(help="Training clips, for the cheat that returns one.")] = None
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
     workers: Annotated[int | None, typer.Option(help="Worker processes; by default one per core.")] = None
+    gate: Annotated[bool, typer.Option("--gate", help="Exit with 4 unless the order of scores holds.")] = False
     as_json: Annotated[bool, typer.Option("--json", help="Print audit.json on stdout.")] = False
 
 
 @command_of(AuditOptions)
 def audit(options: AuditOptions) -> None:
-    """Scores replies whose fault is known and says of every metric what it notices.
+    """Scores replies whose fault is known and says whether they come in order, and what every metric notices.
 
-    Replies are shifted, blurred, compressed, frozen, swapped, silenced. The page says which faults a metric puts in
-    order, from which step on it notices them, which cheats it falls for, and where the samples are too few to tell.
-    Killed and started again, the command makes only what is missing.
+    Replies are shifted, blurred, compressed, frozen, swapped, silenced, copied. Every honest reply must score above
+    every one that took no work. The page also says which faults a metric puts in order, from which step on it notices
+    them, which cheats it falls for, and where the samples are too few to tell. Killed and started again, the command
+    makes only what is missing.
 
     Example: vidchatbench audit --benchmark path/to/benchmark --suite lite --out audit/
     """
@@ -58,6 +64,7 @@ def audit(options: AuditOptions) -> None:
             options.benchmark,
             suite=options.suite,
             metrics=split_ids(options.metrics),
+            only=split_ids(options.only),
             work=options.work,
             training=options.training,
             config=RunConfig(device=options.device, workers=options.workers),
@@ -69,11 +76,17 @@ def audit(options: AuditOptions) -> None:
     else:
         _print(console, report)
     console.print(f"written: {page}", markup=False, highlight=False)
+    if report.order is not None:
+        style = {True: "green", False: "red", None: "yellow"}[report.order.holds]
+        console.print(report.order.describe(), style=style, markup=False, highlight=False)
+        if options.gate and report.order.holds is not True:
+            raise typer.Exit(DISORDER)
 
 
 def _print(console: Console, report: AuditReport) -> None:
     from vidchatbench.cli.tables import print_table
 
+    _print_order(console, report)
     header = report.benchmark
     where = f"{header.name} {header.version}, {report.n_samples} real replies of {report.identities} identities"
     rows = [(f"{m.id} {_arrow(m)}", *_ladder_cells(m), m.protocol) for m in report.metrics]
@@ -102,6 +115,18 @@ def _print(console: Console, report: AuditReport) -> None:
     for metric in report.unavailable:
         text = f"not audited: {metric.id} ({metric.reason}); to fix: {metric.fix}"
         console.print(text, style="yellow", markup=False, highlight=False)
+
+
+def _print_order(console: Console, report: AuditReport) -> None:
+    from vidchatbench.cli.tables import print_table
+
+    if report.order is None:
+        return
+    rows = [
+        (rule.title, rule.verdict, "–" if rule.margin is None else f"{rule.margin:+.1f}", rule.reason)
+        for rule in report.order.rules
+    ]
+    print_table(console, "Order of scores", ("rule", "verdict", "margin", "reason"), rows, whole=("verdict", "margin"))
 
 
 def _arrow(metric: MetricAudit) -> str:

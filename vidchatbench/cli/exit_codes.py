@@ -8,5 +8,7 @@ USAGE = 2
 """The command cannot mean anything."""
 INCOMPLETE = 3
 """Done, but errors of our own or of a judge left a metric incomplete."""
+DISORDER = 4
+"""Done, but the audit's order does not hold."""
 INTERRUPTED = 130
 """Ended by Ctrl-C; the same command goes on where it was."""

@@ -212,7 +212,8 @@ def _entry(metric: Metric, best: Scored, null: Scored | None, weights: Mapping[s
     apart: dict[str, float] = {}
     if metric.card.null is not None and null is not None and null.number.n_error == 0 and null.counted:
         cut = {sample: scale.cut(sample, value) for sample, value in null.counted.items()}
-        if _apart(metric.card.direction, best, (null, cut)):
+        clusters = {record.sample.id: record.sample.cluster for record in (*best.records, *null.records)}
+        if surely_apart(metric.card.direction, best.counted, cut, clusters):
             apart[metric.card.null] = _mean(cut)
     return AnchorEntry(
         **identity._asdict(),
@@ -229,17 +230,24 @@ def _mean(values: Mapping[str, float]) -> float:
     return math.fsum(values.values()) / len(values)
 
 
-def _apart(direction: str, best: Scored, null: tuple[Scored, Mapping[str, float]]) -> bool:
-    """Whether the real replies are surely better than the null; a scale between two equal ends would mean nothing."""
-    worse, cut = null
-    clusters = {record.sample.id: record.sample.cluster for record in (*best.records, *worse.records)}
+def surely_apart(
+    direction: str, real: Mapping[str, float], wrong: Mapping[str, float], clusters: Mapping[str, str]
+) -> bool:
+    """Whether the real replies are surely better than the null; a scale between two equal ends would mean nothing.
+
+    Args:
+        direction: Which way is better.
+        real: What every sample's real reply counts.
+        wrong: What every sample's null counts, cut at the real reply's value.
+        clusters: Identity of each sample.
+    """
     limits, means = [], []
-    for values in (best.counted, cut):
+    for values in (real, wrong):
         ids = sorted(values)
         means.append(_mean(values))
         limits.append(cluster_mean_interval([values[i] for i in ids], [clusters[i] for i in ids], seed=0))
     sign = 1 if direction == "higher" else -1
-    real, wrong = limits
-    if real is not None and wrong is not None:
-        return real.low > wrong.high if sign > 0 else real.high < wrong.low
+    best, worst = limits
+    if best is not None and worst is not None:
+        return best.low > worst.high if sign > 0 else best.high < worst.low
     return sign * (means[0] - means[1]) > 0

@@ -5,6 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
+import av
+from av.error import FFmpegError
+
 from vidchatbench.errors import MediaError
 from vidchatbench.media.encode import CLIP_FPS, ClipWriter, Encoding
 from vidchatbench.media.probe import probe
@@ -38,3 +41,37 @@ def reencode(source: Path, target: Path, encoding: Encoding = CEILING) -> None:
             writer.picture(pixels[: len(pixels) // 2 * 2, : pixels.shape[1] // 2 * 2])
         if info.audio is not None:
             writer.sound(reader.audio.samples)
+
+
+_FORMATS = {".mp4": "mp4", ".mov": "mov", ".webm": "webm", ".mkv": "matroska"}
+
+
+def remuxed_suffix(source: Path) -> str:
+    """Returns the suffix of the file that a clip is remuxed into: its own container's, else Matroska's."""
+    suffix = source.suffix.lower()
+    return suffix if suffix in _FORMATS else ".mkv"
+
+
+def remux(source: Path, target: Path) -> None:
+    """Writes the packets of a clip into a new file; nothing is decoded.
+
+    Args:
+        source: The clip.
+        target: The file to write, in the container of :func:`remuxed_suffix`; its folder exists.
+
+    Raises:
+        MediaError: If the clip cannot be read, or the container does not take its streams.
+    """
+    options = {"fflags": "+bitexact"}
+    form = _FORMATS[remuxed_suffix(source)]
+    try:
+        with av.open(str(source)) as clip, av.open(str(target), "w", format=form, options=options) as copy:
+            copy.metadata["title"] = "remuxed"  # or it could be the same file to the byte
+            taken = [*clip.streams.video[:1], *clip.streams.audio[:1]]
+            streams = {stream.index: copy.add_stream_from_template(stream) for stream in taken}
+            for packet in clip.demux(taken):
+                if packet.dts is not None:  # the last ones are empty
+                    packet.stream = streams[packet.stream.index]
+                    copy.mux(packet)
+    except FFmpegError as error:
+        raise MediaError(str(source), f"it cannot be remuxed: {error}") from error

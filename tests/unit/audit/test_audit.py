@@ -20,7 +20,8 @@ from vidchatbench.api.samples import Sample
 from vidchatbench.api.scores import Score
 from vidchatbench.audit.page import render_audit, write_audit
 from vidchatbench.audit.pairs import compare_pairs
-from vidchatbench.audit.recipes import ORACLE, RECIPES, REENCODED, Recipe, find_recipes
+from vidchatbench.audit.recipe import Recipe
+from vidchatbench.audit.recipes import ORACLE, RECIPES, REENCODED, find_recipes
 from vidchatbench.audit.run import audit_metric, scored_of
 from vidchatbench.audit.schema import AuditReport, MetricAudit, Paired, RecipeUse, Scored, load_audit
 from vidchatbench.audit.scores import Table
@@ -30,7 +31,7 @@ from vidchatbench.errors import InputError
 from vidchatbench.results.aggregate import Record, aggregate
 from vidchatbench.results.schema import BenchmarkRef, SuiteRef, UnavailableMetric
 
-MADE = find_recipes(None, training=False)
+MADE = tuple(recipe for recipe in find_recipes(None, training=False) if recipe.kind != "order")
 BLUR = [recipe.name for recipe in RECIPES if recipe.family == "blur"]
 
 

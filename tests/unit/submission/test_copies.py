@@ -14,7 +14,7 @@ from vidchatbench.media.encode import Encoding, write_clip
 from vidchatbench.media.probe import probe
 from vidchatbench.media.reencode import reencode
 from vidchatbench.submission.check import check_submission
-from vidchatbench.submission.copies import MAX_SHARE, copy_of, find_copies, looks_of
+from vidchatbench.submission.copies import CROPS, MAX_SHARE, copy_of, every_look_of, find_copies, looks_of
 
 SILENCE = np.zeros(16_000 * 4, np.float32)
 
@@ -42,7 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def kind_of(folder: Path, frames: list[np.ndarray], crf: int = 28, fps: int = 25) -> str | None:
     write_clip(folder / "candidate.mp4", frames, SILENCE, Encoding(crf, 64_000), fps=fps)
-    return copy_of(looks_of(folder / "candidate.mp4"), looks_of(folder / "real.mp4"))
+    real, *cropped = every_look_of(folder / "real.mp4")
+    assert np.array_equal(real, looks_of(folder / "real.mp4"))
+    return copy_of(looks_of(folder / "candidate.mp4"), real, cropped)
 
 
 def test_copies_are_found_and_other_replies_are_none(folder: Path) -> None:
@@ -63,6 +65,17 @@ def test_the_threshold_is_a_share_of_what_lies_between_two_moments(share: float,
     candidate[:, 40] = share
     assert copy_of(candidate, reference) == found
     assert copy_of(candidate[:3], reference) is None, "too short to tell"
+
+
+def test_a_copy_of_the_middle_is_found(folder: Path) -> None:
+    middle = [np.asarray(Image.fromarray(p).resize((128, 96), box=(5.12, 3.84, 122.88, 92.16))) for p in pictures(0.0)]
+    write_clip(folder / "middle.mp4", middle, SILENCE, Encoding(18, 64_000))
+    candidate, real = looks_of(folder / "middle.mp4"), every_look_of(folder / "real.mp4")
+    apart = [float(np.median(np.linalg.norm(candidate - looks, axis=1))) for looks in real]
+    assert np.argmin(apart) == 1 + CROPS.index(0.08), "8 % of each side are lacking"
+    far = real[0][:, ::-1]
+    assert copy_of(candidate, far, real[1:]) == "cropped"
+    assert copy_of(candidate, far, [far]) is None
 
 
 def test_the_check_lists_them(folder: Path, tmp_path: Path) -> None:
