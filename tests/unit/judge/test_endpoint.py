@@ -391,12 +391,16 @@ def test_parameters_that_a_model_does_not_take_are_left_out_and_said_to_be(
 
 
 @pytest.mark.parametrize(("owner", "sent"), [("llamacpp", True), ("vllm", False), (None, False)])
-def test_llama_cpp_is_told_not_to_reuse_prompts(
+def test_llama_cpp_is_told_not_to_reuse_prompts_and_to_end_its_reasons(
     server: JudgeServer, make_panel: MakePanel, make_requests: MakeRequests, owner: str | None, sent: bool
 ) -> None:
     server.models = [{"id": "judge-a", "owned_by": owner, "meta": {"n_params": 7}}]
     answers(make_panel(), make_requests(2))
     assert [body.get("cache_prompt") for body in server.requests] == [False if sent else None] * 2
+    for body in server.requests:
+        fields = body["response_format"]["json_schema"]["schema"]["properties"]
+        assert fields["reason"] == ({"type": "string", "maxLength": 600} if sent else {"type": "string"})
+        assert "maxLength" not in fields["relevance"]
 
 
 def test_a_server_that_does_not_take_it_is_asked_without(

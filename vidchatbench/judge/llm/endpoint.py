@@ -46,6 +46,9 @@ _OPTIONAL = frozenset({"temperature", "seed", "cache_prompt"})
 _LLAMA_CPP = "llamacpp"
 """How llama.cpp's server signs its models."""
 
+MAX_TEXT = 600
+"""Characters of a free text that llama.cpp's grammar lets through: small models repeat themselves without end."""
+
 _MODEL_FIELDS = ("id", "root", "meta")
 _SERVING_FIELDS = frozenset({"n_ctx", "n_ctx_slot", "n_ctx_per_seq", "n_slots", "n_parallel", "n_batch", "n_ubatch"})
 """What a server says of itself beside the model: it is started with more places, and its model stays the same."""
@@ -351,7 +354,9 @@ class Endpoint:
             self.state.limit_field: self.settings.max_tokens,
         }
         if answer_format == "json_schema":
-            body["response_format"] = {"type": "json_schema", "json_schema": request.schema}
+            # Others may refuse a bound in a strict schema; llama.cpp makes it part of its grammar.
+            schema = _bounded(request.schema) if self.state.is_llama_cpp else request.schema
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         elif answer_format == "json_object":
             body["response_format"] = {"type": "json_object"}
         if self.state.is_llama_cpp:
@@ -462,3 +467,13 @@ def _message(error: openai.APIStatusError) -> str:
         stated = body.get("message") or body.get("error") or ""
         return stated if isinstance(stated, str) else str(stated.get("message", "")) if isinstance(stated, dict) else ""
     return ""
+
+
+def _bounded(schema: Schema) -> Schema:
+    """Returns a strict schema whose free texts have at most :data:`MAX_TEXT` characters."""
+    fields: Schema = schema["schema"]["properties"]
+    bounded = {
+        name: {"maxLength": MAX_TEXT, **field} if field.get("type") == "string" and "enum" not in field else field
+        for name, field in fields.items()
+    }
+    return {**schema, "schema": {**schema["schema"], "properties": bounded}}
