@@ -93,7 +93,10 @@ class WangSsim:
         with self._torch.inference_mode():
             means = self._local_means(first, second)
             # By blocks of rows, whose float64 stays in the processor's cache.
-            total = sum(float(_ssim_of(*rows.double().unbind(0)).sum()) for rows in means.split(BLOCK_ROWS, dim=1))
+            total = 0.0
+            for start in range(0, means.shape[1], BLOCK_ROWS):
+                rows = means[:, start : start + BLOCK_ROWS].double()
+                total += float(_ssim_of(rows[0], rows[1], rows[2], rows[3]).sum())
             return total / means[0].numel()
 
     def _local_means(self, first: NDArray[np.uint8], second: NDArray[np.uint8]) -> torch.Tensor:
@@ -104,7 +107,7 @@ class WangSsim:
         moments = self._torch.empty((4, height, width, 3), device=self._device)
         x, y, squares, product = moments.unbind(0)
         for plane, picture in ((x, first), (y, second)):
-            plane.copy_(self._torch.from_numpy(np.require(picture, requirements="CW"))).sub_(PEAK / 2)
+            plane.copy_(self._torch.from_numpy(np.require(picture, requirements=("C", "W")))).sub_(PEAK / 2)
         self._torch.mul(x, x, out=squares).addcmul_(y, y)
         self._torch.mul(x, y, out=product)
         convolve = self._torch.nn.functional.conv2d
