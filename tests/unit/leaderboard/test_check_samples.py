@@ -151,7 +151,7 @@ def test_a_wrong_protocol_does_not_hide_a_bad_status(case: Case) -> None:
     found = case.change(0, protocol="x" * 100, status="great", value=None).told()
     assert found == [
         ("wrong_protocol", f"the row is of protocol {'x' * 80}, results.json says {protocol}"),
-        ("bad_status", "'great' is none of error, not_applicable, ok, output_invalid, output_missing"),
+        ("bad_status", "'great' is none of error, judge_failed, not_applicable, ok, output_invalid, output_missing"),
     ]
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from windows import guide
 
 from vidchatbench.api import ClipInfo, Feature, Sample, Side
 from vidchatbench.media.frames import GridFrame, Picture
@@ -83,7 +84,7 @@ def motion(clip: Clip, faces: FaceTimeline | None = None) -> Feature:
 
 
 def steadiness(clip: Clip) -> Feature:
-    session = WarpError().begin(CLIP, {})
+    session = WarpError().begin(CLIP, guide())
     for index, pixels in enumerate(clip):
         session.push(frame(index, pixels))
     return session.finish()
@@ -193,11 +194,11 @@ class TestSteadiness:
         asked: list[int] = []
 
         class Counting(GridFrame):
-            def cover(self, height: int, width: int) -> np.ndarray:
+            def window(self, box: tuple[float, float, float, float], height: int, width: int) -> np.ndarray:
                 asked.append(self.index)
-                return super().cover(height, width)
+                return super().window(box, height, width)
 
-        session = WarpError().begin(CLIP, {})
+        session = WarpError().begin(CLIP, guide())
         for index in range(30):
             session.push(Counting(Picture(texture()), index, Fraction(index, 25)))
         session.finish()
