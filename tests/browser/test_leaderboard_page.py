@@ -391,7 +391,9 @@ def test_a_board_without_anchors_shows_its_metrics_with_the_ranks_of_each(
         assert [len(cell) for cell in cells] == [3 if row.ranked else 2] * len(columns), "value, interval, rank"
         for (value, interval, *rank), column in zip(cells, columns, strict=True):
             known = row.values[column.id]
-            ends = [float(end.replace("−", "-")) for end in re.split("–| to ", interval)]
+            bare = interval.removesuffix(" at this N")
+            assert (bare != interval) == (column.aggregation == "set")
+            ends = [float(end.replace("−", "-")) for end in re.split("–| to ", bare)]
             assert known.value == pytest.approx(float(value.replace("−", "-")), abs=0.0051)
             assert known.ci95 == pytest.approx(ends, abs=0.0051)
             if place := known.place:
@@ -405,7 +407,8 @@ def test_a_board_without_anchors_shows_its_metrics_with_the_ranks_of_each(
 
 def test_the_wording_of_tiers_is_that_of_the_ranking(reader: Reader, site: Path) -> None:
     text = " ".join(reader.open(site).inner_text("#reading").split())
-    assert "length of the longest chain of systems, each significantly better than the next" in text
+    assert "length of the longest chain of systems that ends here and in which each is significantly better" in text
+    assert "adjusted for all pairs of the column" in text
     assert "one more than the number of systems" not in text
 
 
