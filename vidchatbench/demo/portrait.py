@@ -128,11 +128,13 @@ def paint(look: Look) -> Person:
     if look.hair is not None:
         pixels = _mix(pixels, _dyed(pixels, look.hair), hair)
     pixels = _mix(pixels, pixels * _rgb(look.skin), skin)
-    pixels = _mix(pixels, pixels * _rgb(_SHADOW), look.age * _strokes(_FOLDS, 5, 2.5) * skin)
+    pixels = _mix(
+        pixels, pixels * _rgb(_SHADOW), np.multiply(look.age, _strokes(_FOLDS, 5, 2.5) * skin, dtype=np.float32)
+    )
     pixels = _mix(pixels, pixels * _rgb(_PAINTED), look.lips * _filled(_LIPS, 2))
     pixels = _mix(pixels, _BROW, look.brow * _strokes(_BROWS, 7, 1.6))
     whiskers = _grey(pixels) * _rgb(_WHISKERS)
-    pixels = _mix(pixels, whiskers, look.beard * _jaw() * skin)
+    pixels = _mix(pixels, whiskers, np.multiply(look.beard, _jaw() * skin, dtype=np.float32))
     pixels = _mix(pixels, whiskers, look.moustache * _filled(_MOUSTACHE, 2.5))
     light = np.linspace(*look.light, SIDE, dtype=np.float32)[None, :, None]
     frames = _spectacles(look.spectacles)

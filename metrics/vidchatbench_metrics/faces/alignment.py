@@ -105,7 +105,7 @@ def _source_coordinates(matrix: NDArray[np.float64], region: Region) -> tuple[ND
 
 def _between(first: NDArray[Any], second: NDArray[Any], share: NDArray[np.float32]) -> NDArray[np.float32]:
     one = first.astype(np.float32)
-    result: NDArray[np.float32] = one + share * (second.astype(np.float32) - one)
+    result: NDArray[np.float32] = np.add(one, share * (second.astype(np.float32) - one), dtype=np.float32)
     return result
 
 

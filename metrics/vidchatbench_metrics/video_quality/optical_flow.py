@@ -78,5 +78,5 @@ def _between(
     planes: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64], share: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     one = planes.take(first, axis=1)
-    result: NDArray[np.float32] = one + share * (planes.take(second, axis=1) - one)
+    result: NDArray[np.float32] = np.add(one, share * (planes.take(second, axis=1) - one), dtype=np.float32)
     return result

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from windows import WHOLE
 
 from vidchatbench.api.features import Feature
 from vidchatbench.errors import InputError, UsageError
@@ -220,7 +221,7 @@ def stored(key: str) -> Feature:
     name, _, number = key.partition("-")
     generator = np.random.default_rng([len(name), int(number)])
     rows = generator.normal(0, 1, (16, 8)) + (3.0 if name == "far" else 0.0)
-    return Feature({"embedding": rows.astype(np.float32)}, {"frames": 100})
+    return Feature({"embedding": rows.astype(np.float32)}, {"frames": 100, **WHOLE})
 
 
 def test_sets_are_compared_from_the_stored_features(write_run: WriteRun) -> None:
