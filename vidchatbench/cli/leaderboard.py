@@ -12,6 +12,7 @@ from vidchatbench.cli import leaderboard_site
 from vidchatbench.cli.exit_codes import INPUT
 
 if TYPE_CHECKING:
+    from vidchatbench.leaderboard.build import Built
     from vidchatbench.leaderboard.verification.context import Others
     from vidchatbench.leaderboard.verification.findings import Finding
 
@@ -181,12 +182,11 @@ def build(
     Example: vidchatbench leaderboard build leaderboard/ --benchmark test_500
     """
     from vidchatbench.benchmark.load import find_announced, load_benchmark
-    from vidchatbench.cli.output import interruptible, print_json, stderr_console
+    from vidchatbench.cli.output import interruptible, print_json
     from vidchatbench.errors import UsageError
     from vidchatbench.leaderboard.build import build_leaderboard, build_reported
     from vidchatbench.leaderboard.schema import LEADERBOARD_FILE
     from vidchatbench.plugins.catalogue import load_catalogue
-    from vidchatbench.results.scale import describe_overall
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; give the one that holds `submissions`")
@@ -201,6 +201,15 @@ def build(
     target = out or folder / LEADERBOARD_FILE
     target.parent.mkdir(parents=True, exist_ok=True)
     built.write(target)
+    _print_board(built, target)
+    if as_json:
+        print_json(built.board.model_dump(mode="json"))
+
+
+def _print_board(built: Built, target: Path) -> None:
+    from vidchatbench.cli.output import stderr_console
+    from vidchatbench.results.scale import describe_overall
+
     console = stderr_console()
 
     def say(text: str, style: str | None = None) -> None:
@@ -225,8 +234,6 @@ def build(
     reported = sum(row.trust == "reported" for row in built.board.rows)
     unranked = len(built.board.rows) - ranked - reported
     say(f"written: {target} ({ranked} ranked, {unranked} unranked, {reported} reported)")
-    if as_json:
-        print_json(built.board.model_dump(mode="json"))
 
 
 def export(

@@ -22,6 +22,7 @@ from vidchatbench.core.atomic import write_atomically
 from vidchatbench.core.isolation import Failure, attempt
 from vidchatbench.leaderboard.curated import Recomputed, read_recomputed, read_reported
 from vidchatbench.leaderboard.ranking import RankedMetric, RankedSystem, Ranking, SetValue, Standing, rank
+from vidchatbench.leaderboard.samples import system_samples
 from vidchatbench.leaderboard.schema import (
     SAMPLES_FOLDER,
     AnchoredScore,
@@ -33,8 +34,6 @@ from vidchatbench.leaderboard.schema import (
     Openness,
     Provenance,
     Row,
-    SampleInfo,
-    SampleScores,
     SystemSamples,
     check_link,
 )
@@ -486,34 +485,3 @@ def _links(system: SystemDescription) -> dict[LinkName, str]:
         except ValueError:
             continue
     return links
-
-
-def system_samples(name: str, bundle: Bundle, benchmark: Benchmark) -> SystemSamples:
-    """Returns what one system scored on every sample, in the benchmark's order."""
-    place = {sample.id: k for k, sample in enumerate(benchmark)}
-    files = {line.sample_id: line for line in bundle.media if line.role is Role.CANDIDATE}
-    infos = [
-        SampleInfo(
-            id=sample.id,
-            cluster=sample.cluster,
-            task=sample.task,
-            candidate=files[sample.id].file if sample.id in files else None,
-            candidate_sha256=files[sample.id].sha256 if sample.id in files else None,
-        )
-        for sample in benchmark
-    ]
-    n = len(place)
-    metrics = {}
-    for result in bundle.results.metrics:
-        values: list[float | None] = [None] * n
-        counted: list[float | None] = [None] * n
-        statuses, reasons = [Status.NOT_APPLICABLE] * n, {}
-        for row in (row for row in bundle.rows if row.metric == result.id):
-            k = place[row.sample_id]
-            values[k], counted[k], statuses[k] = row.value, row.counted, Status(row.status)
-            if row.reason:
-                reasons[k] = row.reason
-        metrics[result.id] = SampleScores(
-            values=tuple(values), counted=tuple(counted), statuses=tuple(statuses), reasons=reasons
-        )
-    return SystemSamples(row=name, samples=tuple(infos), metrics=metrics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from windows import WHOLE
 
 from vidchatbench.api import Feature, Metric, Role, Sample, Score, Side, Status
 from vidchatbench.plugins.catalogue import load_catalogue
@@ -22,7 +23,7 @@ def metric(name: str) -> Metric:
 
 def feature(name: str, *values: float, seconds: float = 4.0, measurable: int | None = None) -> Feature:
     meta = {"frames": round(seconds * GRIDS[name]), "measurable": len(values) if measurable is None else measurable}
-    return Feature({"value": np.array(values, np.float64)}, meta)
+    return Feature({"value": np.array(values, np.float64)}, {**meta, **WHOLE})
 
 
 def score(name: str, candidate: Feature, reference: Feature) -> Score:
