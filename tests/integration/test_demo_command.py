@@ -23,7 +23,7 @@ from vidchatbench.plugins.catalogue import load_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITE = "small_demo"
-SHARPNESS = "video_quality/sharpness_frame"
+SHARPNESS = "video_quality/sharpness"
 SMALL = DemoSize(dyads=4, seconds=1.6, side=128)
 ENTRIES = (
     SuiteEntry(metric="video_quality/psnr", params={"fps": 5}),

@@ -194,4 +194,4 @@ def test_every_metric_of_whole_frames_names_the_face_detector_and_its_window() -
                 assert need.guide is not None, f"{name}: {need.name} would guide itself"
                 assert "mtcnn_onet" in metric.card.weights
                 assert "The window: the largest of ratio 768 : 480" in metric.card.protocol_text
-        assert "cover480x768" not in metric.card.protocol or name == "video_quality/flicker"
+        assert "cover480x768" not in metric.card.protocol
