@@ -112,7 +112,7 @@ def url(parts: tuple[Path, Path]) -> Iterator[str]:
         yield address
 
 
-def panel_of(url: str, cache: Path, max_tokens: int = 240) -> Panel:
+def panel_of(url: str, cache: Path, max_tokens: int = 800) -> Panel:
     """A panel of the one judge, which is asked one thing at a time."""
     judge = {
         "base_url": url, "model": "smollm2", "max_concurrency": 1, "timeout_s": 600, "max_tokens": max_tokens,

@@ -27,6 +27,8 @@ MEL_OPTIONS = [
     MelOptions(n_fft=321, hop=160, n_mels=120, sample_rate=SAMPLE_RATE),
 ]
 EXTRACTORS = (SileroSpeech, ResemblyzerEmbedding, DnsmosScores)
+WINDOW = 144_160
+"""Samples of a window of DNSMOS, 9.01 s."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 
@@ -133,8 +135,13 @@ def resemblyzer() -> Iterator[types.ModuleType]:
 
 
 def run(extractor: AudioExtractor, samples: np.ndarray, *segments: tuple[float, float]) -> Feature:
-    """The feature of a sound; what DNSMOS is to hear of it is the whole, unless segments of speech are given."""
+    """The feature of a sound; what DNSMOS is to hear of it is the whole, unless segments of speech are given.
+
+    The whole is doubled until it fills a window, as the reference does; of speech a window is filled, and no more.
+    """
     if isinstance(extractor, DnsmosScores) and not segments:
+        while 0 < len(samples) < WINDOW:
+            samples = np.append(samples, samples)
         return extractor.scores(samples)
     return extractor.extract(Audio(samples), {"speech": Feature({"segments": np.array(segments, np.float32)}, {})})
 
