@@ -27,7 +27,7 @@ export TORCH
 # uv where there is one that knows dependency groups, else pip.
 UV := $(shell uv pip install --help 2>/dev/null | grep -e --group >/dev/null && echo uv)
 BIN := $(VENV)/bin
-INSTALL = $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --no-warn-conflicts)
+INSTALL = $(if $(UV),uv pip install --quiet --compile-bytecode --python $(BIN)/python,$(BIN)/python -m pip install -qq --no-warn-conflicts)
 
 SUITABLE = import sys, importlib.util as u; \
   modules = [$(if $(UV),,"venv"$(comma) "ensurepip"$(comma)) $(if $(filter system,$(TORCH)),"torch")]; \

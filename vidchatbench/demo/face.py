@@ -70,7 +70,7 @@ class TalkingFace:
         self._depth = _bulge(self._rest_x, self._rest_y)
         # Row i: how much of each node the centre of pixel i takes.
         places = (np.arange(side) + 0.5) / side * (NODES - 1)
-        self._share = np.clip(1 - np.abs(places[:, None] - np.arange(NODES)), 0, None)
+        self._share = np.clip(1 - np.abs(places[:, None] - np.arange(NODES)), 0, None).astype(np.float32)
 
     def draw(self, pose: Pose) -> Pixels:
         """Draws one frame, uint8 RGB of shape (side, side, 3)."""
@@ -97,11 +97,12 @@ class TalkingFace:
         x += self._follow * dx + pucker * 0.2 * pose.rounding * (x - _MOUTH[0])
         y += self._follow * dy
         # As torch wants it: from -1 at one edge of the portrait to 1 at the other.
-        grid = np.stack([self._share @ nodes @ self._share.T for nodes in (x, y)], axis=-1) * (2 / SIDE) - 1
-        planes = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        planes = [self._share @ nodes.astype(np.float32) @ self._share.T for nodes in (x, y)]
+        grid = np.stack(planes, axis=-1) * np.float32(2 / SIDE) - 1
+        portrait = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         drawn = functional.grid_sample(
-            planes[None],
-            torch.from_numpy(grid.astype(np.float32))[None],
+            portrait[None],
+            torch.from_numpy(grid)[None],
             mode="bilinear",
             padding_mode="border",
             align_corners=False,
