@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,8 +36,17 @@ def job(number: int, kind: str) -> Job:
 
 def run(folder: Path, kinds: list[str], workers: int = 2, make: type[DeadlyWorker] = DeadlyWorker) -> Extraction:
     jobs = [job(number, kind) for number, kind in enumerate(kinds)]
+    return run_waves(folder, [jobs], workers, make)
+
+
+def run_waves(
+    folder: Path, waves: list[list[Job]], workers: int = 2, make: type[DeadlyWorker] = DeadlyWorker
+) -> Extraction:
     executor = ProcessExecutor(WorkerSettings(folder, "cpu", 1), workers, make)
-    return extract([jobs], executor, FEATURES, SilentProgress(), Journal(folder))
+    try:
+        return extract(waves, executor, FEATURES, SilentProgress(), Journal(folder))
+    finally:
+        executor.close()
 
 
 FEATURES = FeatureLookup(MemoryStore())
@@ -79,6 +89,34 @@ def test_one_process_serves_all_jobs_where_nobody_dies(tmp_path: Path) -> None:
     assert len(set(outcomes(6))) <= 3
     assert describe_deaths(extraction) is None
     assert [event["event"] for event in read_journal(tmp_path)] == ["extracted"] * 6
+
+
+def test_the_same_processes_serve_every_wave(tmp_path: Path) -> None:
+    waves = [[job(2 * wave, "works"), job(2 * wave + 1, "works")] for wave in range(3)]
+    run_waves(tmp_path, waves)
+    assert len(set(outcomes(6))) <= 2
+    assert not set(outcomes(6)) & set(children(os.getpid())), "and end with the last"
+
+
+def test_a_process_that_died_in_one_wave_is_replaced_for_the_next(tmp_path: Path) -> None:
+    waves = [[job(0, "killed_once"), job(1, "works")], [job(2, "works"), job(3, "works")], [job(4, "killed")]]
+    extraction = run_waves(tmp_path, waves)
+    assert all(isinstance(outcome, int) for outcome in outcomes(4))
+    assert (extraction.saved, extraction.given_up, extraction.extracted) == (1, 1, 4)
+
+
+def test_a_process_that_dies_while_it_waits_loses_no_job(tmp_path: Path) -> None:
+    executor = ProcessExecutor(WorkerSettings(tmp_path, "cpu", 1), 1, DeadlyWorker)
+    try:
+        first = [result for _, result in executor.run([job(0, "works")], lambda _: None)]
+        (waiting,) = [pid for pid in children(os.getpid()) if pid == int(first[0].inline["0"]["pid"][0])]
+        os.kill(waiting, signal.SIGKILL)
+        until(lambda: Path(f"/proc/{waiting}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z")
+        (last,) = [result for _, result in executor.run([job(1, "works")], lambda _: None)]
+        assert last.failures == {}
+        assert int(last.inline["1"]["pid"][0]) != waiting
+    finally:
+        executor.close()
 
 
 def test_every_job_may_kill_its_worker(tmp_path: Path) -> None:

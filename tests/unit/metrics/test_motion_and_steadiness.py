@@ -31,26 +31,37 @@ CORNER = np.array([60.0, 20.0])
 Clip = list[np.ndarray]
 
 
-def swell() -> np.ndarray:
-    """A motion to the right that no shift, turn or stretch makes: a wave, one pixel long on average within the face."""
-    y, x = np.mgrid[:160, :256].astype(float)
-    wave = np.sin(2 * np.pi * (y - 20) / 56) * np.cos(2 * np.pi * (x - 60) / 112)
-    face = np.s_[20 + ROWS.start : 20 + ROWS.stop, 60 + COLUMNS.start : 60 + COLUMNS.stop]
-    affine = np.stack([np.ones_like(x), x, y], axis=-1)
-    fit = np.linalg.lstsq(affine[face].reshape(-1, 3), wave[face].ravel(), rcond=None)[0]
-    wave -= affine @ fit
-    return wave / np.abs(wave[face]).mean()
+def wave(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.sin(2 * np.pi * (y - 20) / 56) * np.cos(2 * np.pi * (x - 60) / 112)
 
 
-SWELL = swell()
+def affine_part(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What a shift, a turn and a stretch make of the wave within the face."""
+    down, right = np.mgrid[20 + ROWS.start : 20 + ROWS.stop, 60 + COLUMNS.start : 60 + COLUMNS.stop].astype(float)
+    affine = np.stack([np.ones_like(right), right, down], axis=-1).reshape(-1, 3)
+    fit = np.linalg.lstsq(affine, wave(right, down).ravel(), rcond=None)[0]
+    return fit[0] + fit[1] * x + fit[2] * y
 
 
 def texture(right: float = 0.0, down: float = 0.0, inner: float = 0.0) -> np.ndarray:
-    """A smooth picture of 160 x 256, moved, also within itself; exact for any part of a pixel."""
+    """A smooth picture of 160 x 256, moved; exact for any part of a pixel.
+
+    ``inner`` also moves it within itself, by a wave to the right that no shift, turn or stretch makes, of so many
+    pixels on average within the face.
+    """
     y, x = np.mgrid[:160, :256]
-    x, y = x - right - inner * SWELL, y - down
+    x, y = x - right, y - down
+    x = x - inner * (wave(x, y) - affine_part(x, y)) / MEAN_WAVE
     waves = np.sin(x / 3.1) + np.sin(y / 2.7 + 1) + np.sin((x + y) / 4.3) + np.sin((x - 2 * y) / 9.7)
     return np.repeat((127 + 28 * waves)[..., None], 3, axis=2).round().astype(np.uint8)
+
+
+def mean_wave() -> float:
+    down, right = np.mgrid[20 + ROWS.start : 20 + ROWS.stop, 60 + COLUMNS.start : 60 + COLUMNS.stop].astype(float)
+    return float(np.abs(wave(right, down) - affine_part(right, down)).mean())
+
+
+MEAN_WAVE = mean_wave()
 
 
 def moving(pixels_a_frame: float, frames: int) -> Clip:

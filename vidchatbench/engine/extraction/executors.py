@@ -59,7 +59,7 @@ class WarmExecutor:
 
 
 class ProcessExecutor:
-    """Runs jobs in local worker processes.
+    """Runs jobs in local worker processes, which keep their models loaded between calls.
 
     A worker that dies (out of memory, a crash inside a codec) takes only its own job with it. The others go on beside
     a new process; the job is run once more when nothing else runs, and if it kills its worker again, it is given up as
@@ -74,9 +74,8 @@ class ProcessExecutor:
     def __init__(
         self, settings: WorkerSettings, workers: int, make: Callable[[WorkerSettings], Runner] = Worker
     ) -> None:
-        self._settings = settings
-        self._workers = workers
-        self._make = make
+        self._pool = ProcessPool(settings, workers, make)
+        self._alone = ProcessPool(settings, 1, make)
 
     def run(self, jobs: Sequence[Job], on_progress: OnProgress) -> Iterator[tuple[Job, JobResult]]:
         """See :class:`Executor`."""
@@ -84,13 +83,15 @@ class ProcessExecutor:
         # The longest first, so that no worker is left with a long clip at the end.
         ordered = sorted(jobs, key=lambda job: -job.seconds)
         again: list[tuple[Job, str]] = []
-        for job, outcome in ProcessPool(self._settings, self._workers, self._make).run(ordered):
+        for job, outcome in self._pool.run(ordered):
             if isinstance(outcome, Death):
                 again.append((job, outcome.cause))
             else:
                 yield job, outcome
+        if again:
+            self._pool.close()  # what waits holds memory, of which there may have been too little
         for job, first in again:
-            for _, outcome in ProcessPool(self._settings, 1, self._make).run([job]):
+            for _, outcome in self._alone.run([job]):
                 if isinstance(outcome, Death):
                     causes = first if outcome.cause == first else f"{first}; {outcome.cause}"
                     result = died(job, f"the worker process died twice ({causes})")
@@ -98,9 +99,12 @@ class ProcessExecutor:
                     result = outcome
                 result.deaths = [first, *([outcome.cause] if isinstance(outcome, Death) else [])]
                 yield job, result
+        self._alone.close()
 
     def close(self) -> None:
-        """Does nothing: processes end with their jobs."""
+        """Ends the processes."""
+        self._pool.close()
+        self._alone.close()
 
 
 class RayExecutor:

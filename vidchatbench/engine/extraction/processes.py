@@ -59,6 +59,8 @@ class _Process(WorkerProcess):
 class ProcessPool:
     """Runs jobs in worker processes; a process that dies is replaced.
 
+    Between calls the processes wait for more, with their models loaded, until the pool is closed.
+
     Attributes:
         settings: How each worker is to run.
         workers: Number of processes.
@@ -81,7 +83,10 @@ class ProcessPool:
         queue = deque(jobs)
         finished = False
         try:
-            for _ in range(min(self.workers, len(queue))):
+            for worker in self._living:
+                if queue and worker.is_ready:
+                    worker.hand(queue.popleft())
+            for _ in range(min(self.workers - len(self._living), len(queue))):
                 self._start()
             while queue or any(worker.job is not None for worker in self._living):
                 if not self._living:
@@ -89,19 +94,34 @@ class ProcessPool:
                 ready = wait([worker.pipe for worker in self._living])
                 for worker in [worker for worker in self._living if worker.pipe in ready]:
                     job, outcome = worker.job, self._hear(worker)
-                    if worker in self._living:
-                        worker.hand(queue.popleft() if queue else None)
-                    elif len(self._living) < min(self.workers, len(queue)):
-                        self._start()
+                    self._go_on(worker, queue)
                     if job is not None and outcome is not None:
                         yield job, outcome
             finished = True
         finally:
-            for worker in self._living:
-                if not finished or not worker.is_ready:
-                    worker.process.terminate()
-                worker.end()
-            self._living.clear()
+            if not finished:
+                self.close()
+
+    def close(self) -> None:
+        """Ends the processes: those that wait by their leave, the others at once."""
+        for worker in self._living:
+            if worker.is_ready and worker.job is None:
+                worker.hand(None)
+            else:
+                worker.process.terminate()
+        for worker in self._living:
+            worker.end()
+        self._living.clear()
+
+    def _go_on(self, worker: _Process, queue: deque[Job]) -> None:
+        """Hands a worker that was heard its next job; one that died is replaced if there is enough to do."""
+        if worker not in self._living:
+            if len(self._living) < min(self.workers, len(queue)):
+                self._start()
+        elif queue:
+            worker.hand(queue.popleft())
+        else:
+            worker.job = None
 
     def _start(self) -> None:
         self._living.append(_Process.start(_serve, self.make, self.settings))
