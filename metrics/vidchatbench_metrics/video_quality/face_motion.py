@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,12 +145,18 @@ def _of_the_whole(flow: Plane, weights: Plane) -> Plane:
     Returns:
         float32 of shape (112, 112, 2).
     """
-    y, x = np.indices(weights.shape, np.float64)
-    basis = np.stack([np.ones_like(x), x - x.mean(), y - y.mean()], axis=-1)
+    basis = _affine_basis(weights.shape)
     face = basis[ROWS, COLUMNS].reshape(-1, 3)
     weighted = face * weights[ROWS, COLUMNS].reshape(-1, 1)
     fit = np.linalg.solve(weighted.T @ face, weighted.T @ flow[ROWS, COLUMNS].reshape(-1, 2))
     return np.asarray(basis @ fit, np.float32)
+
+
+@cache
+def _affine_basis(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Returns 1, x and y of every pixel of a picture, from its middle, of shape (height, width, 3)."""
+    y, x = np.indices(shape, np.float64)
+    return np.stack([np.ones_like(x), x - x.mean(), y - y.mean()], axis=-1)
 
 
 class FaceMotionRatio(AgainstReference):

@@ -99,7 +99,7 @@ class DnsmosScores(AudioExtractor):
         return self.scores(speech_only(audio.samples, upstream["speech"]["segments"]))
 
     def scores(self, samples: NDArray[np.float32]) -> Feature:
-        """Returns the feature of a sound as it is, as the reference scores it.
+        """Returns the feature of a sound as it is, speech or not; of 9.01 s and more as the reference scores it.
 
         Args:
             samples: float32 of shape (n,) at 16 kHz, of any length.

@@ -35,33 +35,32 @@ def wave(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.sin(2 * np.pi * (y - 20) / 56) * np.cos(2 * np.pi * (x - 60) / 112)
 
 
-def affine_part(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What a shift, a turn and a stretch make of the wave within the face."""
-    down, right = np.mgrid[20 + ROWS.start : 20 + ROWS.stop, 60 + COLUMNS.start : 60 + COLUMNS.stop].astype(float)
-    affine = np.stack([np.ones_like(right), right, down], axis=-1).reshape(-1, 3)
-    fit = np.linalg.lstsq(affine, wave(right, down).ravel(), rcond=None)[0]
-    return fit[0] + fit[1] * x + fit[2] * y
+DOWN, RIGHT = np.mgrid[20 + ROWS.start : 20 + ROWS.stop, 60 + COLUMNS.start : 60 + COLUMNS.stop].astype(float)
+"""Where the face lies in the picture."""
+FIT = np.linalg.lstsq(
+    np.stack([np.ones_like(RIGHT), RIGHT, DOWN], axis=-1).reshape(-1, 3), wave(RIGHT, DOWN).ravel(), rcond=None
+)[0]
+"""What a shift, a turn and a stretch make of the wave within the face."""
+
+
+def swell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A motion to the right that no shift, turn or stretch makes."""
+    return wave(x, y) - (FIT[0] + FIT[1] * x + FIT[2] * y)
+
+
+MEAN_SWELL = np.abs(swell(RIGHT, DOWN)).mean()
 
 
 def texture(right: float = 0.0, down: float = 0.0, inner: float = 0.0) -> np.ndarray:
     """A smooth picture of 160 x 256, moved; exact for any part of a pixel.
 
-    ``inner`` also moves it within itself, by a wave to the right that no shift, turn or stretch makes, of so many
-    pixels on average within the face.
+    ``inner`` also moves it within itself, by so many pixels on average within the face.
     """
     y, x = np.mgrid[:160, :256]
     x, y = x - right, y - down
-    x = x - inner * (wave(x, y) - affine_part(x, y)) / MEAN_WAVE
+    x = x - inner * swell(x, y) / MEAN_SWELL
     waves = np.sin(x / 3.1) + np.sin(y / 2.7 + 1) + np.sin((x + y) / 4.3) + np.sin((x - 2 * y) / 9.7)
     return np.repeat((127 + 28 * waves)[..., None], 3, axis=2).round().astype(np.uint8)
-
-
-def mean_wave() -> float:
-    down, right = np.mgrid[20 + ROWS.start : 20 + ROWS.stop, 60 + COLUMNS.start : 60 + COLUMNS.stop].astype(float)
-    return float(np.abs(wave(right, down) - affine_part(right, down)).mean())
-
-
-MEAN_WAVE = mean_wave()
 
 
 def moving(pixels_a_frame: float, frames: int) -> Clip:
